@@ -1,0 +1,1 @@
+"""What supports the scripts of the root: data, training, kernels."""

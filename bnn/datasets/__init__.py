@@ -1,0 +1,46 @@
+"""Data sets as arrays: found on disk, downloaded, verified.
+
+Knows arrays and files, not Chainer. NumPy's global random state is never
+touched.
+"""
+from bnn import errors as _errors
+from bnn.datasets import digits as _digits
+from bnn.datasets import mnist as _mnist
+from bnn.datasets.dataset import Dataset
+from bnn.datasets.errors import CorruptError, UnavailableError
+
+__all__ = [
+    'NAMES', 'TITLES', 'CorruptError', 'Dataset', 'UnavailableError', 'load']
+
+TITLES = {
+    'mnist': 'MNIST', 'fashion-mnist': 'Fashion-MNIST', 'digits': 'digits'}
+NAMES = tuple(TITLES)
+
+
+def load(name, data_dir=None, allow_modified=False):
+    """Loads a data set by its name.
+
+    Args:
+        name (str): One of :data:`NAMES`.
+        data_dir (str): The only folder to look in and to download to. ``None``
+            is the folder ``name`` in ``$CHAINER_DATASET_ROOT``, or else in
+            ``~/.chainer/dataset``. ``'digits'`` is embedded and needs none.
+        allow_modified (bool): Whether well-formed files may hold other data
+            than what was published.
+
+    Returns:
+        Dataset: The data.
+
+    Raises:
+        UnavailableError: It is not there and cannot be downloaded.
+        CorruptError: It was found and is not what it should be.
+        UserError: No such name; a file that cannot be read, or a folder that
+            cannot be written; scikit-learn is missing.
+
+    """
+    if name == 'digits':
+        return _digits.load()
+    if name in TITLES:
+        return _mnist.load(name, data_dir, allow_modified)
+    raise _errors.UserError(
+        f'no data set {name!r}: choose one of {", ".join(NAMES)}')

@@ -1,0 +1,50 @@
+"""What every loader returns."""
+import dataclasses
+import functools
+import hashlib
+
+import numpy
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images, split into a train and a test part.
+
+    Attributes:
+        name (str): What ``--dataset`` calls it, ``'mnist'``.
+        title (str): What reports call it, ``'MNIST'``.
+        train_images (numpy.ndarray): uint8, shape ``(n, 1, 28, 28)``,
+            C-contiguous, 0 is the background and 255 full ink.
+        train_labels (numpy.ndarray): int32, shape ``(n,)``, 0 to 9.
+        test_images (numpy.ndarray): As ``train_images``.
+        test_labels (numpy.ndarray): As ``train_labels``.
+        class_names (tuple of str): The name of each label.
+        source (str): Where the data came from: a folder, or words.
+
+    """
+
+    name: str
+    title: str
+    train_images: numpy.ndarray = dataclasses.field(repr=False)
+    train_labels: numpy.ndarray = dataclasses.field(repr=False)
+    test_images: numpy.ndarray = dataclasses.field(repr=False)
+    test_labels: numpy.ndarray = dataclasses.field(repr=False)
+    class_names: tuple
+    source: str
+
+    @functools.cached_property
+    def digest(self):
+        """str: 40 hex digits that tell these images and labels from others.
+
+        The same data gives the same digest on every machine, wherever it was
+        loaded from.
+        """
+        state = hashlib.blake2b(digest_size=20)
+        for array in (self.train_images, self.train_labels,
+                      self.test_images, self.test_labels):
+            # One byte order, so that the digest is no property of the machine
+            array = numpy.ascontiguousarray(
+                array, array.dtype.newbyteorder('<'))
+            state.update(f'{array.dtype.str}{array.shape}'.encode())
+            state.update(array.data)
+        return state.hexdigest()

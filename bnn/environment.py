@@ -1,0 +1,25 @@
+"""Are we in an environment that has Chainer?  Standard library only."""
+import importlib.util
+import os
+import shlex
+import sys
+
+
+def check(script):
+    """Ends the program with one line if Chainer is not installed.
+
+    Args:
+        script (str): ``__file__`` of the script, in the root of the project.
+
+    Raises:
+        SystemExit: With the command that activates or makes the environment.
+    """
+    if importlib.util.find_spec('chainer') is not None:
+        return
+    root = os.path.dirname(os.path.abspath(script))
+    activate = os.path.join(root, '.venv', 'bin', 'activate')
+    command = '. %s' % shlex.quote(activate)
+    if not os.path.exists(activate):
+        command = 'make -C %s setup && %s' % (shlex.quote(root), command)
+    sys.exit('%s: Chainer is not installed in %s; run: %s'
+             % (os.path.basename(script), sys.executable, command))

@@ -1,0 +1,68 @@
+"""Means over examples, added in float64."""
+import json
+
+import chainer
+import chainer.functions as F
+import numpy
+
+
+class Means(object):
+
+    """Weighted means of reported values, one for each name.
+
+    Chainer's own summary adds in the dtype of the values, float32, and counts
+    a short last batch like a full one.  Values on a GPU are added there.
+    """
+
+    def __init__(self):
+        self._sums = {}
+        self._weights = {}
+
+    def add(self, values, weight=1):
+        """Adds one observation.
+
+        Args:
+            values (dict): Names to scalars: numbers, 0-dimensional arrays or
+                variables.
+            weight (int): How many examples the values are the mean of.
+        """
+        for name, value in values.items():
+            if isinstance(value, chainer.Variable):
+                value = value.array
+            if isinstance(value, chainer.get_array_types()):
+                value = value.astype(numpy.float64)
+            self._sums[name] = self._sums.get(name, 0.) + value * weight
+            self._weights[name] = self._weights.get(name, 0) + weight
+
+    def compute_mean(self):
+        """Returns the means, a dict of names to floats."""
+        return {name: float(total) / self._weights[name]
+                for name, total in self._sums.items()}
+
+    def serialize(self, serializer):
+        """Saves or restores what was added, so that a resume is exact."""
+        names = json.loads(str(serializer(
+            'names', json.dumps(list(self._sums)))))
+        sums = serializer('sums', numpy.array(
+            [float(self._sums.get(name, 0)) for name in names]))
+        weights = serializer('weights', numpy.array(
+            [self._weights.get(name, 0) for name in names], numpy.int64))
+        if isinstance(serializer, chainer.Deserializer):
+            self._sums = dict(zip(names, map(float, sums), strict=True))
+            self._weights = dict(zip(names, map(int, weights), strict=True))
+
+
+def accuracy(y, t):
+    """Share of right predictions in a batch, in float64.
+
+    :func:`chainer.functions.accuracy` rounds it to the dtype of the scores,
+    which 12 digits show.
+
+    Args:
+        y (~chainer.Variable): Scores, (batch, classes).
+        t (~chainer.Variable or array): Labels, int (batch,).
+
+    Returns:
+        ~chainer.Variable: A float64 scalar in [0, 1].
+    """
+    return F.accuracy(chainer.as_array(y).astype(numpy.float64), t)

@@ -1,0 +1,69 @@
+"""From the number after ``--gpu`` to a Chainer device."""
+import os
+
+import chainer
+from chainer.backends import cuda
+
+from bnn import errors
+
+
+def get(gpu):
+    """Returns the device to train on, ready for use.
+
+    Args:
+        gpu (int): Number of the GPU, or -1 for the CPU.
+
+    Returns:
+        chainer.backend.Device: The device, made the current one.
+
+    Raises:
+        ~bnn.errors.UserError: If there is no such GPU, or CuPy or the CUDA
+            libraries are missing; the line has the reason.
+    """
+    if gpu == -1:
+        device = chainer.get_device('@numpy')
+    else:
+        _check_gpu(gpu)
+        device = chainer.get_device('@cupy:%d' % gpu)
+    device.use()
+    return device
+
+
+def describe(device):
+    """Returns the device in words, for the header of a run."""
+    if device.xp.__name__ == 'numpy':
+        return 'CPU, %s threads' % (
+            os.environ.get('OMP_NUM_THREADS') or os.cpu_count())
+    number = device.device.id
+    properties = cuda.cupy.cuda.runtime.getDeviceProperties(number)
+    return 'GPU %d, %s' % (number, properties['name'].decode())
+
+
+def _check_gpu(gpu):
+    if gpu < 0:
+        raise errors.UserError(
+            '--gpu %d: there is no such GPU; -1 is the CPU' % gpu)
+    if not cuda.available:
+        # Chainer swallows the reason and only says that it is unavailable.
+        reason = getattr(cuda, '_resolution_error', None)
+        if isinstance(reason, ModuleNotFoundError) and reason.name == 'cupy':
+            raise errors.UserError(
+                '--gpu %d: CuPy is not installed; run: '
+                'pip install -r requirements-gpu.txt' % gpu)
+        raise errors.UserError(
+            '--gpu %d: CUDA cannot be used: %s (a driver is needed, and CuPy '
+            'with its CUDA libraries: pip install -r requirements-gpu.txt)'
+            % (gpu, _one_line(reason)))
+    try:
+        count = cuda.cupy.cuda.runtime.getDeviceCount()
+    except cuda.cupy.cuda.runtime.CUDARuntimeError as e:
+        raise errors.UserError(
+            '--gpu %d: CUDA finds no GPU: %s' % (gpu, _one_line(e))) from e
+    if gpu >= count:
+        raise errors.UserError(
+            '--gpu %d: there is no such GPU; this machine has %d, '
+            'numbered from 0' % (gpu, count))
+
+
+def _one_line(error):
+    return ' '.join(str(error).split()) or type(error).__name__

@@ -1,0 +1,147 @@
+"""Model files: HDF5, with attributes that say what is inside."""
+import io
+import json
+
+import chainer
+import h5py
+import numpy
+from chainer.serializers import npz
+
+from bnn import errors
+from bnn.training import files
+
+FORMAT = 'bnn-model'
+FORMAT_VERSION = 1
+
+
+def save(path, target, attributes=None):
+    """Saves a link or an optimizer to HDF5.
+
+    Args:
+        path (str): The file.
+        target: What to save; it serializes itself.
+        attributes (dict or None): Facts to keep beside it, each stored as
+            JSON in an attribute of the file.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be written.
+    """
+    # In memory first: HDF5 itself does not survive a full disk.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, 'w') as f:
+        chainer.serializers.HDF5Serializer(f).save(target)
+        if attributes is not None:
+            f.attrs['format'] = FORMAT
+            f.attrs['format_version'] = FORMAT_VERSION
+            for name, value in attributes.items():
+                f.attrs[name] = json.dumps(value)
+    with files.atomic_write(path) as f:
+        f.write(buffer.getbuffer())
+
+
+def read_attributes(path):
+    """Reads what a model file says of itself.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        dict: The attributes that :func:`save` got; empty for a file of
+        another program, which may still have the right parameters.
+
+    Raises:
+        ~bnn.errors.UserError: If it is missing, truncated, not HDF5, or
+            written by a later version.
+    """
+    with _open(path) as f:
+        if f.attrs.get('format') != FORMAT:
+            return {}
+        version = f.attrs.get('format_version')
+        if version != FORMAT_VERSION:
+            raise errors.UserError(
+                '%s has format version %s; this program reads %d: update it'
+                % (path, version, FORMAT_VERSION))
+        return {name: json.loads(value) for name, value in f.attrs.items()
+                if not name.startswith('format')}
+
+
+def load(path, model):
+    """Loads the parameters and statistics of a model.
+
+    Every name, shape and type is compared first: Chainer would broadcast a
+    wrong shape silently.
+
+    Args:
+        path (str): A file of :func:`save`, or of
+            ``chainer.serializers.save_hdf5``.
+        model (~chainer.Link): The model to fill, initialized.
+
+    Raises:
+        ~bnn.errors.UserError: If the file is missing, truncated, hostile, or
+            of another net; the model is then as it was.
+    """
+    with _open(path) as f:
+        for name, ours in npz.serialize(model).items():
+            theirs = _dataset(f, name)
+            if theirs is None:
+                raise errors.UserError(
+                    '%s is not of this net: it has no %s' % (path, name))
+            if theirs.shape != numpy.shape(ours):
+                raise errors.UserError(
+                    '%s is not of this net: %s has the shape %s, here it is '
+                    '%s' % (path, name, theirs.shape, numpy.shape(ours)))
+            if theirs.dtype.kind not in 'fiu':
+                raise errors.UserError(
+                    '%s: %s holds no numbers' % (path, name))
+        chainer.serializers.HDF5Deserializer(f).load(model)
+
+
+def _dataset(f, name):
+    # Hard links and plain storage only: others can reach into other files.
+    group = f
+    for part in name.split('/'):
+        if (not isinstance(group, h5py.Group)
+                or not isinstance(group.get(part, getlink=True),
+                                  h5py.HardLink)):
+            return None
+        group = group[part]
+    if (not isinstance(group, h5py.Dataset) or group.external
+            or group.is_virtual):
+        return None
+    return group
+
+
+class _open(object):
+
+    """An HDF5 file for reading; what HDF5 says of it becomes a UserError."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __enter__(self):
+        try:
+            with open(self._path, 'rb') as f:
+                magic = f.read(8)
+        except OSError as e:
+            raise errors.UserError('cannot read %s: %s' % (
+                self._path, e.strerror or e)) from e
+        if magic[:2] == b'PK':
+            raise errors.UserError(
+                '%s is a snapshot, not a model file; use --resume for it'
+                % self._path)
+        try:
+            self._file = h5py.File(self._path, 'r')
+        except (OSError, RuntimeError, ValueError) as e:
+            raise self._damaged(e) from e
+        return self._file
+
+    def __exit__(self, kind, error, traceback):
+        self._file.close()
+        # What h5py raises on broken or hostile contents.
+        if isinstance(error, (OSError, RuntimeError, ValueError, KeyError,
+                              TypeError, MemoryError)):
+            raise self._damaged(error) from error
+
+    def _damaged(self, error):
+        return errors.UserError('%s is damaged or not a model file: %s' % (
+            self._path, ' '.join(str(error).split())))

@@ -1,0 +1,112 @@
+"""Linear operation on binarized weights."""
+import math
+
+import chainer.functions as F
+from chainer import function_node
+from chainer.utils import type_check
+
+from bnn import kernels
+
+
+class BinaryLinearFunction(function_node.FunctionNode):
+
+    """Binarizes W and applies it; see :func:`binary_linear`."""
+
+    def check_type_forward(self, in_types):
+        n_in = type_check.eval(in_types.size())
+        type_check.expect(in_types.size() >= 2, in_types.size() <= 3)
+        type_check._argname(in_types, ('x', 'W', 'b')[:n_in])
+        x, W = in_types[:2]
+        type_check.expect(
+            x.dtype.kind == 'f', W.dtype == x.dtype,
+            x.ndim == 2, W.ndim == 2, x.shape[1] == W.shape[1])
+        if n_in == 3:
+            b = in_types[2]
+            type_check.expect(
+                b.dtype == x.dtype, b.ndim == 1, b.shape[0] == W.shape[0])
+
+    def forward(self, inputs):
+        x, W = inputs[:2]
+        self.retain_inputs((0, 1))
+        # Kept for backward, which needs the same signs again.
+        self._binary_W = kernels.binarize(W)
+        y = x.dot(self._binary_W.T)
+        if len(inputs) == 3:
+            y += inputs[2]
+        return y,
+
+    def backward(self, indexes, grad_outputs):
+        x, W = self.get_retained_inputs()
+        gy, = grad_outputs
+        ret = []
+        if 0 in indexes:
+            binary_W, = _StraightThrough(self._binary_W).apply((W,))
+            ret.append(F.matmul(gy, binary_W))
+        if 1 in indexes:
+            ret.append(F.matmul(gy, x, transa=True))
+        if 2 in indexes:
+            ret.append(F.sum(gy, axis=0))
+        return ret
+
+
+class _StraightThrough(function_node.FunctionNode):
+
+    """A value that was computed from W, with the identity as gradient.
+
+    It ties the signs to W in the graph of the backward pass, so that double
+    backward goes through the estimator.
+    """
+
+    def __init__(self, value):
+        super().__init__()
+        self._value = value
+
+    def forward(self, inputs):
+        return self._value,
+
+    def backward(self, indexes, grad_outputs):
+        return grad_outputs
+
+
+def binary_linear(x, W, b=None):
+    r"""Linear operation whose weights are binarized first.
+
+    .. math::
+
+        y = x \, \mathrm{sign}(W)^T + b, \qquad
+        \frac{\partial C}{\partial W} :=
+        \frac{\partial C}{\partial\, \mathrm{sign}(W)} =
+        \left(\frac{\partial C}{\partial y}\right)^T x
+
+    with ``sign(0) = +1``.  The gradient of the binary weight goes to the
+    latent weight ``W`` as it is, without a mask
+    (`BinaryNet <https://arxiv.org/abs/1602.02830>`_, Algorithm 1); clip the
+    latent weights after each update with
+    :class:`~weight_clip.WeightClip`.  Double backward takes the same
+    estimator for the derivative of the sign.
+
+    Args:
+        x (~chainer.Variable or array): Input, (batch, ...), 2 to N
+            dimensions; flattened from axis 1.  float16, 32 or 64.
+        W (~chainer.Variable or array): Latent weights, (out_size, in_size),
+            of the dtype of ``x``.
+        b (~chainer.Variable or array): Bias, (out_size,), added as it is.
+
+    Returns:
+        ~chainer.Variable: (batch, out_size), of the dtype of ``x``.
+
+    Raises:
+        chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
+
+    .. rubric:: Example
+
+    >>> x = numpy.array([[1., 2., 3.]], 'f')
+    >>> W = numpy.array([[0.3, -0.1, 0.]], 'f')
+    >>> binary_linear(x, W).array
+    array([[2.]], dtype=float32)
+    """
+    if x.ndim > 2:
+        # The product, not -1, which reshape cannot tell for an empty batch.
+        x = F.reshape(x, (len(x), math.prod(x.shape[1:])))
+    args = (x, W) if b is None else (x, W, b)
+    return BinaryLinearFunction().apply(args)[0]

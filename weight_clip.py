@@ -1,0 +1,48 @@
+"""Optimizer hook that keeps latent weights in their range."""
+import chainer
+
+from bnn import kernels
+
+
+class WeightClip(object):
+
+    """Clips parameters to [``low``, ``high``] after each update.
+
+    A latent weight outside [-1, 1] would have to travel back before its sign
+    can change again, so BinaryNet clips it
+    (`1602.02830 <https://arxiv.org/abs/1602.02830>`_, Algorithm 1).  It works
+    on the optimizer, for all parameters, or on single parameters:
+
+    >>> optimizer.add_hook(WeightClip())
+    >>> model.l1.W.update_rule.add_hook(WeightClip())
+
+    Parameters that are not initialized yet are left alone, NaN stays NaN.
+
+    Args:
+        low (float): Least value.
+        high (float): Largest value.
+
+    Raises:
+        ValueError: If ``low`` is not less than ``high``.
+    """
+
+    name = 'WeightClip'
+    call_for_each_param = True
+    # Chainer calls a hook without timing before the update, which then
+    # leaves weights outside the range.
+    timing = 'post'
+
+    def __init__(self, low=-1.0, high=1.0):
+        if not low < high:
+            raise ValueError(
+                'low must be less than high: %s, %s' % (low, high))
+        self.low = low
+        self.high = high
+
+    def __call__(self, rule, param):
+        # With use_fp32_update the optimizer goes on from its own float32
+        # copy, so that one has to stay in the range as well.
+        for p in (param, getattr(rule, '_fp32_param', None)):
+            if p is not None and p.array is not None:
+                with chainer.using_device(p.device):
+                    kernels.clip(p.array, self.low, self.high)
