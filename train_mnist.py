@@ -44,13 +44,15 @@ def main(argv=None):
             args, ('unit', 'dataset') if args.evaluate else ('unit',))
     device = devices.get(args.gpu)
 
+    # Before the iterator, which shuffles at once
+    numpy.random.seed(args.seed)
+
     # Data: uint8 images, scaled batch by batch
     data = session.load_data(
         args, may_fall_back=resume is None and not args.evaluate)
     train_iter, test_iter = session.iterators(data, args.batchsize)
 
     # Net
-    numpy.random.seed(args.seed)
     net_args = {'n_units': args.unit, 'n_out': len(data.class_names),
                 'n_in': data.train_images[0].size}
     model = L.Classifier(

@@ -7,7 +7,8 @@ from bnn import errors as _errors
 from bnn.datasets import digits as _digits
 from bnn.datasets import mnist as _mnist
 from bnn.datasets.dataset import Dataset
-from bnn.datasets.errors import CorruptError, UnavailableError
+from bnn.datasets.errors import CorruptError
+from bnn.datasets.errors import UnavailableError
 
 __all__ = [
     'NAMES', 'TITLES', 'CorruptError', 'Dataset', 'UnavailableError', 'load']

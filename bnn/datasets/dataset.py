@@ -48,3 +48,11 @@ class Dataset:
             state.update(f'{array.dtype.str}{array.shape}'.encode())
             state.update(array.data)
         return state.hexdigest()
+
+    def head(self, n):
+        """Returns the first ``n`` training and test images as a data set."""
+        return dataclasses.replace(
+            self, train_images=self.train_images[:n],
+            train_labels=self.train_labels[:n],
+            test_images=self.test_images[:n],
+            test_labels=self.test_labels[:n])

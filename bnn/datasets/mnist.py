@@ -6,7 +6,10 @@ import typing
 import numpy
 
 from bnn import errors as base_errors
-from bnn.datasets import dataset, download, errors, idx
+from bnn.datasets import dataset
+from bnn.datasets import download
+from bnn.datasets import errors
+from bnn.datasets import idx
 
 
 class _Part(typing.NamedTuple):

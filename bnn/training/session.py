@@ -1,6 +1,5 @@
 """What stands around a training loop: data, header, resume, end."""
 import contextlib
-import dataclasses
 import os
 import shutil
 import sys
@@ -82,19 +81,12 @@ def load_data(args, may_fall_back):
         _say(args, 'load digits dataset')
         data = datasets.load('digits')
     if args.dry_run:
-        data = _head(data, 3 * args.batchsize + 1)
+        data = data.head(3 * args.batchsize + 1)
     if args.batchsize > len(data.train_labels):
         raise errors.UserError(
             '--batchsize %d is larger than the data: %s has %d training '
             'images' % (args.batchsize, data.title, len(data.train_labels)))
     return data
-
-
-def _head(data, n):
-    return dataclasses.replace(
-        data, train_images=data.train_images[:n],
-        train_labels=data.train_labels[:n], test_images=data.test_images[:n],
-        test_labels=data.test_labels[:n])
 
 
 def iterators(data, batchsize):
@@ -214,10 +206,13 @@ def run(trainer, parser, args, data, resume, attributes):
                       args, out=trainer.out, resume='auto', initmodel=None)),
                   file=sys.stderr)
             return 128 + stop_trigger.signal
+        last = trainer.get_extension('LogReport').log[-1]
         _save(trainer, args, {
             **attributes, **settings, 'class_names': data.class_names,
             'epoch': trainer.updater.epoch,
-            'iteration': trainer.updater.iteration})
+            'iteration': trainer.updater.iteration,
+            'test_loss': last['validation/main/loss'],
+            'test_accuracy': last['validation/main/accuracy']})
     return 0
 
 

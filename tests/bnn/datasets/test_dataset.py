@@ -6,7 +6,8 @@ import sys
 import numpy
 import pytest
 
-from bnn import datasets, errors
+from bnn import datasets
+from bnn import errors
 
 ROOT = pathlib.Path(__file__).parents[3]
 

@@ -3,7 +3,8 @@ import sys
 import numpy
 import pytest
 
-from bnn import datasets, errors
+from bnn import datasets
+from bnn import errors
 from bnn.datasets import digits
 
 

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from bnn import errors as base_errors
-from bnn.datasets import download, errors
+from bnn.datasets import download
+from bnn.datasets import errors
 
 BODY = bytes(range(256)) * 1000
 

@@ -7,7 +7,8 @@ import tracemalloc
 import numpy
 import pytest
 
-from bnn.datasets import errors, idx
+from bnn.datasets import errors
+from bnn.datasets import idx
 
 
 def _pack(array, dims=None, kind=8):

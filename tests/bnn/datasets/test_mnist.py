@@ -5,7 +5,8 @@ import struct
 import numpy
 import pytest
 
-from bnn import datasets, errors
+from bnn import datasets
+from bnn import errors
 from bnn.datasets import mnist
 
 STEMS = [part.file for part in mnist.PARTS]

@@ -1,0 +1,144 @@
+"""What is changed in the official Chainer 7.8.1, as data.
+
+Every edit replaces a text that must occur exactly ``count`` times in its
+file, so that none is applied to another text than the one it was written for.
+"""
+from typing import NamedTuple
+
+
+class Edit(NamedTuple):
+    """One replacement in one file of Chainer's source tree.
+
+    Attributes:
+        file: Path in the source tree, with slashes.
+        old: Text to find.
+        new: Text that takes its place.
+        count: How many times ``old`` occurs in the file.
+        reason: What breaks without the edit.
+
+    """
+    file: str
+    old: str
+    new: str
+    count: int
+    reason: str
+
+
+EDITS = (
+    # The package itself
+    Edit('chainer/_version.py',
+         "__version__ = '7.8.1'",
+         "__version__ = '7.8.1+compat.1'", 1,
+         'an edited Chainer must not pass for the official one'),
+    Edit('setup.py',
+         "        'setuptools',\n",
+         '', 1,
+         'setuptools was needed at run time for pkg_resources alone'),
+    Edit('setup.py',
+         "        'protobuf>=3.0.0',\n",
+         '', 1,
+         'only the Caffe importer and exporter import protobuf, and their '
+         'generated code does not run with protobuf 4 and later'),
+
+    # Importing Chainer
+    Edit('chainer/_environment_check.py',
+         'import numpy.distutils.system_info\nimport pkg_resources\n\n',
+         '', 1,
+         'numpy.distutils and pkg_resources are gone'),
+    Edit('chainer/_environment_check.py',
+         '    _check_osx_numpy_backend()\n'
+         '    _check_optional_dependencies()\n',
+         '', 1,
+         'the two checks need those modules, and know only the Accelerate '
+         'of old macOS and CuPy before 8'),
+    Edit('chainer/functions/array/as_strided.py',
+         "for t in np.sctypes['int']}",
+         'for t in (np.int8, np.int16, np.int32, np.int64)}', 1,
+         'NumPy 2 has no numpy.sctypes'),
+    Edit('chainer/functions/array/as_strided.py',
+         "if gy.dtype not in np.sctypes['float']:",
+         "if gy.dtype.kind != 'f':", 1,
+         'NumPy 2 has no numpy.sctypes'),
+
+    # Functions, serializers, iterators
+    Edit('chainer/functions/array/resize_images.py',
+         'dtype=numpy.float)',
+         'dtype=numpy.float64)', 6,
+         'NumPy 1.24 dropped numpy.float'),
+    Edit('chainer/serializers/hdf5.py',
+         '        else:\n'
+         '            value = type(value)(numpy.asarray(dataset))\n',
+         '        elif isinstance(value, str):\n'
+         '            value = dataset.asstr()[()]\n'
+         '        else:\n'
+         '            value = type(value)(numpy.asarray(dataset))\n', 1,
+         'h5py 3 hands strings back as bytes'),
+    Edit('chainer/iterators/multiprocess_iterator.py',
+         'thread.setDaemon(True)',
+         'thread.daemon = True', 1,
+         'Python 3.10 deprecates Thread.setDaemon'),
+
+    # Testing, which gradient_check imports too
+    Edit('chainer/testing/helper.py',
+         'import pkg_resources\n',
+         '', 1,
+         'pkg_resources is gone: import it where it is used'),
+    Edit('chainer/testing/helper.py',
+         '    ws = pkg_resources.WorkingSet()',
+         '    import pkg_resources\n'
+         '    ws = pkg_resources.WorkingSet()', 2,
+         'pkg_resources is gone: import it where it is used'),
+
+    # ChainerMN
+    Edit('chainermn/communicators/_memory_utility.py',
+         'xp.array(v, copy=False, dtype=transfer_dtype)',
+         'xp.asarray(v, dtype=transfer_dtype)', 1,
+         'in NumPy 2 and CuPy 14 copy=False forbids a copy that is needed'),
+    Edit('chainermn/iterators/multi_node_iterator.py',
+         'int(_size)',
+         'int(_size.item())', 1,
+         'NumPy 2.5 makes no int of an array with one dimension'),
+
+    # ONNX export
+    Edit('onnx_chainer/export.py',
+         'from onnx.mapping import NP_TYPE_TO_TENSOR_TYPE',
+         'from onnx.helper import np_dtype_to_tensor_dtype', 1,
+         'onnx 1.19 dropped onnx.mapping'),
+    Edit('onnx_chainer/export.py',
+         'NP_TYPE_TO_TENSOR_TYPE[var.dtype]',
+         'np_dtype_to_tensor_dtype(var.dtype)', 2,
+         'onnx 1.19 dropped onnx.mapping'),
+    Edit('onnx_chainer/export.py',
+         'model.ir_version = onnx.IR_VERSION',
+         'model.ir_version = min(onnx.IR_VERSION, 8)', 1,
+         'onnxruntime refuses the IR version of the newest onnx, and '
+         'opset 7 to 11 needs none above 8'),
+    Edit('onnx_chainer/functions/math.py',
+         'from onnx.mapping import NP_TYPE_TO_TENSOR_TYPE',
+         'from onnx.helper import np_dtype_to_tensor_dtype', 1,
+         'onnx 1.19 dropped onnx.mapping'),
+    Edit('onnx_chainer/functions/math.py',
+         "NP_TYPE_TO_TENSOR_TYPE[np.dtype('int32')]",
+         "np_dtype_to_tensor_dtype(np.dtype('int32'))", 1,
+         'onnx 1.19 dropped onnx.mapping'),
+    Edit('onnx_chainer/functions/array.py',
+         'from onnx.mapping import NP_TYPE_TO_TENSOR_TYPE',
+         'from onnx.helper import np_dtype_to_tensor_dtype', 1,
+         'onnx 1.19 dropped onnx.mapping'),
+    Edit('onnx_chainer/functions/array.py',
+         'NP_TYPE_TO_TENSOR_TYPE[typ]',
+         'np_dtype_to_tensor_dtype(np.dtype(typ))', 2,
+         'onnx 1.19 dropped onnx.mapping'),
+    Edit('onnx_chainer/functions/array.py',
+         "NP_TYPE_TO_TENSOR_TYPE[np.dtype('int64')]",
+         "np_dtype_to_tensor_dtype(np.dtype('int64'))", 1,
+         'onnx 1.19 dropped onnx.mapping'),
+    Edit('onnx_chainer/context.py',
+         '    field_name = onnx.mapping.STORAGE_TENSOR_TYPE_TO_FIELD.get(\n'
+         '        tensor.data_type, None)\n'
+         '    if field_name is not None:\n'
+         "        tensor.ClearField('raw_data')\n"
+         '        getattr(tensor, field_name)[:] = array.flatten().tolist()\n',
+         '', 1,
+         'onnx 1.19 dropped onnx.mapping; a tensor may stay as raw_data'),
+)

@@ -1,0 +1,206 @@
+"""Runs train_mnist.py as its users do: a process of its own, in a folder."""
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import h5py
+import numpy
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Trainer:
+
+    """Starts train_mnist.py in a folder, without data and without network.
+
+    Attributes:
+        cwd (pathlib.Path): The folder.
+        env (dict): Its environment.
+        script (pathlib.Path): The script.
+    """
+
+    # Short runs: 15 iterations in the first epoch, 14 in the second.
+    SMALL = ('--dataset', 'digits', '--unit', '16', '--batchsize', '100',
+             '--no-plot')
+    # Long enough to be interrupted: 72 iterations an epoch.
+    LONG = ('--dataset', 'digits', '--unit', '32', '--batchsize', '20',
+            '--epoch', '3', '--no-plot')
+
+    script = ROOT / 'train_mnist.py'
+
+    def __init__(self, cwd):
+        self.cwd = cwd
+        self.env = {
+            **os.environ,
+            'OMP_NUM_THREADS': '1',
+            'OPENBLAS_NUM_THREADS': '1',
+            'COLUMNS': '80',
+            'CHAINER_DATASET_ROOT': str(cwd / 'no-data'),
+            # The environment's python3, for commands run as they are printed
+            'PATH': os.pathsep.join(
+                [os.path.dirname(sys.executable), os.environ['PATH']]),
+            # Nothing listens there: as good as a machine without network
+            'https_proxy': 'http://127.0.0.1:9',
+        }
+        for name in 'HTTPS_PROXY', 'ALL_PROXY', 'all_proxy', 'no_proxy':
+            self.env.pop(name, None)
+
+    def words(self, *options):
+        return [sys.executable, '-W', 'error', str(self.script),
+                *map(str, options)]
+
+    def start(self, *options, **kwargs):
+        return subprocess.Popen(
+            self.words(*options),
+            **{'cwd': self.cwd, 'env': self.env, 'text': True,
+               'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE,
+               'stderr': subprocess.PIPE, **kwargs})
+
+    def run(self, *options, **kwargs):
+        """Runs it to its end, whatever that is."""
+        with self.start(*options, **kwargs) as process:
+            try:
+                out, err = process.communicate(timeout=120)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(
+            process.args, process.returncode, out, err)
+
+    def succeed(self, *options, **kwargs):
+        """Runs it to a good end."""
+        result = self.run(*options, **kwargs)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    def refuse(self, *options, **kwargs):
+        """Runs it to an error of one line, which is returned.
+
+        No run may have begun: the line stands alone and no file in the folder
+        is another than before.
+        """
+        before = contents(self.cwd)
+        result = self.run(*options, **kwargs)
+        line = error_line(result)
+        assert result.stderr.splitlines() == [line]
+        assert contents(self.cwd) == before
+        return line
+
+
+def error_line(result):
+    """Returns the last line on stderr, which has to be the only error."""
+    assert result.returncode > 0, result
+    assert 'Traceback' not in result.stderr
+    assert '\x1b' not in result.stderr + result.stdout
+    assert result.stderr.count('error:') == 1, result.stderr
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith('train_mnist.py: error: ')
+    return line
+
+
+def contents(folder):
+    """Returns everything in a folder: names, times and digests."""
+    found = {}
+    for path in sorted(folder.rglob('*')):
+        stat = path.lstat()
+        found[str(path.relative_to(folder))] = (
+            stat.st_mtime_ns, stat.st_size,
+            hashlib.md5(path.read_bytes()).hexdigest()
+            if path.is_file() else None)
+    return found
+
+
+def _read_log(folder):
+    log = json.loads((folder / 'log').read_text())
+    for entry in log:
+        assert entry.pop('elapsed_time') >= 0
+    return log
+
+
+def _read_hdf5(path):
+    found = {}
+
+    def add(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = (item.dtype.str, item.shape, item[()].tobytes())
+
+    with h5py.File(path, 'r') as f:
+        f.visititems(add)
+    return found
+
+
+def _read_attributes(path):
+    with h5py.File(path, 'r') as f:
+        return {name: value if name.startswith('format')
+                else json.loads(value) for name, value in f.attrs.items()}
+
+
+def _edit_snapshot(path, change):
+    """Rewrites a snapshot after ``change(arrays, settings)``."""
+    with numpy.load(path, allow_pickle=False) as archive:
+        arrays = dict(archive)
+    settings = json.loads(str(arrays.pop('settings')))
+    change(arrays, settings)
+    arrays = {'settings': json.dumps(settings), **arrays}
+    with open(path, 'wb') as f:
+        numpy.savez(f, **arrays)
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    """A :class:`Trainer` in a folder of the test."""
+    return Trainer(tmp_path)
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory):
+    """A finished run of two epochs, to look at or to copy; read only.
+
+    Its results are in ``out``, its ``result`` is a CompletedProcess.
+    """
+    trainer = Trainer(tmp_path_factory.mktemp('trained'))
+    trainer.result = trainer.succeed(
+        *trainer.SMALL, '--plot', '--epoch', 2, '--out', 'run')
+    trainer.out = trainer.cwd / 'run'
+    return trainer
+
+
+@pytest.fixture(scope='session')
+def uninterrupted(tmp_path_factory):
+    """Folder of a run with the options ``Trainer.LONG``; read only."""
+    trainer = Trainer(tmp_path_factory.mktemp('uninterrupted'))
+    trainer.succeed(*trainer.LONG, '--out', 'run')
+    return trainer.cwd / 'run'
+
+
+@pytest.fixture(scope='session')
+def results():
+    """What reads results: functions, under the names used in the tests."""
+    class Results:
+        contents = staticmethod(contents)
+        error_line = staticmethod(error_line)
+        log = staticmethod(_read_log)
+        hdf5 = staticmethod(_read_hdf5)
+        attributes = staticmethod(_read_attributes)
+        edit_snapshot = staticmethod(_edit_snapshot)
+    return Results
+
+
+@pytest.fixture(scope='session')
+def write_mnist():
+    """A function that writes four small, well-formed files of own data."""
+    def write(folder, seed=0, n_train=60, n_test=20):
+        folder.mkdir(exist_ok=True)
+        random = numpy.random.RandomState(seed)
+        for part, n in ('train', n_train), ('t10k', n_test):
+            sizes = numpy.array([n, 28, 28], '>u4').tobytes()
+            (folder / (part + '-images-idx3-ubyte')).write_bytes(
+                b'\0\0\x08\x03' + sizes + random.bytes(n * 28 * 28))
+            (folder / (part + '-labels-idx1-ubyte')).write_bytes(
+                b'\0\0\x08\x01' + sizes[:4]
+                + (numpy.arange(n) % 10).astype('u1').tobytes())
+    return write
