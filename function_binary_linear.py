@@ -18,12 +18,12 @@ class BinaryLinearFunction(function_node.FunctionNode):
         type_check._argname(in_types, ('x', 'W', 'b')[:n_in])
         x, W = in_types[:2]
         type_check.expect(
-            x.dtype.kind == 'f', W.dtype == x.dtype,
-            x.ndim == 2, W.ndim == 2, x.shape[1] == W.shape[1])
+            x.dtype.kind == 'f', W.dtype == x.dtype, x.ndim == 2, W.ndim == 2)
+        type_check.expect(x.shape[1] == W.shape[1])
         if n_in == 3:
             b = in_types[2]
-            type_check.expect(
-                b.dtype == x.dtype, b.ndim == 1, b.shape[0] == W.shape[0])
+            type_check.expect(b.dtype == x.dtype, b.ndim == 1)
+            type_check.expect(b.shape[0] == W.shape[0])
 
     def forward(self, inputs):
         x, W = inputs[:2]

@@ -41,15 +41,14 @@ def main(argv=None):
         resume.apply(parser, args)
     if args.initmodel is not None:
         arguments.take_from_model(
-            args, ('unit', 'dataset') if args.evaluate else ('unit',))
+            parser, args, ['unit', *['dataset'] * args.evaluate])
     device = devices.get(args.gpu)
 
     # Before the iterator, which shuffles at once
     numpy.random.seed(args.seed)
 
     # Data: uint8 images, scaled batch by batch
-    data = session.load_data(
-        args, may_fall_back=resume is None and not args.evaluate)
+    data = session.load_data(args, resume)
     train_iter, test_iter = session.iterators(data, args.batchsize)
 
     # Net

@@ -9,6 +9,7 @@ import sys
 import h5py
 import numpy
 import pytest
+from chainer.backends import cuda
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -204,3 +205,30 @@ def write_mnist():
                 b'\0\0\x08\x01' + sizes[:4]
                 + (numpy.arange(n) % 10).astype('u1').tobytes())
     return write
+
+
+# What chainer.testing puts on the variants of inject_backend_tests.
+_MARKERS = ('gpu', 'cudnn', 'ideep', 'chainerx', 'slow')
+
+
+def pytest_configure(config):
+    for name in _MARKERS:
+        config.addinivalue_line('markers', name + ': set by chainer.testing')
+
+
+def pytest_collection_modifyitems(items):
+    if _has_gpu():
+        return
+    skip = pytest.mark.skip(reason='no GPU')
+    for item in items:
+        if item.get_closest_marker('gpu') or item.get_closest_marker('cudnn'):
+            item.add_marker(skip)
+
+
+def _has_gpu():
+    if not cuda.available:
+        return False
+    try:
+        return cuda.cupy.cuda.runtime.getDeviceCount() > 0
+    except cuda.cupy.cuda.runtime.CUDARuntimeError:
+        return False  # CuPy is there, the driver is not

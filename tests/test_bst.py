@@ -120,7 +120,7 @@ def test_input_stays():
     v = chainer.Variable(x)
     y = bst.bst(v)
     y.grad = numpy.ones_like(x)
-    y.backward()
+    y.backward(retain_grad=True)
     numpy.testing.assert_array_equal(x, [-.5, 0, 3])
     numpy.testing.assert_array_equal(y.grad, 1)
 

@@ -1,5 +1,4 @@
 """train_mnist.py: its options, its log lines and its results."""
-import importlib.util
 import json
 import os
 import pty
@@ -435,14 +434,7 @@ def test_real_mnist(trainer, results):
 
 # ---- GPU
 
-def has_gpu():
-    if importlib.util.find_spec('cupy') is None:
-        return False
-    from chainer.backends import cuda
-    return cuda.available
-
-
-@pytest.mark.skipif(not has_gpu(), reason='there is no GPU or no CuPy')
+@pytest.mark.gpu
 def test_gpu(trainer, results):
     result = trainer.succeed(
         *trainer.SMALL, '--epoch', 5, '--gpu', 0, '--out', 'run')

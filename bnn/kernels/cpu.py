@@ -14,7 +14,8 @@ def binarize(x):
 
 def ste_gradient(x, gy, bound):
     # where, not a product with the mask: an infinite gy times 0 is NaN.
-    return numpy.where(numpy.abs(x) <= bound, gy, gy.dtype.type(0))
+    gx = numpy.where(numpy.abs(x) <= bound, gy, gy.dtype.type(0))
+    return gx.astype(gy.dtype, copy=False)  # where gives native byte order
 
 
 def clip(x, low, high):

@@ -11,6 +11,16 @@ from bnn.training import results
 from bnn.training import snapshots
 
 
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+
+    """Shows defaults, but for those that the help tells itself."""
+
+    def _get_help_string(self, action):
+        if action.default is None or '(default:' in action.help:
+            return action.help
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
 
     """A parser that complains in one line and knows a run's settings.
@@ -26,7 +36,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **kwargs):
         super().__init__(
             allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
+            formatter_class=_Formatter, **kwargs)
         self.settings = []
 
     def add_setting(self, *flags, **kwargs):
@@ -63,6 +73,41 @@ class Parser(argparse.ArgumentParser):
                        'from a model: give one of them')
         return args
 
+    def check(self, name, value, path):
+        """Checks an option's value that a file holds.
+
+        Args:
+            name (str): The option.
+            value: What JSON gave.
+            path (str): The file, for the message.
+
+        Returns:
+            The value.
+
+        Raises:
+            ~bnn.errors.UserError: If the command line could not have it.
+        """
+        action, = (a for a in self._actions if a.dest == name)
+        try:
+            if action.nargs == 0:
+                valid = value is None or isinstance(value, bool)
+            elif value is None:
+                valid = action.default is None
+            else:
+                values = value if action.nargs == '+' else [value]
+                for one in values:
+                    self._check_value(
+                        action, self._get_value(action, str(one)))
+                valid = all(self._get_value(action, str(one)) == one
+                            for one in values)
+        except (argparse.ArgumentError, TypeError):
+            valid = False
+        if not valid:
+            raise errors.UserError(
+                '%s is damaged or of another program: its --%s is %r'
+                % (path, name.replace('_', '-'), value))
+        return value
+
     def command(self, args, **changes):
         """Returns the command line that makes a run, changed somewhat.
 
@@ -73,7 +118,9 @@ class Parser(argparse.ArgumentParser):
         Returns:
             str: To be pasted into a shell.
         """
-        words = [sys.argv[0]]
+        # A bare name, of `python train_mnist.py`, is no command.
+        words = [os.path.join(os.path.dirname(sys.argv[0]) or '.',
+                              os.path.basename(sys.argv[0]))]
         options = {**args.given, **changes}
         for action in self._actions:
             value = options.get(action.dest)
@@ -84,7 +131,8 @@ class Parser(argparse.ArgumentParser):
             elif value is True:
                 words += flag
             elif value is not None and value is not False:
-                words += [*flag, str(value)]
+                # Joined, since a value may begin with a dash.
+                words.append('%s=%s' % (action.option_strings[0], value))
         return shlex.join(words)
 
 
@@ -135,16 +183,13 @@ def add_training(parser, datasets, epoch, batchsize):
     parser.add_argument(
         '--out', '-o', metavar='DIR',
         help='folder for the results (default: the next number under '
-        'result/)', default=argparse.SUPPRESS)
-    parser.set_defaults(out=None)
+        'result/)')
     parser.add_setting(
         '--seed', type=_seed, default=0, metavar='N',
         help='seed of the random numbers')
     parser.add_setting(
         '--dataset', choices=datasets,
-        help='data to train on (default: %s)' % datasets[0],
-        default=argparse.SUPPRESS)
-    parser.set_defaults(dataset=None)
+        help='data to train on (default: %s)' % datasets[0])
     parser.add_argument(
         '--data-dir', metavar='DIR',
         help='folder of the data; the only place looked in')
@@ -156,9 +201,7 @@ def add_training(parser, datasets, epoch, batchsize):
         help="the log lines: binary_net's, a table, or none")
     parser.add_argument(
         '--progress', action=argparse.BooleanOptionalAction,
-        help='a progress bar (default: on a terminal)',
-        default=argparse.SUPPRESS)
-    parser.set_defaults(progress=None)
+        help='a progress bar (default: on a terminal)')
     parser.add_argument(
         '--plot', action=argparse.BooleanOptionalAction, default=True,
         help='draw loss.png and accuracy.png')
@@ -221,10 +264,11 @@ class Resume(object):
                     'on, or start a new run without --resume'
                     % (name.replace('_', '-'), args.given[name], self.path,
                        saved))
-            setattr(args, name, saved)
+            setattr(args, name, parser.check(name, saved, self.path))
         for name in parser._INHERITED:
             if name not in args.given and name in self.settings:
-                setattr(args, name, self.settings[name])
+                setattr(args, name, parser.check(
+                    name, self.settings[name], self.path))
 
 
 def find_resume(args):
@@ -261,15 +305,17 @@ def settings(parser, args, **more):
     return {**{name: getattr(args, name) for name in names}, **more}
 
 
-def take_from_model(args, names):
+def take_from_model(parser, args, names):
     """Takes options that were not given from the model of ``--initmodel``.
 
     Args:
+        parser (Parser): The parser.
         args (argparse.Namespace): The options, changed.
-        names (tuple of str): Which; attributes of the same name in the
+        names (list of str): Which; attributes of the same name in the
             model's file.
     """
     attributes = models.read_attributes(args.initmodel)
     for name in names:
         if name not in args.given and name in attributes:
-            setattr(args, name, attributes[name])
+            setattr(args, name, parser.check(
+                name, attributes[name], args.initmodel))

@@ -29,7 +29,7 @@ class Means(object):
         for name, value in values.items():
             if isinstance(value, chainer.Variable):
                 value = value.array
-            if isinstance(value, chainer.get_array_types()):
+            if hasattr(value, 'astype'):  # a scalar of NumPy is no array
                 value = value.astype(numpy.float64)
             self._sums[name] = self._sums.get(name, 0.) + value * weight
             self._weights[name] = self._weights.get(name, 0) + weight

@@ -133,6 +133,11 @@ class ProgressBar(extensions.ProgressBar):
         # Chainer does not hand its ``out`` to the object that draws.
         self._pbar._out = out
 
+    def initialize(self, trainer):
+        # A first point in time, without which the rate would be infinite.
+        self._pbar.update_speed(
+            trainer.updater.iteration, trainer.updater.epoch_detail)
+
     def __call__(self, trainer):
         now = time.monotonic()
         if now < self._next:

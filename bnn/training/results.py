@@ -12,12 +12,15 @@ LATEST = os.path.join(ROOT, 'latest')
 _FILES = ('log', 'mlp.model', 'mlp.state')
 
 
-def new(out=None):
+def new(out=None, resuming=False):
     """Makes the folder of a new run.
 
     Args:
         out (str or None): The folder; by default the next free number under
             ``result/``, to which ``result/latest`` then points.
+        resuming (bool): Whether the newest whole snapshot in ``out`` was
+            wanted and there is none.  A log alone, of a run that was killed
+            before its first snapshot, is then no obstacle.
 
     Returns:
         str: The folder, which exists and holds no results.
@@ -27,12 +30,14 @@ def new(out=None):
             cannot be made.
     """
     if out is not None:
-        for path in [os.path.join(out, name)
-                     for name in _FILES] + snapshots.find(out):
-            if os.path.lexists(path):
-                raise errors.UserError(
-                    '%s holds the results of another run; add --resume auto '
-                    'to go on with it, or choose another --out' % out)
+        names = _FILES[1:] if resuming else _FILES
+        if snapshots.find(out) or any(
+                os.path.lexists(os.path.join(out, name)) for name in names):
+            raise errors.UserError(
+                '%s holds the results of another run%s' % (
+                    out, ', but no whole snapshot to go on from; choose '
+                    'another --out' if resuming else '; add --resume auto '
+                    'to go on with it, or choose another --out'))
         _make(out)
         return out
     _make(ROOT)

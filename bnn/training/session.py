@@ -52,28 +52,30 @@ def cli(main):
     sys.exit(status)
 
 
-def load_data(args, may_fall_back):
+def load_data(args, resume=None):
     """Loads the data set that the options ask for.
 
     Args:
         args (argparse.Namespace): ``dataset`` (``None``: MNIST), ``data_dir``,
-            ``allow_modified``, ``batchsize``, ``dry_run``, ``report``.
-        may_fall_back (bool): Whether the embedded digits may stand in for
-            MNIST where that was not asked for by name and cannot be had.
+            ``allow_modified``, ``batchsize``, ``dry_run``, ``report``,
+            ``evaluate``.  Where MNIST was not asked for by name and cannot be
+            had, a new run gets the embedded digits, after a warning.
+        resume (~bnn.training.arguments.Resume or None): The run to go on
+            with, whose data it has to be.
 
     Returns:
         ~bnn.datasets.Dataset: The data; a few batches of it in a dry run.
 
     Raises:
-        ~bnn.errors.UserError: If the data cannot be had or are corrupt, or a
-            batch is larger than them.
+        ~bnn.errors.UserError: If the data cannot be had, are corrupt or
+            other ones, or a batch is larger than them.
     """
     name = args.dataset or 'mnist'
     _say(args, 'load %s dataset' % datasets.TITLES[name])
     try:
         data = datasets.load(name, args.data_dir, args.allow_modified)
     except datasets.UnavailableError as e:
-        if args.dataset is not None or not may_fall_back:
+        if args.dataset is not None or resume is not None or args.evaluate:
             raise
         print('\n*** WARNING: %s\n*** WARNING: training on the embedded '
               'digits instead, 1797 small images: no MNIST results!\n' % e,
@@ -86,6 +88,10 @@ def load_data(args, may_fall_back):
         raise errors.UserError(
             '--batchsize %d is larger than the data: %s has %d training '
             'images' % (args.batchsize, data.title, len(data.train_labels)))
+    if resume is not None and resume.settings.get(
+            'data_digest') != data.digest:
+        raise errors.UserError('%s was made with other data than those in %s'
+                               % (resume.path, data.source))
     return data
 
 
@@ -121,7 +127,14 @@ def print_header(args, device, net, n_epochs, data, out):
 
 def print_evaluation(evaluator):
     """Runs an evaluator and prints the line of the test."""
-    print(reports.seed_line('test ', evaluator(), 'main/'))
+    with _non_finite_allowed():
+        print(reports.seed_line('test ', evaluator(), 'main/'))
+
+
+def _non_finite_allowed():
+    # StopOnNonFinite and the printed loss tell of it, without NumPy's
+    # warnings from inside.
+    return numpy.errstate(over='ignore', invalid='ignore', divide='ignore')
 
 
 @contextlib.contextmanager
@@ -139,17 +152,21 @@ def output_folder(args, resume):
     if resume is not None and (args.out is None or os.path.realpath(
             args.out) == os.path.realpath(resume.out)):
         out = resume.out
-    elif args.dry_run and args.out is None:
+    elif _is_temporary(args, resume):
         out = tempfile.mkdtemp(prefix='dry-run-')
     else:
-        out = results.new(args.out)
+        out = results.new(args.out, args.resume == 'auto')
     lock = results.lock(out)
     try:
         yield out
     finally:
         lock.release()
-        if args.dry_run and args.out is None and resume is None:
+        if _is_temporary(args, resume):
             shutil.rmtree(out)
+
+
+def _is_temporary(args, resume):
+    return args.dry_run and args.out is None and resume is None
 
 
 def run(trainer, parser, args, data, resume, attributes):
@@ -183,10 +200,6 @@ def run(trainer, parser, args, data, resume, attributes):
     trainer.extend(snapshot, trigger=snapshots.Trigger(args.snapshot_every))
 
     if resume is not None:
-        if resume.settings.get('data_digest') != data.digest:
-            raise errors.UserError(
-                '%s was made with other data than those in %s'
-                % (resume.path, data.source))
         snapshots.restore(resume.path, resume.arrays, trainer)
         resume.arrays = None  # as large as the model and its moments
         print('go on from %s' % resume.path, file=sys.stderr)
@@ -198,13 +211,16 @@ def run(trainer, parser, args, data, resume, attributes):
             return 0
 
     with trainer.stop_trigger as stop_trigger:
-        trainer.run(show_loop_exception_msg=False)
+        with _non_finite_allowed():
+            trainer.run(show_loop_exception_msg=False)
         if not stop_trigger.is_finished(trainer):
             snapshot(trainer)
-            print('stopped at iteration %d, snapshot saved; to go on: %s'
-                  % (trainer.updater.iteration, parser.command(
-                      args, out=trainer.out, resume='auto', initmodel=None)),
-                  file=sys.stderr)
+            go_on = parser.command(
+                args, out=trainer.out, resume='auto', initmodel=None)
+            print('stopped at iteration %d%s' % (
+                trainer.updater.iteration,
+                '' if _is_temporary(args, resume) else
+                ', snapshot saved; to go on: ' + go_on), file=sys.stderr)
             return 128 + stop_trigger.signal
         last = trainer.get_extension('LogReport').log[-1]
         _save(trainer, args, {
@@ -217,12 +233,13 @@ def run(trainer, parser, args, data, resume, attributes):
 
 
 def _is_saved(trainer):
-    try:
-        attributes = models.read_attributes(
-            os.path.join(trainer.out, 'mlp.model'))
-    except errors.UserError:
+    # By the file that is written last
+    state = os.path.join(trainer.out, 'mlp.state')
+    if not all(os.path.exists(path) for path in (
+            state, os.path.join(trainer.out, 'mlp.model'))):
         return False
-    return attributes.get('iteration') == trainer.updater.iteration
+    return (models.read_attributes(state).get('iteration')
+            == trainer.updater.iteration)
 
 
 def _save(trainer, args, attributes):
@@ -231,7 +248,8 @@ def _save(trainer, args, attributes):
     models.save(os.path.join(trainer.out, 'mlp.model'), optimizer.target,
                 attributes)
     _say(args, 'save the optimizer')
-    models.save(os.path.join(trainer.out, 'mlp.state'), optimizer)
+    models.save(os.path.join(trainer.out, 'mlp.state'), optimizer,
+                {'iteration': trainer.updater.iteration})
 
 
 def _say(args, line):
