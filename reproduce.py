@@ -21,6 +21,7 @@ environment.check(__file__)
 
 import matplotlib
 from matplotlib import pyplot
+from matplotlib import ticker
 
 from bnn import errors
 from bnn import machine
@@ -185,6 +186,7 @@ def draw(name, result, path):
         if quantity == 'accuracy' and row['accuracy'] and not curve:
             ax.axhline(float(row['accuracy']), color='C1', linestyle=':',
                        label='test, published')
+        ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         ax.set_xlabel('epoch')
         ax.set_ylabel(quantity)
         ax.grid(alpha=.3)
