@@ -2,12 +2,26 @@
 from chainer import function_node
 from chainer.utils import type_check
 
+import function_surrogate_gradient
 from bnn import kernels
+
+SURROGATES = {
+    'ste': kernels.ste_gradient,
+    'approx-sign': kernels.approx_sign_gradient,
+    'swish-sign': kernels.swish_sign_gradient,
+}
 
 
 class BST(function_node.FunctionNode):
 
-    """Sign with a straight-through gradient; see :func:`bst`."""
+    """Sign with a surrogate gradient; see :func:`bst`."""
+
+    def __init__(self, surrogate='ste'):
+        super().__init__()
+        if surrogate not in SURROGATES:
+            raise ValueError('no surrogate gradient %r; there are: %s'
+                             % (surrogate, ', '.join(SURROGATES)))
+        self._gradient = SURROGATES[surrogate]
 
     def check_type_forward(self, in_types):
         type_check._argname(in_types, ('x',))
@@ -20,35 +34,12 @@ class BST(function_node.FunctionNode):
 
     def backward(self, indexes, grad_outputs):
         x, = self.get_retained_inputs()
-        return BSTGrad(x.array).apply(grad_outputs)
+        return function_surrogate_gradient.surrogate_gradient(
+            grad_outputs[0], x.array, self._gradient,
+            constant=self._gradient is kernels.ste_gradient),
 
 
-class BSTGrad(function_node.FunctionNode):
-
-    """The gradient of :class:`BST`, linear in ``gy``.
-
-    ``x`` is no input: the mask's own derivative is 0 almost everywhere.
-    """
-
-    def __init__(self, x):
-        super().__init__()
-        self._x = x
-
-    def check_type_forward(self, in_types):
-        type_check._argname(in_types, ('gy',))
-        type_check.expect(
-            in_types[0].dtype == self._x.dtype,
-            in_types[0].shape == self._x.shape)
-
-    def forward(self, inputs):
-        gy, = inputs
-        return kernels.ste_gradient(self._x, gy),
-
-    def backward(self, indexes, grad_outputs):
-        return BSTGrad(self._x).apply(grad_outputs)
-
-
-def bst(x):
+def bst(x, surrogate='ste'):
     r"""Binary activation: sign forward, straight-through backward.
 
     .. math::
@@ -59,11 +50,16 @@ def bst(x):
 
     (`BinaryNet <https://arxiv.org/abs/1602.02830>`_, Eqs. (1) and (4)).
     ``sign(0)`` is +1 and the gradient passes at ``|x| = 1``.  NaN gives -1
-    and a zero gradient.  Double backward differentiates the estimator: the
-    mask is a constant.
+    and a zero gradient.  Double backward differentiates the estimator, whose
+    slope is a constant for ``'ste'``; for the others it is refused.
 
     Args:
         x (~chainer.Variable or array): Any shape; float16, 32 or 64.
+        surrogate (str): What stands for the derivative of the sign:
+            ``'ste'``, the above; ``'approx-sign'``, 2 - 2|x| inside [-1, 1]
+            (`Bi-Real Net <https://arxiv.org/abs/1808.00278>`_);
+            ``'swish-sign'``, the derivative of SwishSign with beta = 5
+            (`BNN+ <https://arxiv.org/abs/1812.11800>`_).
 
     Returns:
         ~chainer.Variable: +1 and -1, of the shape and dtype of ``x``.
@@ -71,10 +67,11 @@ def bst(x):
     Raises:
         chainer.utils.type_check.InvalidType: If ``x`` is not of a floating
             point dtype.
+        ValueError: If there is no such surrogate.
 
     .. rubric:: Example
 
     >>> bst(numpy.array([-2., -0.5, 0., 3.], 'f')).array
     array([-1., -1.,  1.,  1.], dtype=float32)
     """
-    return BST().apply((x,))[0]
+    return BST(surrogate).apply((x,))[0]

@@ -1,6 +1,7 @@
 """Linear operation on binarized weights."""
 import math
 
+import chainer
 import chainer.functions as F
 from chainer import function_node
 from chainer.utils import type_check
@@ -10,7 +11,15 @@ from bnn import kernels
 
 class BinaryLinearFunction(function_node.FunctionNode):
 
-    """Binarizes W and applies it; see :func:`binary_linear`."""
+    """Binarizes W and applies it; see :func:`binary_linear`.
+
+    Args:
+        binarize (callable): Takes an array, returns its signs.
+    """
+
+    def __init__(self, binarize=kernels.binarize):
+        super().__init__()
+        self._binarize = binarize
 
     def check_type_forward(self, in_types):
         n_in = type_check.eval(in_types.size())
@@ -29,7 +38,7 @@ class BinaryLinearFunction(function_node.FunctionNode):
         x, W = inputs[:2]
         self.retain_inputs((0, 1))
         # Kept for backward, which needs the same signs again.
-        self._binary_W = kernels.binarize(W)
+        self._binary_W = self._binarize(W)
         y = x.dot(self._binary_W.T)
         if len(inputs) == 3:
             y += inputs[2]
@@ -68,7 +77,7 @@ class _StraightThrough(function_node.FunctionNode):
         return grad_outputs
 
 
-def binary_linear(x, W, b=None):
+def binary_linear(x, W, b=None, stochastic=False):
     r"""Linear operation whose weights are binarized first.
 
     .. math::
@@ -91,6 +100,9 @@ def binary_linear(x, W, b=None):
         W (~chainer.Variable or array): Latent weights, (out_size, in_size),
             of the dtype of ``x``.
         b (~chainer.Variable or array): Bias, (out_size,), added as it is.
+        stochastic (bool): If ``True``, while ``chainer.config.train`` is on,
+            the weights are drawn: +1 with probability
+            clip((W + 1) / 2, 0, 1) (Eq. (2)), -1 otherwise.
 
     Returns:
         ~chainer.Variable: (batch, out_size), of the dtype of ``x``.
@@ -105,8 +117,24 @@ def binary_linear(x, W, b=None):
     >>> binary_linear(x, W).array
     array([[2.]], dtype=float32)
     """
-    if x.ndim > 2:
-        # The product, not -1, which reshape cannot tell for an empty batch.
-        x = F.reshape(x, (len(x), math.prod(x.shape[1:])))
+    x = flatten(x)
     args = (x, W) if b is None else (x, W, b)
-    return BinaryLinearFunction().apply(args)[0]
+    binarize = (kernels.stochastic_binarize
+                if stochastic and chainer.config.train else kernels.binarize)
+    return BinaryLinearFunction(binarize).apply(args)[0]
+
+
+def flatten(x):
+    """Flattens a batch from axis 1.
+
+    Args:
+        x (~chainer.Variable or array): (batch, ...).
+
+    Returns:
+        ~chainer.Variable or array: (batch, inputs); ``x`` itself up to 2
+        dimensions.
+    """
+    if x.ndim <= 2:
+        return x
+    # The product, not -1, which reshape cannot tell for an empty batch.
+    return F.reshape(x, (len(x), math.prod(x.shape[1:])))

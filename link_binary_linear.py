@@ -26,17 +26,21 @@ class BinaryLinear(link.Link):
             :class:`~chainer.initializers.LeCunNormal`, N(0, 1/in_size), by
             default.
         initial_bias (initializer): Initial bias, 0 by default.
+        stochastic (bool): If ``True``, the weights are drawn in training.
 
     Attributes:
         W (~chainer.Parameter): Latent weights, (out_size, in_size).
         b (~chainer.Parameter or None): Bias, (out_size,), not binarized.
+        w_bits (int): Bits of a weight as the layer computes with it.
 
     Raises:
         ValueError: If a size is not positive.
     """
 
+    w_bits = 1
+
     def __init__(self, in_size, out_size, nobias=False, initialW=None,
-                 initial_bias=None):
+                 initial_bias=None, stochastic=False):
         super().__init__()
         if out_size < 1 or (in_size is not None and in_size < 1):
             raise ValueError(
@@ -44,6 +48,7 @@ class BinaryLinear(link.Link):
                 % (in_size, out_size))
         self.in_size = in_size
         self.out_size = out_size
+        self.stochastic = stochastic
         with self.init_scope():
             self.W = variable.Parameter(
                 initializers._get_initializer(initialW))
@@ -59,11 +64,17 @@ class BinaryLinear(link.Link):
         self.in_size = in_size
         self.W.initialize((self.out_size, in_size))
 
+    def initialize_for(self, x):
+        """Makes the weights of a lazy layer, for an input like ``x``."""
+        if self.W.array is None:
+            self._initialize(math.prod(x.shape[1:]))
+
     @property
     def printable_specs(self):
         yield 'in_size', self.in_size
         yield 'out_size', self.out_size
         yield 'nobias', self.b is None
+        yield 'stochastic', self.stochastic
 
     def forward(self, x):
         """Applies the layer.
@@ -75,6 +86,6 @@ class BinaryLinear(link.Link):
         Returns:
             ~chainer.Variable: (batch, out_size).
         """
-        if self.W.array is None:
-            self._initialize(math.prod(x.shape[1:]))
-        return function_binary_linear.binary_linear(x, self.W, self.b)
+        self.initialize_for(x)
+        return function_binary_linear.binary_linear(
+            x, self.W, self.b, self.stochastic)

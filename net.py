@@ -1,49 +1,177 @@
 """Multi-layer perceptrons for MNIST."""
 import chainer
+import chainer.functions as F
 import chainer.links as L
+from chainer import initializers
 
 import bst
 import link_binary_linear
+import link_quantized_linear
+import qst
 
 
-class BinaryMLP(chainer.Chain):
+class MLP(chainer.Chain):
 
-    """Binary weights and activations: the net of binary_net.
+    """What the perceptrons have in common.
 
-    Two hidden layers, each a binary linear layer, batch normalization and
-    sign; then a binary linear layer to the classes, batch normalization on
-    these too (`BinaryNet <https://arxiv.org/abs/1602.02830>`_; the seed's
-    784-1000-1000-10).
+    Layers ``l1``, ``l2``, ... each followed by batch normalization ``b1``,
+    ``b2``, ...; an activation and dropout after all but the last.
 
     Args:
         n_units (int): Units of each hidden layer.
         n_out (int): Number of classes.
         n_in (int): Number of inputs; an image's channels x height x width.
+        n_layers (int): Number of hidden layers.
+        batch_norm (bool): Whether there is batch normalization.
+        dropout_input (float): Ratio of inputs that training drops.
+        dropout_hidden (float): Ratio of hidden units that training drops.
 
     Raises:
         ValueError: If a size is not positive.
     """
 
-    def __init__(self, n_units=1000, n_out=10, n_in=784):
+    def __init__(self, n_units, n_out=10, n_in=784, n_layers=2,
+                 batch_norm=True, dropout_input=0., dropout_hidden=0.):
         super().__init__()
+        self.n_layers = n_layers
+        self.batch_norm = batch_norm
+        self.dropout_input = dropout_input
+        self.dropout_hidden = dropout_hidden
+        sizes = [n_in] + [n_units] * n_layers + [n_out]
         with self.init_scope():
-            self.l1 = link_binary_linear.BinaryLinear(n_in, n_units)
-            self.b1 = L.BatchNormalization(n_units)
-            self.l2 = link_binary_linear.BinaryLinear(n_units, n_units)
-            self.b2 = L.BatchNormalization(n_units)
-            self.l3 = link_binary_linear.BinaryLinear(n_units, n_out)
-            self.b3 = L.BatchNormalization(n_out)
+            for i in range(1, n_layers + 2):
+                setattr(self, 'l%d' % i, self.linear(*sizes[i - 1:i + 1]))
+                if batch_norm:
+                    setattr(self, 'b%d' % i, L.BatchNormalization(sizes[i]))
+
+    def linear(self, n_in, n_out):
+        """Makes a linear layer."""
+        return L.Linear(n_in, n_out, initialW=initializers.HeNormal())
+
+    def activate(self, x):
+        """Applies the activation."""
+        return F.relu(x)
 
     def forward(self, x):
         """Computes the class scores.
 
         Args:
-            x (~chainer.Variable or array): Images in [0, 1], float
-                (batch, ...); flattened from axis 1.
+            x (~chainer.Variable or array): Images, float (batch, ...);
+                flattened from axis 1.
 
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = bst.bst(self.b1(self.l1(x)))
-        h = bst.bst(self.b2(self.l2(h)))
-        return self.b3(self.l3(h))
+        h = F.dropout(x, self.dropout_input) if self.dropout_input else x
+        for i in range(1, self.n_layers + 2):
+            h = self['l%d' % i](h)
+            if self.batch_norm:
+                h = self['b%d' % i](h)
+            if i <= self.n_layers:
+                h = self.activate(h)
+                if self.dropout_hidden:
+                    h = F.dropout(h, self.dropout_hidden)
+        return h
+
+
+class BinaryMLP(MLP):
+
+    """Binary weights and activations: the net of binary_net.
+
+    Binary linear layer, batch normalization, sign; batch normalization on
+    the scores too (`BinaryNet <https://arxiv.org/abs/1602.02830>`_; the seed
+    is 784-1000-1000-10).
+
+    Args:
+        n_units (int): Units of each hidden layer.
+        n_out, n_in, n_layers, dropout_input, dropout_hidden: See
+            :class:`MLP`.
+        surrogate (str): Gradient of the sign, see :func:`bst.bst`.
+        stochastic (bool): Whether training draws the weights.
+    """
+
+    def __init__(self, n_units=1000, *args, surrogate='ste',
+                 stochastic=False, **kwargs):
+        self.surrogate = surrogate
+        self.stochastic = stochastic
+        super().__init__(n_units, *args, **kwargs)
+
+    def linear(self, n_in, n_out):
+        return link_binary_linear.BinaryLinear(
+            n_in, n_out, stochastic=self.stochastic)
+
+    def activate(self, x):
+        return bst.bst(x, self.surrogate)
+
+
+class QuantizedMLP(MLP):
+
+    """k-bit weights and activations: the net of quantized_net.
+
+    At 1 and 1 bit it is :class:`BinaryMLP`
+    (`QNN <https://arxiv.org/abs/1609.07061>`_).
+
+    Args:
+        n_units (int): Units of each hidden layer.
+        n_out, n_in, n_layers, dropout_input, dropout_hidden: See
+            :class:`MLP`.
+        w_bits (int): Bits of a weight, 1 to 8 or 32.
+        a_bits (int): Bits of an activation, 1 to 8 or 32.
+        quantizer (str): ``'dorefa'`` or ``'linear'``, see :func:`qst.qst`.
+    """
+
+    def __init__(self, n_units=1000, *args, w_bits=2, a_bits=2,
+                 quantizer='dorefa', **kwargs):
+        qst.check(a_bits, quantizer)
+        self._w_bits = w_bits
+        self.a_bits = a_bits
+        self.quantizer = quantizer
+        super().__init__(n_units, *args, **kwargs)
+
+    def linear(self, n_in, n_out):
+        return link_quantized_linear.QuantizedLinear(
+            n_in, n_out, self._w_bits, self.quantizer)
+
+    def activate(self, x):
+        return qst.qst(x, self.a_bits, self.quantizer)
+
+
+class FloatMLP(MLP):
+
+    """Float weights and ReLU: the baseline of Binary-Neural-Networks.
+
+    Args:
+        n_units (int): Units of each hidden layer.
+        n_out, n_in, n_layers, batch_norm, dropout_input, dropout_hidden: See
+            :class:`MLP`.
+    """
+
+    def __init__(self, n_units=2048, *args, **kwargs):
+        super().__init__(n_units, *args, **kwargs)
+
+
+class BinaryWeightMLP(MLP):
+
+    """Binary weights and ReLU: the binarized net of Binary-Neural-Networks.
+
+    (`BinaryConnect <https://arxiv.org/abs/1511.00363>`_.)
+
+    Args:
+        n_units (int): Units of each hidden layer.
+        n_out, n_in, n_layers, batch_norm, dropout_input, dropout_hidden: See
+            :class:`MLP`.
+        stochastic (bool): Whether training draws the weights.
+    """
+
+    def __init__(self, n_units=2048, *args, stochastic=False, **kwargs):
+        self.stochastic = stochastic
+        super().__init__(n_units, *args, **kwargs)
+
+    def linear(self, n_in, n_out):
+        return link_binary_linear.BinaryLinear(
+            n_in, n_out, initialW=initializers.HeNormal(),
+            stochastic=self.stochastic)
+
+
+NETS = {'binary': BinaryMLP, 'quantized': QuantizedMLP, 'float': FloatMLP,
+        'binary-weight': BinaryWeightMLP}

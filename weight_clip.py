@@ -46,3 +46,49 @@ class WeightClip(object):
             if p is not None and p.array is not None:
                 with chainer.using_device(p.device):
                     kernels.clip(p.array, self.low, self.high)
+
+
+def clip_weights(model):
+    """Adds a :class:`WeightClip` to the latent weights that need one.
+
+    Binary weights and those of the linear quantizer; DoReFa's tanh bounds its
+    own.
+
+    Args:
+        model (~chainer.Link): A model that an optimizer was set up with.
+    """
+    for param in _latent_weights(model):
+        param.update_rule.add_hook(WeightClip())
+
+
+def unbounded_weights(optimizer):
+    """Lists the latent weights that nothing bounds.
+
+    Their signs, or levels, freeze as the weights grow.
+    :class:`~bop.Bop` has no latent weights.
+
+    Args:
+        optimizer (~chainer.GradientMethod): An optimizer set up with a model.
+
+    Returns:
+        list of str: Names of parameters.
+    """
+    if _clips(optimizer):
+        return []
+    latent = {id(param) for param in _latent_weights(optimizer.target)}
+    return [name for name, param in optimizer.target.namedparams()
+            if id(param) in latent and not _clips(param.update_rule)
+            and getattr(param.update_rule, 'has_latent_weights', True)]
+
+
+def _latent_weights(model):
+    quantized = [link for link in model.links()
+                 if getattr(link, 'w_bits', 32) < 32]
+    return [link.W for link in quantized
+            if link.w_bits == 1 or link.quantizer == 'linear']
+
+
+def _clips(hookable):
+    # Chainer has no public way to ask for the hooks.
+    return any(isinstance(hook, WeightClip) for hook
+               in hookable._hookable._post_update_hooks.values())

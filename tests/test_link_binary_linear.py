@@ -195,7 +195,7 @@ class TestToDevice(unittest.TestCase):
 
 def test_printable_specs():
     assert dict(BinaryLinear(3, 2, nobias=True).printable_specs) == {
-        'in_size': 3, 'out_size': 2, 'nobias': True}
+        'in_size': 3, 'out_size': 2, 'nobias': True, 'stochastic': False}
     chain = chainer.Sequential(BinaryLinear(3, 2))
     assert 'in_size=3' in str(chain)
 

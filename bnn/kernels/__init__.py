@@ -38,19 +38,20 @@ def binarize(x):
     return _kernels_of(x).binarize(x)
 
 
-def ste_gradient(x, gy, bound=1.0):
-    """Gradient of the sign by the straight-through estimator.
+def ste_gradient(x, gy, low=-1.0, high=1.0):
+    """Gradient of a quantizer by the straight-through estimator.
 
-    ``gx = gy if |x| <= bound else 0``, inclusive: the derivative of hard tanh
-    in place of the sign's (`BinaryNet <https://arxiv.org/abs/1602.02830>`_,
-    Eq. (4)).  Where ``x`` is NaN or infinite the gradient is 0, whatever
-    ``gy`` is.
+    ``gx = gy if low <= x <= high else 0``: with [-1, 1] the derivative of
+    hard tanh in place of the sign's (`BinaryNet
+    <https://arxiv.org/abs/1602.02830>`_, Eq. (4)).  Where ``x`` is NaN or
+    outside the gradient is 0, whatever ``gy`` is.
 
     Args:
-        x (numpy.ndarray or cupy.ndarray): Input of the sign.
+        x (numpy.ndarray or cupy.ndarray): Input of the quantizer.
         gy (numpy.ndarray or cupy.ndarray): Gradient of its output, of the
             shape and dtype of ``x``.
-        bound (float): Largest ``|x|`` that lets the gradient pass.
+        low (float): Least ``x`` that lets the gradient pass.
+        high (float): Largest ``x`` that lets the gradient pass.
 
     Returns:
         A new array of the shape and dtype of ``gy``.
@@ -58,7 +59,74 @@ def ste_gradient(x, gy, bound=1.0):
     Raises:
         TypeError: If ``x`` is not of a floating point dtype.
     """
-    return _kernels_of(x).ste_gradient(x, gy, bound)
+    return _kernels_of(x).ste_gradient(x, gy, low, high)
+
+
+def approx_sign_gradient(x, gy):
+    """Gradient of the sign by a quadratic approximation of it.
+
+    ``gx = gy * (2 - 2|x|) if |x| <= 1 else 0``: the derivative of ApproxSign
+    (`Bi-Real Net <https://arxiv.org/abs/1808.00278>`_, Eq. (7)).  Arguments,
+    return value and errors as of :func:`ste_gradient`.
+    """
+    return _kernels_of(x).approx_sign_gradient(x, gy)
+
+
+def swish_sign_gradient(x, gy, beta=5.0):
+    r"""Gradient of the sign by the derivative of SwishSign.
+
+    .. math::
+
+        \frac{\partial C}{\partial x} = \frac{\partial C}{\partial y}
+        \frac{\beta (2 - \beta x \tanh(\beta x / 2))}{1 + \cosh(\beta x)}
+
+    (`BNN+ <https://arxiv.org/abs/1812.11800>`_, Eqs. (5) and (6)), which is
+    negative for large ``|x|``.  From ``|beta x| = 80`` on, where it is below
+    1e-31, it is 0, and at NaN.  Arguments, return value and errors as of
+    :func:`ste_gradient`; ``beta`` is the steepness.
+    """
+    return _kernels_of(x).swish_sign_gradient(x, gy, beta)
+
+
+def stochastic_binarize(x):
+    """Random signs: +1 with probability clip((x + 1) / 2, 0, 1), else -1.
+
+    (`BinaryNet <https://arxiv.org/abs/1602.02830>`_, Eq. (2).)  On the CPU
+    the numbers come from NumPy's global generator.  On a GPU they come from a
+    counter and two words of that generator, so that its state, which a
+    snapshot holds, determines them too.  The resolution is 2^-24.  NaN gives
+    -1.
+
+    Args:
+        x (numpy.ndarray or cupy.ndarray): Any shape, any float dtype.
+
+    Returns:
+        A new array of +1 and -1, of the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).stochastic_binarize(x)
+
+
+def quantize(x, n, low, high):
+    """Rounds to multiples of 1/``n`` in a range.
+
+    ``y = round(clip(x, low, high) * n) / n``, ties to even.  NaN stays NaN.
+
+    Args:
+        x (numpy.ndarray or cupy.ndarray): Any shape, any float dtype.
+        n (int): Steps in a unit.
+        low (float): Least value, a multiple of 1/n.
+        high (float): Largest value, a multiple of 1/n.
+
+    Returns:
+        A new array of the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).quantize(x, n, low, high)
 
 
 def clip(x, low, high):

@@ -12,10 +12,50 @@ def binarize(x):
     return y
 
 
-def ste_gradient(x, gy, bound):
+def ste_gradient(x, gy, low, high):
     # where, not a product with the mask: an infinite gy times 0 is NaN.
-    gx = numpy.where(numpy.abs(x) <= bound, gy, gy.dtype.type(0))
+    inside = low <= x
+    inside &= x <= high
+    gx = numpy.where(inside, gy, gy.dtype.type(0))
     return gx.astype(gy.dtype, copy=False)  # where gives native byte order
+
+
+def approx_sign_gradient(x, gy):
+    size = numpy.abs(x)
+    with numpy.errstate(invalid='ignore', over='ignore'):  # outside [-1, 1]
+        gx = gy * (2 - 2 * size)
+    return numpy.where(size <= 1, gx, 0).astype(gy.dtype, copy=False)
+
+
+def swish_sign_gradient(x, gy, beta):
+    # cosh would overflow in float32 soon after 80.
+    z = x.astype(numpy.promote_types(x.dtype, numpy.float32))
+    z = beta * numpy.clip(z, -80 / beta, 80 / beta)
+    slope = beta * (2 - z * numpy.tanh(z / 2)) / (1 + numpy.cosh(z))
+    with numpy.errstate(invalid='ignore', over='ignore'):
+        gx = gy * slope.astype(gy.dtype)
+    return numpy.where(
+        numpy.abs(z) < 80, gx, 0).astype(gy.dtype, copy=False)
+
+
+def stochastic_binarize(x):
+    # 24 bits are exact in float32; rounding up to 1 would break p = 1.
+    u = numpy.random.randint(
+        0, 1 << 24, x.shape, numpy.uint32) * numpy.float32(2 ** -24)
+    y = numpy.empty_like(x)
+    numpy.less(u, (x + 1) / 2, out=y, casting='unsafe')
+    y += y
+    y -= 1
+    return y
+
+
+def quantize(x, n, low, high):
+    # out: without it, an array of no dimensions becomes a scalar
+    y = numpy.clip(x, low, high, out=numpy.empty_like(x))
+    y *= n
+    numpy.rint(y, out=y)
+    y /= n
+    return y
 
 
 def clip(x, low, high):

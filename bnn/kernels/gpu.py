@@ -1,16 +1,51 @@
 """The kernels on CuPy arrays; documented in :mod:`bnn.kernels`."""
 import cupy
+import numpy
 
 _binarize = cupy.ElementwiseKernel(
     'T x', 'T y',
     'y = x >= T(0) ? T(1) : T(-1)',
     'bnn_binarize')
 
-# A comparison from both sides rather than fabs, which float16 lacks.
 _ste_gradient = cupy.ElementwiseKernel(
-    'T x, T gy, T bound', 'T gx',
-    'gx = x >= -bound && x <= bound ? gy : T(0)',
+    'T x, T gy, T low, T high', 'T gx',
+    'gx = low <= x && x <= high ? gy : T(0)',
     'bnn_ste_gradient')
+
+_approx_sign_gradient = cupy.ElementwiseKernel(
+    'T x, T gy', 'T gx',
+    """T size = x < T(0) ? -x : x;
+       gx = size <= T(1) ? gy * (T(2) - T(2) * size) : T(0)""",
+    'bnn_approx_sign_gradient')
+
+# In float even for float16, where cosh would overflow.
+_swish_sign_gradient = cupy.ElementwiseKernel(
+    'T x, T gy, float64 beta', 'T gx',
+    """double z = beta * static_cast<double>(x);
+       double slope = beta * (2 - z * tanh(z / 2)) / (1 + cosh(z));
+       gx = z > -80. && z < 80.
+           ? T(static_cast<double>(gy) * slope) : T(0)""",
+    'bnn_swish_sign_gradient')
+
+# A counter mixed with two random words by a PCG hash, twice.
+_stochastic_binarize = cupy.ElementwiseKernel(
+    'T x, uint32 a, uint32 b', 'T y',
+    """unsigned int s = (static_cast<unsigned int>(i) ^ a) * 747796405u + b;
+       for (int k = 0; k < 2; ++k) {
+           s = ((s >> ((s >> 28) + 4)) ^ s) * 277803737u;
+           s = (s >> 22) ^ s;
+           s = s * 747796405u + 2891336453u;
+       }
+       s = ((s >> ((s >> 28) + 4)) ^ s) * 277803737u;
+       s = (s >> 22) ^ s;
+       float u = (s >> 8) * (1.f / 16777216.f);
+       y = u < (static_cast<float>(x) + 1.f) / 2.f ? T(1) : T(-1)""",
+    'bnn_stochastic_binarize')
+
+_quantize = cupy.ElementwiseKernel(
+    'T x, T n, T low, T high', 'T y',
+    'y = T(rint((x < low ? low : (x > high ? high : x)) * n)) / n',
+    'bnn_quantize')
 
 # Not cupy.clip: these comparisons leave NaN as it is, like numpy.clip.
 _clip = cupy.ElementwiseKernel(
@@ -23,8 +58,25 @@ def binarize(x):
     return _binarize(x)
 
 
-def ste_gradient(x, gy, bound):
-    return _ste_gradient(x, gy, bound)
+def ste_gradient(x, gy, low, high):
+    return _ste_gradient(x, gy, low, high)
+
+
+def approx_sign_gradient(x, gy):
+    return _approx_sign_gradient(x, gy)
+
+
+def swish_sign_gradient(x, gy, beta):
+    return _swish_sign_gradient(x, gy, beta)
+
+
+def stochastic_binarize(x):
+    a, b = numpy.random.randint(0, 1 << 32, 2, numpy.uint32)
+    return _stochastic_binarize(x, a, b)
+
+
+def quantize(x, n, low, high):
+    return _quantize(x, n, low, high)
 
 
 def clip(x, low, high):

@@ -74,11 +74,12 @@ class TestAgainstReference(unittest.TestCase):
     def test_ste_gradient(self, backend_config):
         for x in inputs(self.dtype):
             gy = random(x.shape, self.dtype)
-            for bound in (1., .5, 0.):
+            for low, high in ((-1., 1.), (0., .5), (0., 0.)):
                 gx = kernels.ste_gradient(
                     backend_config.get_array(x),
-                    backend_config.get_array(gy), bound)
-                assert_same_bits(gx, reference.ste_gradient(x, gy, bound))
+                    backend_config.get_array(gy), low, high)
+                assert_same_bits(gx, reference.ste_gradient(
+                    x, gy, low, high))
 
     def test_ste_gradient_special(self, backend_config):
         pairs = itertools.product(special(self.dtype), special(self.dtype))
@@ -123,7 +124,7 @@ class TestReference(object):
         gx = reference.ste_gradient(x, gy)
         assert gx.dtype == dtype
         assert gx.tolist() == [0, 2, 3, 4, 0, 0, 0, 0, 0, inf]
-        assert reference.ste_gradient(x, gy, 1.5).tolist() == [
+        assert reference.ste_gradient(x, gy, -1.5, 1.5).tolist() == [
             1, 2, 3, 4, 5, 0, 0, 0, 0, inf]
 
     def test_clip(self, dtype):

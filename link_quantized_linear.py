@@ -1,0 +1,62 @@
+"""Fully connected layer with k-bit weights."""
+from chainer import initializers
+
+import function_quantized_linear
+import link_binary_linear
+import qst
+
+
+class QuantizedLinear(link_binary_linear.BinaryLinear):
+
+    """Linear layer that computes with k-bit weights.
+
+    See :func:`~function_quantized_linear.quantized_linear`.  ``W`` holds the
+    latent weights; the linear quantizer and 1 bit need a
+    :class:`~weight_clip.WeightClip` on them.
+
+    Args:
+        in_size (int or None): Number of inputs; ``None``: from the first
+            input.
+        out_size (int): Number of outputs.
+        bits (int): Bits of a weight: 1 to 8, or 32 for float weights.
+        quantizer (str): ``'dorefa'`` or ``'linear'``.
+        nobias (bool): If ``True``, there is no bias.
+        initialW (initializer): Initial latent weights.  By default
+            :class:`~chainer.initializers.LeCunNormal`; for the linear
+            quantizer uniform in [-1, 1], since it would round all of the
+            former to 0.
+        initial_bias (initializer): Initial bias, 0 by default.
+
+    Raises:
+        ValueError: If a size is not positive, or there is no such quantizer
+            or number of bits.
+    """
+
+    def __init__(self, in_size, out_size, bits=1, quantizer='dorefa',
+                 nobias=False, initialW=None, initial_bias=None):
+        qst.check(bits, quantizer)
+        if initialW is None and quantizer == 'linear' and 1 < bits < 32:
+            initialW = initializers.Uniform(1.)
+        super().__init__(in_size, out_size, nobias, initialW, initial_bias)
+        self.w_bits = bits
+        self.quantizer = quantizer
+
+    @property
+    def printable_specs(self):
+        yield from super().printable_specs
+        yield 'bits', self.w_bits
+        yield 'quantizer', self.quantizer
+
+    def forward(self, x):
+        """Applies the layer.
+
+        Args:
+            x (~chainer.Variable or array): (batch, ...), flattened from
+                axis 1.
+
+        Returns:
+            ~chainer.Variable: (batch, out_size).
+        """
+        self.initialize_for(x)
+        return function_quantized_linear.quantized_linear(
+            x, self.W, self.b, self.w_bits, self.quantizer)
