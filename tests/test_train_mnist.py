@@ -247,12 +247,13 @@ def test_closed_output(trainer):
 def test_results(trained):
     assert sorted(name for name in os.listdir(trained.out)
                   if not name.startswith('.')) == [
-        'accuracy.png', 'graph.dot', 'log', 'loss.png', 'mlp.model',
+        'accuracy.png', 'figures.png', 'graph.dot', 'log', 'loss.png',
+        'mlp.model',
         'mlp.state', 'snapshot_iter_15', 'snapshot_iter_29']
     assert not list(trained.out.glob('.*.tmp'))
     for name in 'mlp.model', 'mlp.state':
         assert h5py.is_hdf5(trained.out / name)
-    for name in 'loss.png', 'accuracy.png':
+    for name in 'loss.png', 'accuracy.png', 'figures.png':
         assert (trained.out / name).read_bytes().startswith(
             b'\x89PNG\r\n\x1a\n')
     assert (trained.out / 'graph.dot').read_text().startswith('digraph')
@@ -266,12 +267,11 @@ def test_results(trained):
 def test_attributes(trained, results):
     attributes = results.attributes(trained.out / 'mlp.model')
     assert {name: attributes[name] for name in (
-        'format', 'format_version', 'net', 'net_args', 'input_range',
+        'format', 'format_version', 'net', 'net_class', 'input',
         'dataset', 'class_names', 'epoch', 'iteration', 'seed', 'batchsize',
         'test_statistics')} == {
-            'format': 'bnn-model', 'format_version': 1, 'net': 'BinaryMLP',
-            'net_args': {'n_units': 16, 'n_out': 10, 'n_in': 784},
-            'input_range': [0, 1], 'dataset': 'digits',
+            'format': 'bnn-model', 'format_version': 1, 'net': 'binary',
+            'net_class': 'BinaryMLP', 'input': 'unit', 'dataset': 'digits',
             'class_names': list('0123456789'), 'epoch': 2, 'iteration': 29,
             'seed': 0, 'batchsize': 100, 'test_statistics': 'running'}
 
@@ -411,7 +411,7 @@ def test_own_data(trainer, results, write_mnist):
     result = trainer.succeed(
         *options, '--allow-modified', '--epoch', 1, '--out', 'run')
     assert result.stdout.startswith('load MNIST dataset\n')
-    assert '60 training and 20 test images (%s)' % data in result.stderr
+    assert '60 training, 20 test images (%s)' % data in result.stderr
     # Where the data are, and that they may be own ones, is known to resume.
     trainer.succeed('--resume', 'auto', '--out', 'run', '--epoch', 2)
     assert len(results.log(trainer.cwd / 'run')) == 2

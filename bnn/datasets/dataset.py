@@ -20,6 +20,9 @@ class Dataset:
         test_labels (numpy.ndarray): As ``train_labels``.
         class_names (tuple of str): The name of each label.
         source (str): Where the data came from: a folder, or words.
+        validation_images (numpy.ndarray or None): As ``train_images``; a part
+            split off by :meth:`with_validation`.
+        validation_labels (numpy.ndarray or None): As ``train_labels``.
 
     """
 
@@ -31,6 +34,10 @@ class Dataset:
     test_labels: numpy.ndarray = dataclasses.field(repr=False)
     class_names: tuple
     source: str
+    validation_images: numpy.ndarray = dataclasses.field(
+        default=None, repr=False)
+    validation_labels: numpy.ndarray = dataclasses.field(
+        default=None, repr=False)
 
     @functools.cached_property
     def digest(self):
@@ -56,3 +63,16 @@ class Dataset:
             train_labels=self.train_labels[:n],
             test_images=self.test_images[:n],
             test_labels=self.test_labels[:n])
+
+    def with_validation(self, n):
+        """Splits the last ``n`` training images off for validation.
+
+        Returns:
+            Dataset: The same images in three parts.
+
+        """
+        return dataclasses.replace(
+            self, train_images=self.train_images[:-n],
+            train_labels=self.train_labels[:-n],
+            validation_images=self.train_images[-n:],
+            validation_labels=self.train_labels[-n:])

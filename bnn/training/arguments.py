@@ -1,4 +1,4 @@
-"""Options that the training scripts share, and which of them were given."""
+"""A parser that complains in one line, and knows what was given."""
 import argparse
 import copy
 import os
@@ -6,9 +6,6 @@ import shlex
 import sys
 
 from bnn import errors
-from bnn.training import models
-from bnn.training import results
-from bnn.training import snapshots
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -31,7 +28,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     # A run takes these from its snapshot too, but they may change.
-    _INHERITED = ('epoch', 'data_dir', 'allow_modified')
+    inherited = (
+        'epoch', 'data_dir', 'allow_modified', 'keep_snapshots')
 
     def __init__(self, **kwargs):
         super().__init__(
@@ -42,6 +40,13 @@ class Parser(argparse.ArgumentParser):
     def add_setting(self, *flags, **kwargs):
         """Adds an option that changes the mathematics of a run."""
         self.settings.append(self.add_argument(*flags, **kwargs).dest)
+
+    def add_argument_group(self, *args, **kwargs):
+        """Adds a group, which takes settings too."""
+        group = super().add_argument_group(*args, **kwargs)
+        group.add_setting = lambda *flags, **options: self.settings.append(
+            group.add_argument(*flags, **options).dest)
+        return group
 
     def error(self, message):
         self.exit(2, '%s: error: %s (see --help)\n' % (self.prog, message))
@@ -130,6 +135,8 @@ class Parser(argparse.ArgumentParser):
                     words.append(action.option_strings[0 if value else -1])
             elif value is True:
                 words += flag
+            elif isinstance(value, list):
+                words += [*flag, *map(str, value)]
             elif value is not None and value is not False:
                 # Joined, since a value may begin with a dash.
                 words.append('%s=%s' % (action.option_strings[0], value))
@@ -144,178 +151,59 @@ def positive(text):
     return value
 
 
-def _seed(text):
+def seed(text):
+    """An argument type: an integer that NumPy takes for a seed."""
     value = int(text)
     if not 0 <= value < 2 ** 32:
         raise argparse.ArgumentTypeError('%d is not in [0, 2^32)' % value)
     return value
 
 
-positive.__name__ = _seed.__name__ = 'integer'  # argparse shows it
+def positive_float(text):
+    """An argument type: a finite float above 0."""
+    value = float(text)
+    if not 0 < value < float('inf'):
+        raise argparse.ArgumentTypeError('%s is not above 0' % text)
+    return value
 
 
-def add_training(parser, datasets, epoch, batchsize):
-    """Adds the options that every training script has.
-
-    Args:
-        parser (Parser): The parser.
-        datasets (tuple of str): Names of the data sets to choose from, the
-            default first.
-        epoch (int): Default number of epochs.
-        batchsize (int): Default size of a batch.
-    """
-    parser.add_argument(
-        '--gpu', '-g', type=int, default=-1, metavar='ID',
-        help='GPU to train on, 0 for the first; -1 for the CPU')
-    parser.add_argument(
-        '--initmodel', '-m', metavar='FILE',
-        help='start from this model (mlp.model of another run)')
-    parser.add_argument(
-        '--resume', '-r', metavar='SNAPSHOT',
-        help='go on from a snapshot; auto: from the newest whole one in '
-        '--out, by default of the latest run')
-    parser.add_argument(
-        '--epoch', '-e', type=positive, default=epoch, metavar='N',
-        help='number of epochs')
-    parser.add_setting(
-        '--batchsize', '-b', type=positive, default=batchsize, metavar='N',
-        help='images in a batch')
-    parser.add_argument(
-        '--out', '-o', metavar='DIR',
-        help='folder for the results (default: the next number under '
-        'result/)')
-    parser.add_setting(
-        '--seed', type=_seed, default=0, metavar='N',
-        help='seed of the random numbers')
-    parser.add_setting(
-        '--dataset', choices=datasets,
-        help='data to train on (default: %s)' % datasets[0])
-    parser.add_argument(
-        '--data-dir', metavar='DIR',
-        help='folder of the data; the only place looked in')
-    parser.add_argument(
-        '--allow-modified', action='store_true',
-        help='accept well-formed data files with another content')
-    parser.add_argument(
-        '--report', choices=('seed', 'table', 'quiet'), default='seed',
-        help="the log lines: binary_net's, a table, or none")
-    parser.add_argument(
-        '--progress', action=argparse.BooleanOptionalAction,
-        help='a progress bar (default: on a terminal)')
-    parser.add_argument(
-        '--plot', action=argparse.BooleanOptionalAction, default=True,
-        help='draw loss.png and accuracy.png')
-    parser.add_argument(
-        '--snapshot-every', type=positive, metavar='N',
-        help='a snapshot also at each N iterations, not only each epoch')
-    parser.add_argument(
-        '--keep-snapshots', type=positive, default=2, metavar='N',
-        help='how many of the newest snapshots to keep')
-    parser.add_setting(
-        '--test-statistics', choices=('running', 'batch'), default='running',
-        help='what batch normalization uses in tests: its running '
-        'statistics, or as binary_net those of each test batch')
-    parser.add_argument(
-        '--evaluate', action='store_true',
-        help='test the model of --initmodel and stop')
-    parser.add_setting(
-        '--dry-run', action='store_true',
-        help='a few iterations of everything, to see that it works; without '
-        '--out nothing is kept')
+def not_negative_float(text):
+    """An argument type: a finite float from 0 up."""
+    value = float(text)
+    if not 0 <= value < float('inf'):
+        raise argparse.ArgumentTypeError('%s is less than 0' % text)
+    return value
 
 
-class Resume(object):
-
-    """A run to go on with.
-
-    Attributes:
-        path (str): The snapshot.
-        out (str): Its folder.
-        arrays (dict): What it holds.
-        settings (dict): The settings of the run.
-    """
-
-    def __init__(self, path, arrays, settings):
-        self.path = path
-        self.out = os.path.dirname(path) or '.'
-        self.arrays = arrays
-        self.settings = settings
-
-    def apply(self, parser, args):
-        """Takes over the run's settings.
-
-        Args:
-            parser (Parser): The parser, which knows which are settings.
-            args (argparse.Namespace): The options; those that were not given
-                are set.
-
-        Raises:
-            ~bnn.errors.UserError: If a given one is another.
-        """
-        for name in parser.settings:
-            if name not in self.settings:
-                raise errors.UserError(
-                    '%s does not say its --%s: it is of another program'
-                    % (self.path, name.replace('_', '-')))
-            saved = self.settings[name]
-            if name in args.given and args.given[name] != saved:
-                raise errors.UserError(
-                    '--%s is %s, but %s was made with %s; leave it out to go '
-                    'on, or start a new run without --resume'
-                    % (name.replace('_', '-'), args.given[name], self.path,
-                       saved))
-            setattr(args, name, parser.check(name, saved, self.path))
-        for name in parser._INHERITED:
-            if name not in args.given and name in self.settings:
-                setattr(args, name, parser.check(
-                    name, self.settings[name], self.path))
+def not_negative(text):
+    """An argument type: an integer from 0 up."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError('%d is less than 0' % value)
+    return value
 
 
-def find_resume(args):
-    """Finds the snapshot that ``--resume`` means.
+def ratio(text):
+    """An argument type: a float in [0, 1)."""
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError('%s is not in [0, 1)' % text)
+    return value
+
+
+# argparse shows these names
+positive.__name__ = not_negative.__name__ = seed.__name__ = 'integer'
+positive_float.__name__ = not_negative_float.__name__ = 'number'
+ratio.__name__ = 'number'
+
+
+def set_defaults(args, defaults):
+    """Sets options that were not given on the command line.
 
     Args:
-        args (argparse.Namespace): The options.
-
-    Returns:
-        Resume or None: ``None`` to start anew, of which a line on standard
-        error tells.
-
-    Raises:
-        ~bnn.errors.UserError: If a named snapshot cannot be read.
-    """
-    if args.resume is None:
-        return None
-    if args.resume != 'auto':
-        return Resume(args.resume, *snapshots.read(args.resume))
-    folder = results.latest() if args.out is None else args.out
-    for path in snapshots.find(folder) if folder else ():
-        try:
-            return Resume(path, *snapshots.read(path))
-        except errors.UserError as e:
-            print('warning: %s; trying the one before' % e, file=sys.stderr)
-    print('no snapshot in %s: starting anew' % (folder or results.ROOT),
-          file=sys.stderr)
-    return None
-
-
-def settings(parser, args, **more):
-    """Returns what a snapshot keeps of the options, a dict for JSON."""
-    names = [*parser.settings, *parser._INHERITED]
-    return {**{name: getattr(args, name) for name in names}, **more}
-
-
-def take_from_model(parser, args, names):
-    """Takes options that were not given from the model of ``--initmodel``.
-
-    Args:
-        parser (Parser): The parser.
         args (argparse.Namespace): The options, changed.
-        names (list of str): Which; attributes of the same name in the
-            model's file.
+        defaults (dict): Names to values, of a recipe or a kind of net.
     """
-    attributes = models.read_attributes(args.initmodel)
-    for name in names:
-        if name not in args.given and name in attributes:
-            setattr(args, name, parser.check(
-                name, attributes[name], args.initmodel))
+    for name, value in defaults.items():
+        if name not in args.given:
+            setattr(args, name, value)

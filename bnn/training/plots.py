@@ -14,19 +14,21 @@ class CurvePlot(extensions.PlotReport):
 
     Args:
         quantity (str): ``'loss'`` or ``'accuracy'``; drawn for training and
-            test into ``<quantity>.png``.
+            ``part`` into ``<quantity>.png``.
+        part (str): What the epochs are tested on, for the legend.
     """
 
     # After the LogReport, which leaves the means in the observation.
     priority = extension.PRIORITY_READER - 1
 
-    def __init__(self, quantity):
+    def __init__(self, quantity, part='test'):
         matplotlib.use('Agg')  # a terminal without display has to do
         keys = ('main/' + quantity, 'validation/main/' + quantity)
         super().__init__(keys, 'epoch', filename=quantity + '.png',
                          postprocess=self._label, marker='.')
         self.name = quantity + '_plot'
         self._quantity = quantity
+        self._part = part
 
     def trigger(self, trainer):
         return trainer.updater.is_new_epoch
@@ -41,13 +43,14 @@ class CurvePlot(extensions.PlotReport):
         pass  # the log has it all
 
     def _label(self, figure, axes, summary):
-        for line, label in zip(axes.lines, ('train', 'test'), strict=False):
+        for line, label in zip(
+                axes.lines, ('train', self._part), strict=False):
             line.set_label(label)
         axes.set_ylabel(self._quantity)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
 
 
-def extend(trainer):
+def extend(trainer, part='test'):
     """Adds ``loss.png`` and ``accuracy.png`` to a trainer."""
-    trainer.extend(CurvePlot('loss'))
-    trainer.extend(CurvePlot('accuracy'))
+    trainer.extend(CurvePlot('loss', part))
+    trainer.extend(CurvePlot('accuracy', part))

@@ -48,16 +48,18 @@ class SeedReport(extension.Extension):
 
     Args:
         out: Stream to print to.
+        part (str): What the epochs are tested on.
     """
 
     trigger = 1, 'iteration'
     priority = extension.PRIORITY_READER - 1
 
-    def __init__(self, out):
+    def __init__(self, out, part='test'):
         self._out = out
+        self._part = 'test ' if part == 'test' else 'valid'
 
     def initialize(self, trainer):
-        self._print('epoch %d' % (trainer.updater.epoch + 1))
+        self._print_next_epoch(trainer)
 
     def __call__(self, trainer):
         updater = trainer.updater
@@ -66,9 +68,14 @@ class SeedReport(extension.Extension):
         if updater.is_new_epoch:
             entry = trainer.get_extension('LogReport').log[-1]
             self._print(seed_line('train', entry, 'main/'))
-            self._print(seed_line('test ', entry, 'validation/main/'))
-            if updater.epoch < trainer.stop_trigger.get_training_length()[0]:
-                self._print('epoch %d' % (updater.epoch + 1))
+            self._print(seed_line(
+                self._part, entry, 'validation/main/'))
+            self._print_next_epoch(trainer)
+
+    def _print_next_epoch(self, trainer):
+        epoch = trainer.updater.epoch
+        if epoch < trainer.stop_trigger.get_training_length()[0]:
+            self._print('epoch %d' % (epoch + 1))
 
     def _print(self, line):
         self._out.write(line + '\n')
@@ -82,6 +89,21 @@ def seed_line(part, means, prefix):
     """
     return '%s mean loss=%.12g, accuracy=%.12g' % (
         part, means[prefix + 'loss'], means[prefix + 'accuracy'])
+
+
+def say(args, line, otherwise=False):
+    """Prints a line of binary_net's log.
+
+    Args:
+        args (argparse.Namespace): ``report``; there is nothing to say but
+            for ``'seed'``.
+        line (str): The line.
+        otherwise (bool): Whether standard error gets it with other reports.
+    """
+    if args.report == 'seed':
+        print(line, flush=True)
+    elif otherwise:
+        print(line, file=sys.stderr)
 
 
 class LogStream(object):
@@ -161,7 +183,7 @@ class ProgressBar(extensions.ProgressBar):
         self.erase()
 
 
-def extend(trainer, report, progress):
+def extend(trainer, report, progress, part='test'):
     """Adds the log file, the lines of a report and the bar to a trainer.
 
     Args:
@@ -169,6 +191,7 @@ def extend(trainer, report, progress):
         report (str): ``'seed'``, ``'table'`` or ``'quiet'``.
         progress (bool or None): Whether to show a bar; with ``None`` if
             standard error is a terminal.
+        part (str): What the epochs are tested on, for the lines.
     """
     trainer.extend(LogReport(), name='LogReport')
     bar = None
@@ -177,6 +200,6 @@ def extend(trainer, report, progress):
         trainer.extend(bar)
     out = LogStream(sys.stdout, bar)
     if report == 'seed':
-        trainer.extend(SeedReport(out))
+        trainer.extend(SeedReport(out, part))
     elif report == 'table':
         trainer.extend(extensions.PrintReport(TABLE, out=out))

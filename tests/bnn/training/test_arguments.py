@@ -11,6 +11,8 @@ import pytest
 from bnn import errors
 from bnn.training import arguments
 from bnn.training import models
+from bnn.training import options
+from bnn.training import resuming
 
 SETTINGS = {'batchsize': 10, 'seed': 5, 'dataset': 'digits',
             'test_statistics': 'batch', 'dry_run': False, 'unit': 16,
@@ -27,7 +29,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def parser():
     parser = arguments.Parser(prog='train.py')
-    arguments.add_training(
+    options.add_training(
         parser, ('mnist', 'digits'), epoch=20, batchsize=100)
     parser.add_setting('--unit', '-u', type=arguments.positive, default=1000)
     return parser
@@ -128,28 +130,28 @@ def test_command_with_changes(parser):
 class TestResume(object):
 
     def resume(self, **changes):
-        return arguments.Resume(
+        return resuming.Resume(
             'run/snapshot_iter_9', {}, {**SETTINGS, **changes})
 
     def test_out(self):
         assert self.resume().out == 'run'
-        assert arguments.Resume('snapshot_iter_9', {}, {}).out == '.'
+        assert resuming.Resume('snapshot_iter_9', {}, {}).out == '.'
 
     def test_takes_settings(self, parser):
         args = parser.parse(['--resume', 'auto'])
-        self.resume().apply(parser, args)
+        self.resume().apply(parser, args, args.given)
         for name, value in SETTINGS.items():
             assert getattr(args, name) == value
         assert args.given == {'resume': 'auto'}
 
     def test_given_the_same(self, parser):
         args = parser.parse(['-b', '10', '--seed', '5', '-u', '16'])
-        self.resume().apply(parser, args)
+        self.resume().apply(parser, args, args.given)
         assert args.batchsize == 10
 
     def test_may_change(self, parser):
         args = parser.parse(['-e', '9', '--data-dir', '/other'])
-        self.resume().apply(parser, args)
+        self.resume().apply(parser, args, args.given)
         assert args.epoch == 9
         assert args.data_dir == '/other'
         assert args.allow_modified
@@ -166,16 +168,17 @@ class TestResume(object):
     def test_refusal(self, parser, argv, name, given, saved):
         args = parser.parse(argv.split())
         with pytest.raises(errors.UserError) as e:
-            self.resume().apply(parser, args)
+            self.resume().apply(parser, args, args.given)
         line = str(e.value)
         assert '%s is %s,' % (name, given) in line
         assert 'run/snapshot_iter_9 was made with %s;' % saved in line
 
-    def test_other_program(self, parser):
+    def test_older_than_an_option(self, parser):
         resume = self.resume()
         del resume.settings['unit']
-        with pytest.raises(errors.UserError, match='--unit'):
-            resume.apply(parser, parser.parse([]))
+        args = parser.parse([])
+        resume.apply(parser, args, args.given)
+        assert args.unit == 1000  # its default
 
 
 def write_snapshot(path, **settings):
@@ -187,7 +190,7 @@ def write_snapshot(path, **settings):
 class TestFindResume(object):
 
     def find(self, resume, out=None):
-        return arguments.find_resume(
+        return resuming.find(
             types.SimpleNamespace(resume=resume, out=out))
 
     def test_none(self, capsys):
@@ -238,24 +241,24 @@ class TestFindResume(object):
 
 def test_settings_of_a_run(parser):
     args = parser.parse(['-b', '10', '--data-dir', '/data'])
-    settings = arguments.settings(
+    settings = resuming.settings(
         parser, args, dataset='digits', data_digest='x')
     assert settings == {
         'batchsize': 10, 'seed': 0, 'dataset': 'digits',
         'test_statistics': 'running', 'dry_run': False, 'unit': 1000,
         'epoch': 20, 'data_dir': '/data', 'allow_modified': False,
-        'data_digest': 'x'}
+        'keep_snapshots': 2, 'data_digest': 'x'}
 
 
 def test_take_from_model(parser):
     models.save('m', L.Linear(3, 2), {'unit': 7, 'dataset': 'digits'})
     args = parser.parse(['-m', 'm'])
-    arguments.take_from_model(
+    resuming.take_from_model(
         parser, args, ['unit', 'dataset', 'other'])
     assert (args.unit, args.dataset) == (7, 'digits')
     assert not hasattr(args, 'other')
     args = parser.parse(['-m', 'm', '-u', '9'])
-    arguments.take_from_model(parser, args, ['unit'])
+    resuming.take_from_model(parser, args, ['unit'])
     assert (args.unit, args.dataset) == (9, None)
 
 

@@ -1,0 +1,36 @@
+"""How a script ends."""
+import os
+import sys
+
+from bnn import errors
+
+
+def run(main):
+    """Runs a script's ``main`` and ends the program with its exit status.
+
+    What the user can mend becomes one line on standard error: status 1, or
+    130 after Ctrl-C.
+
+    Args:
+        main (callable): Takes nothing, returns an exit status or ``None``.
+    """
+    name = os.path.basename(sys.argv[0])
+    try:
+        status = main()
+        sys.stdout.flush()
+    except errors.UserError as e:
+        status = '%s: error: %s' % (name, e)
+    except BrokenPipeError:
+        # Whoever read the log has gone; nothing is left to be told to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = '%s: error: standard output was closed' % name
+    except OSError as e:
+        status = '%s: error: %s: %s' % (
+            name, e.filename or 'input/output', e.strerror or e)
+    except MemoryError:
+        status = ('%s: error: out of memory; try a smaller --batchsize'
+                  % name)
+    except KeyboardInterrupt:
+        print('%s: interrupted' % name, file=sys.stderr)
+        status = 130
+    sys.exit(status)

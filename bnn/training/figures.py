@@ -1,0 +1,167 @@
+"""A page of figures on a finished run."""
+import chainer
+import matplotlib
+import numpy
+from chainer.backends import cuda
+from matplotlib import pyplot
+
+from bnn.training import inside
+
+N_FILTERS = 25
+N_WRONG = 25
+
+
+def draw_page(path, log, model, images, labels, scores, class_names,
+              part='test'):
+    """Draws curves, weights, filters, confusions and mistakes into a PNG.
+
+    Args:
+        path (str): The file.
+        log (list of dict): Entries of Chainer's LogReport.
+        model (~chainer.Link): The trained model.
+        images (numpy.ndarray): Test images, uint8 (n, channels, h, w).
+        labels (numpy.ndarray): Their labels, int (n,).
+        scores (numpy.ndarray): The model's scores, float (n, classes).
+        class_names (list of str): The classes.
+        part (str): What the epochs were tested on, for the curves.
+    """
+    matplotlib.use('Agg')
+    figure = pyplot.figure(figsize=(15, 13), layout='constrained')
+    grid = figure.add_gridspec(3, 3)
+    links = inside.binary_links(model)
+    _curves(figure.add_subplot(grid[0, 0]), log, 'loss', part)
+    _curves(figure.add_subplot(grid[0, 1]), log, 'accuracy', part)
+    _flips(figure.add_subplot(grid[0, 2]), log, links)
+    _histograms(figure.add_subplot(grid[1, 0]), model)
+    _filters(figure.add_subplot(grid[1, 1]), model, images.shape[1:])
+    _confusion(figure.add_subplot(grid[1, 2]), labels, scores, class_names)
+    _wrong(figure, grid[2, :], images, labels, scores, class_names)
+    figure.savefig(path, dpi=80)
+    pyplot.close(figure)
+
+
+def predict(evaluator):
+    """Returns the scores of an evaluator's model on its examples.
+
+    Args:
+        evaluator (~bnn.training.evaluator.Evaluator): An evaluator of a
+            :class:`chainer.links.Classifier`.
+
+    Returns:
+        numpy.ndarray: float (n, classes).
+    """
+    iterator = evaluator.get_iterator('main')
+    iterator.reset()
+    predictor = evaluator.get_target('main').predictor
+    with chainer.using_config('train', False), chainer.no_backprop_mode():
+        return numpy.concatenate([
+            cuda.to_cpu(predictor(
+                evaluator.converter(batch, evaluator.device)[0]).array)
+            for batch in iterator])
+
+
+def _curves(ax, log, quantity, part):
+    for label, key in (('train', 'main/'), (part, 'validation/main/')):
+        ax.plot([entry['epoch'] for entry in log],
+                [entry[key + quantity] for entry in log], '.-', label=label)
+    ax.set(title=quantity, xlabel='epoch')
+    ax.grid(alpha=.3)
+    ax.legend()
+
+
+def _flips(ax, log, links):
+    ax.set(title='binary weights that changed sign', xlabel='epoch')
+    for name in links:
+        ax.plot([entry['epoch'] for entry in log],
+                [entry[name + '/flip_ratio'] for entry in log], '.-',
+                label=name)
+    if links:
+        if any(entry[name + '/flip_ratio'] for entry in log
+               for name in links):
+            ax.set_yscale('log')
+        ax.set_ylabel('share in the epoch')
+        ax.grid(alpha=.3)
+        ax.legend()
+    else:
+        _empty(ax, 'this net has no binary weights')
+
+
+def _histograms(ax, model):
+    ax.set(title='latent weights', xlabel='W', ylabel='density')
+    for name, param in sorted(model.namedparams()):
+        if name.endswith('/W'):
+            W = cuda.to_cpu(param.array).ravel()
+            ax.hist(W, bins=100, histtype='step', density=True,
+                    label=name.split('/')[-2])
+    ax.set_yscale('log')
+    ax.legend()
+
+
+def _filters(ax, model, shape):
+    title = 'first layer, weights'
+    W = next(param for name, param in sorted(model.namedparams())
+             if name.endswith('/W'))
+    W = cuda.to_cpu(W.array)[:N_FILTERS]
+    if inside.binary_links(model):
+        title += ' (white +1, black -1)'
+        W = numpy.where(W >= 0, 1, -1)
+    if W.ndim == 2:
+        W = W.reshape(-1, *shape)
+    _tile(ax, W.mean(axis=1))
+    ax.set_title(title)
+
+
+def _tile(ax, images):
+    """Shows images (n, h, w) in a square of tiles, a pixel apart."""
+    n, h, w = images.shape
+    side = int(numpy.ceil(numpy.sqrt(n)))
+    sheet = numpy.full((side * (h + 1), side * (w + 1)), numpy.nan)
+    for i, image in enumerate(images):
+        y, x = i // side * (h + 1), i % side * (w + 1)
+        sheet[y:y + h, x:x + w] = image
+    ax.imshow(sheet, cmap=pyplot.get_cmap('gray').with_extremes(
+        bad='tab:blue'), interpolation='nearest')
+    ax.set_axis_off()
+
+
+def _confusion(ax, labels, scores, class_names):
+    n = len(class_names)
+    counts = numpy.zeros((n, n), int)
+    numpy.add.at(counts, (labels, scores.argmax(axis=1)), 1)
+    ax.imshow(numpy.log1p(counts), cmap='Blues')
+    for i, j in numpy.argwhere(counts):
+        ax.text(j, i, counts[i, j], ha='center', va='center', fontsize=7,
+                color='white' if i == j else 'black')
+    ax.set_xticks(range(n), class_names, rotation=45)
+    ax.set_yticks(range(n), class_names)
+    ax.set(title='confusion matrix, test', xlabel='predicted',
+           ylabel='true')
+
+
+def _wrong(figure, grid, images, labels, scores, class_names):
+    """The mistakes that the net is surest of."""
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    p = numpy.exp(shifted) / numpy.exp(shifted).sum(axis=1, keepdims=True)
+    rows = numpy.arange(len(labels))
+    predicted = p.argmax(axis=1)
+    order = numpy.argsort(p[rows, labels], kind='stable')
+    order = order[predicted[order] != labels[order]][:N_WRONG]
+    if not len(order):
+        _empty(figure.add_subplot(grid), 'no mistake on the test set')
+        return
+    tiles = grid.subgridspec(2, -(-N_WRONG // 2))
+    for k, i in enumerate(order):
+        ax = figure.add_subplot(tiles[k // tiles.ncols, k % tiles.ncols])
+        image = images[i].transpose(1, 2, 0)
+        ax.imshow(image[..., 0] if image.shape[2] == 1 else image,
+                  cmap='gray_r')
+        ax.set_axis_off()
+        ax.set_title('%s, not %s\n%.0f %%' % (
+            class_names[labels[i]], class_names[predicted[i]],
+            100 * p[i, predicted[i]]), fontsize=8)
+
+
+def _empty(ax, text):
+    ax.text(.5, .5, text, ha='center', va='center',
+            transform=ax.transAxes)
+    ax.set_axis_off()
