@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -24,15 +25,15 @@ from matplotlib import pyplot
 from matplotlib import ticker
 
 from bnn import errors
-from bnn import machine
 from bnn.training import arguments
+from bnn.training import cli
 from bnn.training import files
 from bnn.training import models
-from bnn.training import session
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 PUBLISHED = os.path.join(ROOT, 'published')
 FOLDER = 'reproductions'
+SEEDS = 3
 MARKS = '<!-- reproduce.py --report -->', '<!-- end of report -->'
 
 
@@ -44,21 +45,58 @@ class Experiment:
     Attributes:
         title (str): What it is, for the table.
         arguments (str): What the script is started with.
+        epochs (int): Length of the published training.
         errors (str): What is known to be wrong in the published one.
         script (str): The script.
     """
 
     title: str
     arguments: str
+    epochs: int
     errors: str = ''
     script: str = 'train_mnist.py'
 
 
 EXPERIMENTS = {
     'binary_net': Experiment(
-        'binary_net: binary MLP, the seed\'s settings, 20 epochs', '',
-        errors='Its CPU path never clipped; it tested with batch statistics '
-        '(--test-statistics batch).'),
+        "binary_net: binary MLP, the seed's settings, 20 epochs", '', 20,
+        errors='Its CPU path never clipped, and it tested with batch '
+        'statistics (--test-statistics batch does).'),
+    'quantized_net': Experiment(
+        "quantized_net: 3-bit MLP, the seed's settings, 20 epochs",
+        '--net quantized --w-bits 3 --a-bits 3 --clip all --report table',
+        20,
+        errors='It does not say its bits; of 2, 3 and 4 with DoReFa, 3 and 3 '
+        'give its training curve.'),
+    'float_mlp': Experiment(
+        'Binary-Neural-Networks: float baseline, 200 epochs',
+        '--net float --recipe seed003', 200,
+        errors='Its last layer is never trained; ours is. It shuffles the '
+        'data once; ours at each epoch.'),
+    'binary_weight_mlp': Experiment(
+        'Binary-Neural-Networks: binary weights, 200 epochs',
+        '--net binary-weight --recipe seed003', 200,
+        errors='As the baseline. It clips the biases too; ours only the '
+        'weights.'),
+    'best': Experiment(
+        'binary weights and activations, 784-1000-1000-10, 20 epochs',
+        '--recipe best', 20),
+    'binarynet_paper': Experiment(
+        'BinaryNet paper: 3 x 4096, 1000 epochs',
+        '--layers 3 --unit 4096 --epoch 1000 --validation 10000 '
+        '--input signed --dropout-input 0.2 --dropout-hidden 0.5 '
+        '--loss squared-hinge --clip weights --lr 0.003 --lr-final 3e-7 '
+        '--lr-schedule exponential --lr-scale glorot', 1000,
+        errors='It draws its initial weights from [-1, 1]; ours are '
+        'N(0, 1/n).'),
+    'lfc': Experiment(
+        'BNN-PYNQ LFC: 3 x 1024, 1-bit inputs, 1000 epochs',
+        '--layers 3 --unit 1024 --epoch 1000 --validation 10000 '
+        '--input binary --dropout-input 0.2 --dropout-hidden 0.5 '
+        '--loss squared-hinge --clip weights --lr 0.003 --lr-final 3e-7 '
+        '--lr-schedule exponential --lr-scale glorot', 1000,
+        errors='Its training is not published in detail; ours is that of '
+        'the BinaryNet paper.'),
 }
 
 
@@ -84,32 +122,62 @@ def published_curve(name):
 
 
 def run(name, args, folder):
-    """Runs an experiment with each seed and writes its folder."""
+    """Runs an experiment with each seed and writes its folder.
+
+    Args:
+        name (str): The experiment.
+        args (argparse.Namespace): The options.
+        folder (str): Where the runs and the result go.
+
+    Raises:
+        ~bnn.errors.UserError: If a run fails.
+        SystemExit: If a signal ended a run.
+    """
     experiment = EXPERIMENTS[name]
     os.makedirs(folder, exist_ok=True)
     runs = []
     for seed in range(args.seeds):
         out = os.path.join(folder, 'seed-%d' % seed)
-        command = [os.path.join(ROOT, experiment.script),
+        command = ['./' + experiment.script,
                    *shlex.split(experiment.arguments), '--seed', str(seed),
                    *passed_on(args), '--out', out, '--resume', 'auto']
         print('$ ' + shlex.join(command), flush=True)
-        status = subprocess.call([sys.executable, *command])
+        status = call([sys.executable, os.path.join(
+            ROOT, experiment.script), *command[1:]])
+        if status in (130, 143):
+            print('the same command goes on with it', file=sys.stderr)
+            sys.exit(status)
         if status:
-            raise errors.UserError(
-                '%s ended with status %d; the same command goes on with it'
-                % (name, status))
-        runs.append(read_run(out))
-    result = {
-        'experiment': name, 'arguments': experiment.arguments,
-        'command': shlex.join(['./reproduce.py', name, '--seeds',
-                               str(args.seeds), *passed_on(args)]),
-        'machine': machine.describe(), 'runs': runs}
-    result['verdict'] = verdict(result)
-    with files.atomic_write(os.path.join(folder, 'result.json')) as f:
-        f.write(json.dumps(result, indent=1).encode())
-    draw(name, result, os.path.join(folder, 'curve.png'))
+            raise errors.UserError('%s ended with status %d' % (name, status))
+        runs.append({'command': shlex.join(command), **read_run(out)})
+        result = {'experiment': name, 'runs': runs}
+        result['verdict'] = verdict(result)
+        with files.atomic_write(os.path.join(folder, 'result.json')) as f:
+            f.write(json.dumps(result, indent=1).encode())
+        draw(name, result, os.path.join(folder, 'curve.png'))
     print('%s: %s' % (name, result['verdict']))
+
+
+def call(command):
+    """Runs a command to its end, also after a signal that is for it too.
+
+    Args:
+        command (list of str): The command.
+
+    Returns:
+        int: Its exit status.
+    """
+    process = subprocess.Popen(command)
+    # A terminal sends SIGINT to both; SIGTERM comes here alone.
+    handlers = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGTERM: signal.signal(
+            signal.SIGTERM, lambda *_: process.terminate())}
+    try:
+        return process.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def passed_on(args):
@@ -127,26 +195,42 @@ def read_run(out):
     with open(os.path.join(out, 'log')) as f:
         log = json.load(f)
     attributes = models.read_attributes(os.path.join(out, 'mlp.model'))
-    return {'seed': attributes['seed'], 'dataset': attributes['dataset'],
-            'dry_run': attributes['dry_run'],
-            'epochs': log[-1]['epoch'], 'seconds': log[-1]['elapsed_time'],
-            'test_accuracy': attributes['test_accuracy'], 'log': log}
+    return {'epochs': log[-1]['epoch'], 'seconds': log[-1]['elapsed_time'],
+            **{name: attributes.get(name) for name in (
+                'seed', 'dataset', 'dry_run', 'validation', 'epoch',
+                'test_accuracy', 'machine')}, 'log': log}
 
 
-def accuracies(result):
-    return [run['test_accuracy'] for run in result['runs']]
+def standing(result):
+    """Returns what the runs of an experiment come to, a dict for texts."""
+    experiment = EXPERIMENTS[result['experiment']]
+    row = published(result['experiment'])
+    runs = result['runs']
+    ours = [run['test_accuracy'] for run in runs]
+    epochs = sorted({run['epochs'] for run in runs})
+    mean = statistics.mean(ours)
+    if runs[0]['dry_run']:
+        outcome = 'no result: a dry run'
+    elif runs[0]['dataset'] != 'mnist':
+        outcome = 'no result: on %s' % runs[0]['dataset']
+    else:
+        outcome = 'reached' if mean >= float(row['reach']) else 'not reached'
+        if epochs != [experiment.epochs]:
+            outcome += ', with other epochs'
+        if len(runs) < SEEDS:
+            outcome += ', with %d of %d seeds' % (len(runs), SEEDS)
+    return {'published': row['accuracy'] or 'none', 'reach': row['reach'],
+            'mean': mean, 'min': min(ours), 'max': max(ours),
+            'seeds': len(ours), 'outcome': outcome, 'epochs': '%s of %d' % (
+                ' to '.join(map(str, (epochs[0], epochs[-1])[:len(epochs)])),
+                experiment.epochs)}
 
 
 def verdict(result):
     """Returns one line: published, ours, reached or not."""
-    row = published(result['experiment'])
-    ours = accuracies(result)
-    mean = statistics.mean(ours)
-    line = ('published %s, ours %.4f (%d seeds, %.4f to %.4f, %d epochs), '
-            'to reach %s: %s' % (
-                row['accuracy'] or 'none', mean, len(ours), min(ours),
-                max(ours), result['runs'][0]['epochs'], row['reach'],
-                'reached' if mean >= float(row['reach']) else 'not reached'))
+    line = ('published %(published)s, ours %(mean).4f (%(seeds)d seeds, '
+            '%(min).4f to %(max).4f, %(epochs)s epochs), to reach %(reach)s: '
+            '%(outcome)s' % standing(result))
     curve = published_curve(result['experiment'])
     if curve:
         line += ('; largest difference of the train loss from the published '
@@ -155,11 +239,6 @@ def verdict(result):
                      for run in result['runs']
                      for entry, theirs in zip(
                          run['log'], curve, strict=False)))
-    run = result['runs'][0]
-    if run['dry_run']:
-        line += '; a dry run, no result'
-    elif run['dataset'] != 'mnist':
-        line += '; on %s' % run['dataset']
     return line
 
 
@@ -169,23 +248,31 @@ def draw(name, result, path):
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout='tight')
     curve = published_curve(name)
     row = published(name)
+    runs = result['runs']
+    tested = 'validation' if runs[0]['validation'] else 'test'
     for ax, quantity in zip(axes, ('loss', 'accuracy'), strict=True):
         for part, key, color in (('train', 'main/', 'C0'),
                                  ('test', 'validation/main/', 'C1')):
-            for i, run in enumerate(result['runs']):
+            for i, run in enumerate(runs):
                 log = [entry for entry in run['log'] if key + quantity
                        in entry]
                 ax.plot([entry['epoch'] for entry in log],
                         [entry[key + quantity] for entry in log], color,
                         alpha=.6, linewidth=1,
-                        label='%s, ours' % part if i == 0 else None)
+                        label='%s, ours' % (
+                            'train' if part == 'train' else tested)
+                        if i == 0 else None)
             if curve:
                 ax.plot([row['epoch'] for row in curve],
                         [row['%s_%s' % (part, quantity)] for row in curve],
                         color + '.', label='%s, published' % part)
-        if quantity == 'accuracy' and row['accuracy'] and not curve:
-            ax.axhline(float(row['accuracy']), color='C1', linestyle=':',
-                       label='test, published')
+        if quantity == 'accuracy' and not curve:
+            ax.plot([run['epoch'] for run in runs],
+                    [run['test_accuracy'] for run in runs], 'C2*',
+                    label='test, ours')
+            if row['accuracy']:
+                ax.axhline(float(row['accuracy']), color='C2', linestyle=':',
+                           label='test, published')
         ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         ax.set_xlabel('epoch')
         ax.set_ylabel(quantity)
@@ -202,8 +289,14 @@ def results():
     for name in EXPERIMENTS:
         path = os.path.join(FOLDER, name, 'result.json')
         if os.path.exists(path):
-            with open(path) as f:
-                found[name] = json.load(f)
+            try:
+                with open(path) as f:
+                    found[name] = json.load(f)
+                standing(found[name])
+            except (ValueError, KeyError, TypeError) as e:
+                found.pop(name, None)
+                print('warning: %s is damaged (%s); left out'
+                      % (path, ' '.join(str(e).split())), file=sys.stderr)
     return found
 
 
@@ -215,6 +308,8 @@ def list_experiments():
         print('%-22s %s' % ('', found[name]['verdict'] if name in found
                             else 'not run; published %s' % (
                                 published(name)['accuracy'] or 'none')))
+        if experiment.errors:
+            print('%-22s %s' % ('', 'Note: ' + experiment.errors))
 
 
 def report():
@@ -222,33 +317,29 @@ def report():
     lines = ['| experiment | published | ours: mean (range) | seeds | epochs '
              '| to reach | |', '|---|---|---|---|---|---|---|']
     for name, result in results().items():
-        row = published(name)
-        ours = accuracies(result)
         lines.append(
-            '| `./reproduce.py %s`<br>%s | %s | %.4f (%.4f to %.4f) | %d | %d '
-            '| %s | %s |' % (
-                name, EXPERIMENTS[name].title, row['accuracy'] or '-',
-                statistics.mean(ours), min(ours), max(ours), len(ours),
-                result['runs'][0]['epochs'], row['reach'],
-                'reached' if statistics.mean(ours) >= float(row['reach'])
-                else 'not reached'))
+            '| `./reproduce.py %s`<br>%s | %%(published)s | %%(mean).4f '
+            '(%%(min).4f to %%(max).4f) | %%(seeds)d | %%(epochs)s | '
+            '%%(reach)s | %%(outcome)s |' % (name, EXPERIMENTS[name].title)
+            % standing(result))
     return '\n'.join(lines)
 
 
 def write_report(path):
-    """Puts the table between the marks in a file, and figures in docs/."""
+    """Puts the table of what was run between the marks in a file."""
     try:
         with open(path) as f:
             text = f.read()
     except OSError as e:
         raise errors.UserError(
             'cannot read %s: %s' % (path, e.strerror)) from e
-    if any(text.count(mark) != 1 for mark in MARKS):
+    if (any(text.count(mark) != 1 for mark in MARKS)
+            or text.index(MARKS[0]) > text.index(MARKS[1])):
         raise errors.UserError(
             '%s has not the two lines %s and %s that the table goes between'
             % (path, *MARKS))
     before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
+    after = rest.split(MARKS[1])[-1]
     with files.atomic_write(path) as f:
         f.write('\n'.join([before + MARKS[0], report(), MARKS[1] + after])
                 .encode())
@@ -258,14 +349,17 @@ def make_parser():
     parser = arguments.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('name', nargs='?', metavar='NAME',
                         help='the experiment; without it they are listed')
-    parser.add_argument('--seeds', type=arguments.positive, default=3,
+    parser.add_argument('--seeds', type=arguments.positive, default=SEEDS,
                         metavar='N', help='run it with the seeds 0 to N-1')
     parser.add_argument('--report', nargs='?', const='-', metavar='FILE',
                         help='print the table of what was run, or put it '
                         'into FILE between its marks')
     for flag, kind in (('--epoch', arguments.positive), ('--gpu', int),
-                       ('--data-dir', str), ('--dataset', str)):
+                       ('--data-dir', str)):
         parser.add_argument(flag, type=kind, help='passed on to the script')
+    # Named, so that a run never falls back to other data
+    parser.add_argument('--dataset', default='mnist',
+                        help='passed on to the script')
     parser.add_argument('--dry-run', action='store_true',
                         help='a few iterations of it, to see that it works')
     return parser
@@ -291,4 +385,4 @@ def main():
 
 
 if __name__ == '__main__':
-    session.cli(main)
+    cli.run(main)
