@@ -427,7 +427,7 @@ def test_real_mnist(trainer, results):
     result = trainer.succeed(
         '--unit', 64, '--epoch', 1, '--no-plot', '--out', 'run')
     assert result.stdout.startswith('load MNIST dataset\n')
-    assert '60000 training and 10000 test images' in result.stderr
+    assert '60000 training, 10000 test images' in result.stderr
     assert results.log(trainer.cwd / 'run')[0][
         'validation/main/accuracy'] > .85
 
