@@ -5,7 +5,6 @@
     ./reproduce.py NAME            run one into reproductions/NAME/
     ./reproduce.py --report        the table of all that was run
 """
-import csv
 import dataclasses
 import json
 import os
@@ -20,18 +19,15 @@ from bnn import environment
 
 environment.check(__file__)
 
-import matplotlib
-from matplotlib import pyplot
-from matplotlib import ticker
-
 from bnn import errors
+from bnn import published
 from bnn.training import arguments
 from bnn.training import cli
+from bnn.training import comparison
 from bnn.training import files
 from bnn.training import models
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
-PUBLISHED = os.path.join(ROOT, 'published')
 FOLDER = 'reproductions'
 SEEDS = 3
 MARKS = '<!-- reproduce.py --report -->', '<!-- end of report -->'
@@ -100,27 +96,6 @@ EXPERIMENTS = {
 }
 
 
-def read_csv(name):
-    """Reads a table of published/ as a list of dicts."""
-    with open(os.path.join(PUBLISHED, name + '.csv'), newline='') as f:
-        return list(csv.DictReader(
-            line for line in f if not line.startswith('#')))
-
-
-def published(name):
-    """Returns the row of an experiment in published/results.csv."""
-    row, = (row for row in read_csv('results') if row['experiment'] == name)
-    return row
-
-
-def published_curve(name):
-    """Returns the published epochs of an experiment; none: an empty list."""
-    if not os.path.exists(os.path.join(PUBLISHED, name + '.csv')):
-        return []
-    return [{key: float(value) for key, value in row.items()}
-            for row in read_csv(name)]
-
-
 def run(name, args, folder):
     """Runs an experiment with each seed and writes its folder.
 
@@ -154,7 +129,8 @@ def run(name, args, folder):
         result['verdict'] = verdict(result)
         with files.atomic_write(os.path.join(folder, 'result.json')) as f:
             f.write(json.dumps(result, indent=1).encode())
-        draw(name, result, os.path.join(folder, 'curve.png'))
+        comparison.draw(os.path.join(folder, 'curve.png'), experiment.title,
+                        runs, published.result(name), published.curve(name))
     print('%s: %s' % (name, result['verdict']))
 
 
@@ -204,7 +180,7 @@ def read_run(out):
 def standing(result):
     """Returns what the runs of an experiment come to, a dict for texts."""
     experiment = EXPERIMENTS[result['experiment']]
-    row = published(result['experiment'])
+    row = published.result(result['experiment'])
     runs = result['runs']
     ours = [run['test_accuracy'] for run in runs]
     epochs = sorted({run['epochs'] for run in runs})
@@ -231,7 +207,7 @@ def verdict(result):
     line = ('published %(published)s, ours %(mean).4f (%(seeds)d seeds, '
             '%(min).4f to %(max).4f, %(epochs)s epochs), to reach %(reach)s: '
             '%(outcome)s' % standing(result))
-    curve = published_curve(result['experiment'])
+    curve = published.curve(result['experiment'])
     if curve:
         line += ('; largest difference of the train loss from the published '
                  'curve %.4f' % max(
@@ -240,47 +216,6 @@ def verdict(result):
                      for entry, theirs in zip(
                          run['log'], curve, strict=False)))
     return line
-
-
-def draw(name, result, path):
-    """Draws the published curve and ours, loss and accuracy, into a PNG."""
-    matplotlib.use('Agg')
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout='tight')
-    curve = published_curve(name)
-    row = published(name)
-    runs = result['runs']
-    tested = 'validation' if runs[0]['validation'] else 'test'
-    for ax, quantity in zip(axes, ('loss', 'accuracy'), strict=True):
-        for part, key, color in (('train', 'main/', 'C0'),
-                                 ('test', 'validation/main/', 'C1')):
-            for i, run in enumerate(runs):
-                log = [entry for entry in run['log'] if key + quantity
-                       in entry]
-                ax.plot([entry['epoch'] for entry in log],
-                        [entry[key + quantity] for entry in log], color,
-                        alpha=.6, linewidth=1,
-                        label='%s, ours' % (
-                            'train' if part == 'train' else tested)
-                        if i == 0 else None)
-            if curve:
-                ax.plot([row['epoch'] for row in curve],
-                        [row['%s_%s' % (part, quantity)] for row in curve],
-                        color + '.', label='%s, published' % part)
-        if quantity == 'accuracy' and not curve:
-            ax.plot([run['epoch'] for run in runs],
-                    [run['test_accuracy'] for run in runs], 'C2*',
-                    label='test, ours')
-            if row['accuracy']:
-                ax.axhline(float(row['accuracy']), color='C2', linestyle=':',
-                           label='test, published')
-        ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        ax.set_xlabel('epoch')
-        ax.set_ylabel(quantity)
-        ax.grid(alpha=.3)
-        ax.legend()
-    figure.suptitle(EXPERIMENTS[name].title, fontsize=11)
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)
 
 
 def results():
@@ -307,7 +242,7 @@ def list_experiments():
         print('%-22s %s' % (name, experiment.title))
         print('%-22s %s' % ('', found[name]['verdict'] if name in found
                             else 'not run; published %s' % (
-                                published(name)['accuracy'] or 'none')))
+                                published.result(name)['accuracy'] or 'none')))
         if experiment.errors:
             print('%-22s %s' % ('', 'Note: ' + experiment.errors))
 

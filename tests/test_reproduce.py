@@ -11,6 +11,7 @@ import pytest
 import reproduce
 import train_mnist
 from bnn import errors
+from bnn import published
 
 MARK, END = reproduce.MARKS
 
@@ -42,7 +43,7 @@ def small(monkeypatch):
 # ---- the facts
 
 def test_every_experiment_has_its_numbers():
-    rows = reproduce.read_csv('results')
+    rows = published.read('results')
     assert [row['experiment'] for row in rows] == list(
         reproduce.EXPERIMENTS)
     for row in rows:
@@ -53,11 +54,11 @@ def test_every_experiment_has_its_numbers():
             assert row['by']
         else:
             assert row['source'].startswith('none')
-        assert reproduce.published(row['experiment']) == row
+        assert published.result(row['experiment']) == row
 
 
 def test_numbers_to_reach():
-    assert {name: float(reproduce.published(name)['reach'])
+    assert {name: float(published.result(name)['reach'])
             for name in reproduce.EXPERIMENTS} == {
         'binary_net': .9766, 'quantized_net': .9806, 'float_mlp': .9687,
         'binary_weight_mlp': .9372, 'best': .985, 'binarynet_paper': .9904,
@@ -67,7 +68,7 @@ def test_numbers_to_reach():
 @pytest.mark.parametrize('name,accuracy', [
     ('binary_net', .9766), ('quantized_net', .9806)])
 def test_curves(name, accuracy):
-    curve = reproduce.published_curve(name)
+    curve = published.curve(name)
     assert [row['epoch'] for row in curve] == list(range(1, 21))
     for row in curve:
         assert set(row) == {'epoch', 'train_loss', 'train_accuracy',
@@ -80,12 +81,12 @@ def test_curves(name, accuracy):
 
 
 def test_no_curve():
-    assert reproduce.published_curve('lfc') == []
+    assert published.curve('lfc') == []
 
 
 def test_published_files_are_all_used():
     names = {name.removesuffix('.csv')
-             for name in os.listdir(reproduce.PUBLISHED)}
+             for name in os.listdir(published.FOLDER)}
     assert names <= {'results', *reproduce.EXPERIMENTS}
 
 
@@ -105,7 +106,7 @@ def test_list(monkeypatch):
         assert experiment.title in out
         assert experiment.errors in out
         assert 'not run; published %s' % (
-            reproduce.published(name)['accuracy'] or 'none') in out
+            published.result(name)['accuracy'] or 'none') in out
     assert call(monkeypatch, '--report').count('\n') == 2
 
 
@@ -128,7 +129,7 @@ def check_dry_run(monkeypatch, capfd, tmp_path, name):
     line = out.splitlines()[-1]
     assert line.startswith(name + ': published ')
     for word in ('to reach', 'no result: a dry run', '1 seed',
-                 reproduce.published(name)['reach']):
+                 published.result(name)['reach']):
         assert word in line
     command = out.splitlines()[0]
     assert command.startswith('$ ')
