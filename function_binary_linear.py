@@ -6,6 +6,7 @@ import chainer.functions as F
 from chainer import function_node
 from chainer.utils import type_check
 
+import function_binarize
 from bnn import kernels
 
 
@@ -77,7 +78,7 @@ class _StraightThrough(function_node.FunctionNode):
         return grad_outputs
 
 
-def binary_linear(x, W, b=None, stochastic=False):
+def binary_linear(x, W, b=None, stochastic=False, scaled=False):
     r"""Linear operation whose weights are binarized first.
 
     .. math::
@@ -103,12 +104,15 @@ def binary_linear(x, W, b=None, stochastic=False):
         stochastic (bool): If ``True``, while ``chainer.config.train`` is on,
             the weights are drawn: +1 with probability
             clip((W + 1) / 2, 0, 1) (Eq. (2)), -1 otherwise.
+        scaled (bool): If ``True``, the signs are scaled per output and have
+            another gradient, see :func:`~function_binarize.scaled_binarize`.
 
     Returns:
         ~chainer.Variable: (batch, out_size), of the dtype of ``x``.
 
     Raises:
         chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
+        ValueError: If the weights were to be scaled and drawn.
 
     .. rubric:: Example
 
@@ -118,6 +122,13 @@ def binary_linear(x, W, b=None, stochastic=False):
     array([[2.]], dtype=float32)
     """
     x = flatten(x)
+    if scaled:
+        if stochastic:
+            raise ValueError('scaled weights cannot be stochastic')
+        if x.dtype != W.dtype:
+            raise type_check.InvalidType(
+                'x.dtype == W.dtype', '%s != %s' % (x.dtype, W.dtype))
+        return F.linear(x, function_binarize.scaled_binarize(W), b)
     args = (x, W) if b is None else (x, W, b)
     binarize = (kernels.stochastic_binarize
                 if stochastic and chainer.config.train else kernels.binarize)

@@ -27,6 +27,8 @@ class BinaryLinear(link.Link):
             default.
         initial_bias (initializer): Initial bias, 0 by default.
         stochastic (bool): If ``True``, the weights are drawn in training.
+        scaled (bool): If ``True``, the signs are scaled per output, as in
+            XNOR-Net.
 
     Attributes:
         W (~chainer.Parameter): Latent weights, (out_size, in_size).
@@ -34,21 +36,25 @@ class BinaryLinear(link.Link):
         w_bits (int): Bits of a weight as the layer computes with it.
 
     Raises:
-        ValueError: If a size is not positive.
+        ValueError: If a size is not positive, or the weights were to be
+            scaled and drawn.
     """
 
     w_bits = 1
 
     def __init__(self, in_size, out_size, nobias=False, initialW=None,
-                 initial_bias=None, stochastic=False):
+                 initial_bias=None, stochastic=False, scaled=False):
         super().__init__()
         if out_size < 1 or (in_size is not None and in_size < 1):
             raise ValueError(
                 'sizes must be positive: in_size=%s, out_size=%s'
                 % (in_size, out_size))
+        if scaled and stochastic:
+            raise ValueError('scaled weights cannot be stochastic')
         self.in_size = in_size
         self.out_size = out_size
         self.stochastic = stochastic
+        self.scaled = scaled
         with self.init_scope():
             self.W = variable.Parameter(
                 initializers._get_initializer(initialW))
@@ -75,6 +81,7 @@ class BinaryLinear(link.Link):
         yield 'out_size', self.out_size
         yield 'nobias', self.b is None
         yield 'stochastic', self.stochastic
+        yield 'scaled', self.scaled
 
     def forward(self, x):
         """Applies the layer.
@@ -88,4 +95,4 @@ class BinaryLinear(link.Link):
         """
         self.initialize_for(x)
         return function_binary_linear.binary_linear(
-            x, self.W, self.b, self.stochastic)
+            x, self.W, self.b, self.stochastic, self.scaled)

@@ -31,6 +31,7 @@ class WeightClip(object):
     # Chainer calls a hook without timing before the update, which then
     # leaves weights outside the range.
     timing = 'post'
+    bounds_weights = True
 
     def __init__(self, low=-1.0, high=1.0):
         if not low < high:
@@ -90,5 +91,5 @@ def _latent_weights(model):
 
 def _clips(hookable):
     # Chainer has no public way to ask for the hooks.
-    return any(isinstance(hook, WeightClip) for hook
+    return any(getattr(hook, 'bounds_weights', False) for hook
                in hookable._hookable._post_update_hooks.values())

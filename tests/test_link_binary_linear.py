@@ -195,9 +195,26 @@ class TestToDevice(unittest.TestCase):
 
 def test_printable_specs():
     assert dict(BinaryLinear(3, 2, nobias=True).printable_specs) == {
-        'in_size': 3, 'out_size': 2, 'nobias': True, 'stochastic': False}
+        'in_size': 3, 'out_size': 2, 'nobias': True, 'stochastic': False,
+        'scaled': False}
     chain = chainer.Sequential(BinaryLinear(3, 2))
     assert 'in_size=3' in str(chain)
+
+
+@pytest.mark.parametrize('nobias', [True, False])
+@pytest.mark.parametrize('in_size', [6, None])
+def test_scaled(in_size, nobias):
+    link = BinaryLinear(in_size, 5, nobias, initial_bias=None if nobias else 3,
+                        scaled=True)
+    assert link.scaled
+    assert not BinaryLinear(in_size, 5).scaled
+    x = numpy.random.uniform(-1, 1, (4, 1, 2, 3)).astype(numpy.float32)
+    y = link(x).array
+    W = link.W.array.astype('d')
+    scaled = numpy.where(W < 0, -1, 1) * abs(W).mean(axis=1, keepdims=True)
+    numpy.testing.assert_allclose(
+        y, x.reshape(4, 6) @ scaled.T + (0 if nobias else 3),
+        rtol=1e-5, atol=1e-5)
 
 
 def test_training():

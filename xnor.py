@@ -1,0 +1,92 @@
+"""Optimizer hooks of XNOR-Net for its latent weights."""
+import chainer
+import chainer.links as L
+
+import weight_clip
+from bnn import kernels
+
+
+def prepare(W):
+    """Centres and clamps latent weights, in place.
+
+    ``W`` minus its mean over the input channels, clipped to [-1, 1]
+    (XNOR-Net-PyTorch does so before each binarization).
+
+    Args:
+        W (array): Latent weights, (filters, channels, ...).
+    """
+    W -= W.mean(axis=1, keepdims=True)
+    kernels.clip(W, -1., 1.)
+
+
+class WeightPreparation(object):
+
+    """Centres and clamps latent weights after each update.
+
+    See :func:`prepare`.  XNOR-Net-PyTorch does it in the forward pass, on
+    the stored weights and in evaluation too, which changes a model by testing
+    it.  After the update it is done once, and a forward pass changes nothing;
+    :func:`add_to` does it for the initial weights.
+    """
+
+    name = 'WeightPreparation'
+    call_for_each_param = True
+    timing = 'post'
+    bounds_weights = True
+
+    def __call__(self, rule, param):
+        if param.array is not None:
+            with chainer.using_device(param.device):
+                prepare(param.array)
+
+
+class GradientScale(object):
+
+    r"""Multiplies the gradient of latent weights by (1 - 1/c) n.
+
+    With ``c`` input channels and ``n`` weights in a filter, as
+    XNOR-Net-PyTorch does; under Adam it makes the weight decay small beside
+    the gradient.  Add it before a weight decay.
+    """
+
+    name = 'GradientScale'
+    call_for_each_param = True
+    timing = 'pre'
+
+    def __call__(self, rule, param):
+        if param.grad is not None:
+            with chainer.using_device(param.device):
+                param.grad *= (1 - 1 / param.shape[1]) * param[0].size
+
+
+def add_to(model):
+    """Adds XNOR-Net's hooks to a model of scaled binary weights.
+
+    Gammas of batch normalization are kept from 0.01 up as well, so that none
+    changes the order of what the sign compares.  A model without scaled
+    weights is left alone.
+
+    Args:
+        model (~chainer.Link): A model that an optimizer was set up with.
+
+    Raises:
+        ValueError: If a scaled layer is not initialized or has one input
+            channel, which centring would make 0.
+    """
+    links = [link for link in model.links()
+             if getattr(link, 'w_bits', 32) == 1 and link.scaled]
+    for link in links:
+        if link.W.array is None or link.W.shape[1] == 1:
+            raise ValueError(
+                'XNOR-Net centres weights over the input channels: a layer '
+                'must be initialized and have two of them or more')
+        with chainer.using_device(link.device):
+            prepare(link.W.array)
+        link.W.update_rule.add_hook(GradientScale())
+        link.W.update_rule.add_hook(WeightPreparation())
+    if links:
+        for link in model.links():
+            if (isinstance(link, L.BatchNormalization)
+                    and getattr(link, 'gamma', None) is not None):
+                link.gamma.update_rule.add_hook(
+                    weight_clip.WeightClip(0.01, float('inf')))
