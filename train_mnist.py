@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a binary, quantized or float multi-layer perceptron on MNIST.
+"""Train a binary, quantized or float net on MNIST.
 
 By default the net of binary_net: weights that are binarized at each
 computation and binary activations, with the gradient passed straight through
@@ -18,8 +18,10 @@ import numpy
 import bop
 import bst
 import net
+import net_lenet5
 import qst
 import weight_clip
+import xnor
 from bnn import datasets
 from bnn import errors
 from bnn.training import arguments
@@ -42,10 +44,18 @@ OPTIMIZERS = {'adam': chainer.optimizers.Adam, 'sgd': chainer.optimizers.SGD,
               'momentum': chainer.optimizers.MomentumSGD, 'bop': bop.Bop}
 LEARNING_RATES = {'adam': 1e-3, 'sgd': 1e-2, 'momentum': 1e-2, 'bop': 1e-3}
 
+NETS = {**net.NETS, 'lenet5': net_lenet5.LeNet5,
+        'lenet5-float': net_lenet5.LeNet5}
+_LENET5 = {'epoch': 60, 'batchsize': 128, 'lr': 0.01, 'lr_schedule': 'step',
+           'lr_steps': [15, 30, 45], 'weight_decay': 1e-5,
+           'input': 'standard', 'clip': 'none'}
+
 # What differs from the options' own defaults
 NET_DEFAULTS = {
     'float': {'unit': 2048, 'layers': 3, 'dropout_hidden': 0.5},
     'binary-weight': {'unit': 2048, 'layers': 3},
+    # As XNOR-Net-PyTorch
+    'lenet5': _LENET5, 'lenet5-float': _LENET5,
 }
 RECIPES = {
     # Binary weights and activations, as good as 20 epochs make them; chosen
@@ -67,6 +77,8 @@ OPTIONS_OF = {
     'batch_norm': ('float', 'binary-weight'),
     'clip': ('binary', 'quantized', 'binary-weight'),
     'lr_scale': ('binary', 'quantized', 'binary-weight'),
+    **dict.fromkeys(('unit', 'layers', 'dropout_input', 'dropout_hidden'),
+                    tuple(net.NETS)),
 }
 
 
@@ -76,9 +88,10 @@ def make_parser():
     options.add_learning(parser, OPTIMIZERS)
     group = parser.add_argument_group('net')
     group.add_setting(
-        '--net', choices=list(net.NETS), default='binary',
-        help='binary weights and activations, k-bit ones, float ones with '
-        'ReLU, or binary weights with ReLU')
+        '--net', choices=list(NETS), default='binary',
+        help='perceptrons with binary weights and activations, k-bit ones, '
+        'float ones with ReLU, or binary weights with ReLU; LeNet-5 of '
+        'XNOR-Net, or float')
     group.add_setting(
         '--unit', '-u', type=arguments.positive, default=1000, metavar='N',
         help='units in each hidden layer; 2048 for float, binary-weight')
@@ -157,6 +170,13 @@ def settle(parser, args, resume):
                 'batch_norm', 'input'])
         if args.evaluate:
             resuming.take_from_model(parser, args, ['loss', 'dataset'])
+        if 'lr_steps' not in chosen and args.lr_steps:
+            # The net's own: fewer in a shorter run, none in other schedules
+            args.lr_steps = [
+                step for step in args.lr_steps if step < args.epoch
+                and args.lr_schedule == 'step'] or None
+            if args.lr_steps is None and 'lr_schedule' not in chosen:
+                args.lr_schedule = 'constant'
         if args.lr is None:
             args.lr = LEARNING_RATES[args.optimizer]
         if args.clip is None:
@@ -189,7 +209,7 @@ def settle(parser, args, resume):
 
 def has_float_layers(args):
     """Tells whether the net has layers of float weights."""
-    return args.net == 'float' or (
+    return args.net.startswith(('float', 'lenet5')) or (
         args.net == 'quantized' and args.w_bits == 32)
 
 
@@ -203,6 +223,10 @@ def make_net(args, data):
     Returns:
         tuple: The arguments of the net's class, for its file, and the net.
     """
+    if args.net.startswith('lenet5'):
+        net_args = {'n_out': len(data.class_names),
+                    'binary': args.net == 'lenet5'}
+        return net_args, NETS[args.net](**net_args)
     net_args = {'n_units': args.unit, 'n_out': len(data.class_names),
                 'n_in': data.train_images[0].size, 'n_layers': args.layers,
                 'dropout_input': args.dropout_input,
@@ -216,7 +240,15 @@ def make_net(args, data):
     if args.net == 'quantized':
         net_args.update(w_bits=args.w_bits, a_bits=args.a_bits,
                         quantizer=args.quantizer)
-    return net_args, net.NETS[args.net](**net_args)
+    return net_args, NETS[args.net](**net_args)
+
+
+def describe_net(args, net_args):
+    """Returns the net in words, for the header."""
+    if args.net.startswith('lenet5'):
+        return args.net
+    sizes = (net_args['n_in'], *[args.unit] * args.layers, net_args['n_out'])
+    return '%s MLP, %s' % (args.net, '-'.join(map(str, sizes)))
 
 
 def main(argv=None):
@@ -261,6 +293,8 @@ def main(argv=None):
         optimizer.add_hook(weight_clip.WeightClip())
     elif args.clip == 'weights':
         weight_clip.clip_weights(model)
+    xnor.add_to(model)
+    session.decay_weights(model, args.weight_decay)
     session.warn_of_unbounded(weight_clip.unbounded_weights(optimizer))
 
     # Trainer
@@ -269,9 +303,7 @@ def main(argv=None):
         train_iter, optimizer, converter, device)
     with session.output_folder(args, resume) as out:
         session.print_header(
-            args, device, '%s MLP, %s' % (args.net, '-'.join(map(str, (
-                net_args['n_in'], *[args.unit] * args.layers,
-                net_args['n_out'])))), n_epochs, data, out)
+            args, device, describe_net(args, net_args), n_epochs, data, out)
         trainer = chainer.training.Trainer(
             updater, stop.StopTrigger(n_epochs), out)
         trainer.extend(schedules.LearningRate(

@@ -97,6 +97,45 @@ def test_net(trainer, results, net):
     assert lines[9].endswith('accuracy=%.12g' % attributes['test_accuracy'])
 
 
+# ---- LeNet-5, which has no --unit
+
+@pytest.fixture(scope='module')
+def lenet5(tmp_path_factory):
+    """A function that trains a LeNet-5 shortly and returns its folder."""
+    def train(name):
+        out = str(tmp_path_factory.mktemp(name) / 'run')
+        assert not train_mnist.main([
+            '--dataset', 'digits', '--net', name, '--batchsize', '50',
+            '--dry-run', '--no-plot', '--report', 'quiet', '--out', out])
+        return out
+    return train
+
+
+@pytest.mark.parametrize('name', ['lenet5', 'lenet5-float'])
+def test_lenet5(lenet5, results, name, capsys):
+    path = os.path.join(lenet5(name), 'mlp.model')
+    attributes = results.attributes(path)
+    assert {key: attributes[key] for key in (
+        'net', 'epoch', 'batchsize', 'lr', 'lr_schedule', 'lr_steps',
+        'weight_decay', 'input', 'clip')} == {
+            'net': name, 'epoch': 2, 'batchsize': 50, 'lr': .01,
+            'lr_schedule': 'step', 'lr_steps': [15, 30, 45],
+            'weight_decay': 1e-5, 'input': 'standard', 'clip': 'none'}
+    assert 'warning' not in capsys.readouterr().err
+    assert not train_mnist.main(
+        ['--evaluate', '--dry-run', '--batchsize', '50', '-m', path])
+    assert 'accuracy=%.12g\n' % attributes['test_accuracy'] in (
+        capsys.readouterr().out)
+
+
+@pytest.mark.parametrize('options', [
+    ['--unit', '8'], ['--clip', 'all'], ['--layers', '3'],
+    ['--dropout-hidden', '.1'], ['--w-bits', '1'], ['--optimizer', 'bop']])
+def test_lenet5_refuses(options):
+    with pytest.raises(errors.UserError, match='lenet5|float|bop'):
+        train_mnist.main(['--dataset', 'digits', '--net', 'lenet5', *options])
+
+
 # ---- options, in a dry run
 
 @pytest.mark.parametrize('options', [
@@ -121,7 +160,7 @@ def test_net(trainer, results, net):
     ['--recipe', 'best'], ['--lr-scale', 'glorot'], ['--clip', 'weights'],
     ['--recipe', 'seed003', '--net', 'float', '--batchsize', 20],
     ['--recipe', 'seed003', '--net', 'binary-weight', '--batchsize', 20],
-    ['--tensorboard'],
+    ['--tensorboard'], ['--weight-decay', 1e-3], ['--input', 'standard'],
 ], ids=lambda options: ' '.join(map(str, options)))
 def test_options(options, tmp_path):
     if '--tensorboard' in options:

@@ -15,7 +15,13 @@ def _binary(x):
     return (x >= 128).astype(numpy.float32) * 2 - 1
 
 
-SCALES = {'unit': _unit, 'signed': _signed, 'binary': _binary}
+def _standard(x):
+    # Mean and deviation of MNIST's training pixels, as XNOR-Net-PyTorch
+    return (x.astype(numpy.float32) / 255 - 0.1307) / 0.3081
+
+
+SCALES = {'unit': _unit, 'signed': _signed, 'standard': _standard,
+          'binary': _binary}
 
 
 def converter(scale):
@@ -23,7 +29,8 @@ def converter(scale):
 
     Args:
         scale (str): ``'unit'``: pixels in [0, 1]; ``'signed'``: in [-1, 1];
-            ``'binary'``: +1 from 128 up, else -1.
+            ``'standard'``: less MNIST's mean, by its deviation; ``'binary'``:
+            +1 from 128 up, else -1.
 
     Returns:
         callable: Takes a batch of uint8 images and int32 labels and a device;

@@ -121,12 +121,18 @@ def add_learning(parser, optimizers):
         'against the rest')
     parser.add_setting(
         '--input', choices=list(inputs.SCALES), default='unit',
-        help='pixels in [0, 1], in [-1, 1], or as -1 and +1')
+        help='pixels in [0, 1], in [-1, 1], of mean 0 and deviation 1, or '
+        'as -1 and +1')
     parser.add_setting(
         '--clip', choices=('all', 'weights', 'none'),
         help='what is kept in [-1, 1]: all parameters, or the binary and '
         'k-bit weights (default: all for --net binary with a latent-weight '
         'optimizer, as binary_net did, else weights)')
+    parser.add_setting(
+        '--weight-decay', type=arguments.not_negative_float, default=0.,
+        metavar='RATE',
+        help='what is added to the gradients of weights, times them; not of '
+        'biases and batch normalization')
     parser.add_setting(
         '--validation', type=arguments.not_negative, default=0, metavar='N',
         help='split the last N training images off; the best epoch on them '

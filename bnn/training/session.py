@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 
+import chainer
 import numpy
 from chainer.training import extensions
 
@@ -55,6 +56,20 @@ def warn_of_unbounded(names):
         print('warning: nothing bounds the latent weights %s: their '
               'levels freeze as they grow; add a WeightClip (--clip weights)'
               % ', '.join(names), file=sys.stderr)
+
+
+def decay_weights(model, rate):
+    """Adds weight decay to weights, not to biases and batch normalization.
+
+    Args:
+        model (~chainer.Link): A model that an optimizer was set up with.
+        rate (float): The rate; 0 adds nothing.
+    """
+    if rate:
+        for name, param in model.namedparams():
+            if name.endswith('/W'):
+                param.update_rule.add_hook(
+                    chainer.optimizer_hooks.WeightDecay(rate))
 
 
 def print_evaluation(evaluator):

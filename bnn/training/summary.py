@@ -17,7 +17,8 @@ class _Layers(chainer.LinkHook):
 
     def forward_postprocess(self, args):
         link = args.link
-        if isinstance(link, chainer.Chain) or not list(link.params()):
+        if isinstance(link, chainer.Chain) or not (
+                list(link.params()) or link._persistent):
             return
         x = chainer.as_array(args.args[0])
         out = args.out.shape[1:]
