@@ -4,6 +4,7 @@ Knows arrays and files, not Chainer. NumPy's global random state is never
 touched.
 """
 from bnn import errors as _errors
+from bnn.datasets import cifar10 as _cifar10
 from bnn.datasets import digits as _digits
 from bnn.datasets import mnist as _mnist
 from bnn.datasets.dataset import Dataset
@@ -11,21 +12,26 @@ from bnn.datasets.errors import CorruptError
 from bnn.datasets.errors import UnavailableError
 
 __all__ = [
-    'NAMES', 'TITLES', 'CorruptError', 'Dataset', 'UnavailableError', 'load']
+    'CIFAR_NAMES', 'NAMES', 'TITLES', 'CorruptError', 'Dataset',
+    'UnavailableError', 'load']
 
 TITLES = {
-    'mnist': 'MNIST', 'fashion-mnist': 'Fashion-MNIST', 'digits': 'digits'}
-NAMES = tuple(TITLES)
+    'mnist': 'MNIST', 'fashion-mnist': 'Fashion-MNIST', 'digits': 'digits',
+    'cifar10': 'CIFAR-10'}
+# By the shape of their images: what one net takes
+NAMES = ('mnist', 'fashion-mnist', 'digits')
+CIFAR_NAMES = ('cifar10',)
 
 
 def load(name, data_dir=None, allow_modified=False):
     """Loads a data set by its name.
 
     Args:
-        name (str): One of :data:`NAMES`.
+        name (str): One of :data:`NAMES` or :data:`CIFAR_NAMES`.
         data_dir (str): The only folder to look in and to download to. ``None``
             is the folder ``name`` in ``$CHAINER_DATASET_ROOT``, or else in
-            ``~/.chainer/dataset``. ``'digits'`` is embedded and needs none.
+            ``~/.chainer/dataset``. ``'digits'`` is embedded and needs none;
+            ``'cifar10'`` is also found where Chainer keeps it.
         allow_modified (bool): Whether well-formed files may hold other data
             than what was published.
 
@@ -41,7 +47,9 @@ def load(name, data_dir=None, allow_modified=False):
     """
     if name == 'digits':
         return _digits.load()
-    if name in TITLES:
+    if name in NAMES:
         return _mnist.load(name, data_dir, allow_modified)
+    if name in CIFAR_NAMES:
+        return _cifar10.load(data_dir, allow_modified)
     raise _errors.UserError(
-        f'no data set {name!r}: choose one of {", ".join(NAMES)}')
+        f'no data set {name!r}: choose one of {", ".join(TITLES)}')

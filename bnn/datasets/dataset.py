@@ -13,8 +13,9 @@ class Dataset:
     Attributes:
         name (str): What ``--dataset`` calls it, ``'mnist'``.
         title (str): What reports call it, ``'MNIST'``.
-        train_images (numpy.ndarray): uint8, shape ``(n, 1, 28, 28)``,
-            C-contiguous, 0 is the background and 255 full ink.
+        train_images (numpy.ndarray): uint8, C-contiguous, shape
+            ``(n, 1, 28, 28)``, 0 is the background and 255 full ink; of
+            CIFAR-10 ``(n, 3, 32, 32)``, red, green and blue.
         train_labels (numpy.ndarray): int32, shape ``(n,)``, 0 to 9.
         test_images (numpy.ndarray): As ``train_images``.
         test_labels (numpy.ndarray): As ``train_labels``.

@@ -9,6 +9,7 @@ from bnn import errors as base_errors
 from bnn.datasets import dataset
 from bnn.datasets import download
 from bnn.datasets import errors
+from bnn.datasets import folders
 from bnn.datasets import idx
 
 
@@ -89,7 +90,8 @@ def load(name, data_dir=None, allow_modified=False, mirrors=None,
 
     """
     facts = FACTS[name]
-    folder = _folder(name, data_dir)
+    folder = folders.resolve(
+        os.path.join(folders.root(), name) if data_dir is None else data_dir)
     paths = [_find(folder, part.file) for part in PARTS]
     missing = [p.file for p, path in zip(PARTS, paths, strict=True)
                if path is None]
@@ -113,18 +115,6 @@ def load(name, data_dir=None, allow_modified=False, mirrors=None,
     return dataset.Dataset(
         name, facts.title, *arrays, class_names=facts.class_names,
         source=folder)
-
-
-def _folder(name, data_dir):
-    if data_dir is None:
-        # The places of chainer.dataset.get_dataset_root()
-        root = os.environ.get('CHAINER_DATASET_ROOT') or os.path.join(
-            '~', '.chainer', 'dataset')
-        data_dir = os.path.join(root, name)
-    folder = os.path.abspath(os.path.expanduser(data_dir))
-    if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise base_errors.UserError(f'{folder} is not a folder')
-    return folder
 
 
 def _find(folder, file):

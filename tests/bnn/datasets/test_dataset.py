@@ -50,7 +50,8 @@ def test_repr_is_short():
 
 def test_names():
     assert datasets.NAMES == ('mnist', 'fashion-mnist', 'digits')
-    assert tuple(datasets.TITLES) == datasets.NAMES
+    assert datasets.CIFAR_NAMES == ('cifar10',)
+    assert tuple(datasets.TITLES) == datasets.NAMES + datasets.CIFAR_NAMES
     with pytest.raises(errors.UserError, match="'cats': choose one of mnist,"):
         datasets.load('cats')
 

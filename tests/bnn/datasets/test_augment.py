@@ -1,0 +1,122 @@
+import itertools
+
+import numpy
+import pytest
+
+from bnn.datasets import augment
+
+
+def _outcomes(image, pad):
+    _, h, w = image.shape
+    padded = numpy.pad(image, ((0, 0), (pad, pad), (pad, pad)))
+    for top, left in itertools.product(range(2 * pad + 1), repeat=2):
+        crop = padded[:, top:top + h, left:left + w]
+        yield from (crop, crop[:, :, ::-1])
+
+
+def _images(n, c, h, w):
+    # All pixels of an image differ and none is 0
+    images = numpy.arange(1, c * h * w + 1).reshape(c, h, w)
+    return ((images + numpy.arange(n)[:, None, None, None] * 7) % 251 + 1
+            ).astype(numpy.uint8)
+
+
+@pytest.mark.parametrize('shape', [
+    (1, 3, 3), (3, 4, 4), (3, 2, 5), (2, 5, 1), (1, 1, 1)])
+@pytest.mark.parametrize('pad', [0, 1, 2, 4])
+def test_every_outcome_and_no_other(shape, pad):
+    images = _images(1, *shape).repeat(3000, axis=0)
+    got = augment.pad_crop_flip(images, pad, numpy.random.RandomState(0))
+    assert got.dtype == numpy.uint8
+    assert got.shape == images.shape
+    assert got.flags.c_contiguous
+    possible = {o.tobytes() for o in _outcomes(images[0], pad)}
+    assert {image.tobytes() for image in got} == possible
+
+
+def test_each_image_has_its_own():
+    images = _images(600, 3, 4, 6)
+    got = augment.pad_crop_flip(images, 2, numpy.random.RandomState(1))
+    chosen = []
+    for image, result in zip(images, got, strict=True):
+        matches = [i for i, outcome in enumerate(_outcomes(image, 2))
+                   if (outcome == result).all()]
+        assert len(matches) == 1
+        chosen += matches
+    assert len(set(chosen)) == 50  # all of 2 * 5 * 5
+
+
+def test_outcomes_are_equally_likely():
+    n = 50 * 400
+    images = numpy.ones((n, 1, 1, 1), numpy.uint8) * _images(1, 1, 3, 4)
+    got = augment.pad_crop_flip(images, 2, numpy.random.RandomState(2))
+    index = {o.tobytes(): i for i, o in enumerate(_outcomes(images[0], 2))}
+    counts = numpy.bincount([index[g.tobytes()] for g in got], minlength=50)
+    # Chi squared with 49 degrees of freedom: 100 has a probability of 2e-5
+    assert ((counts - 400) ** 2 / 400).sum() < 100
+
+
+def test_determined_by_the_random_state():
+    images = _images(64, 3, 8, 8)
+    before = images.copy()
+    first, again, other = (
+        augment.pad_crop_flip(images, random=numpy.random.RandomState(seed))
+        for seed in (3, 3, 4))
+    numpy.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    numpy.testing.assert_array_equal(images, before)
+
+
+def test_global_state_by_default():
+    images = _images(64, 3, 8, 8)
+    state = numpy.random.get_state()
+    try:
+        numpy.random.seed(5)
+        got = augment.pad_crop_flip(images)
+    finally:
+        numpy.random.set_state(state)
+    numpy.testing.assert_array_equal(
+        got, augment.pad_crop_flip(images, 4, numpy.random.RandomState(5)))
+    after = numpy.random.get_state()
+    augment.pad_crop_flip(images, 4, numpy.random.RandomState(5))
+    numpy.testing.assert_array_equal(after[1], numpy.random.get_state()[1])
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'int8', 'float32'])
+def test_other_inputs(dtype):
+    # Strided, of other types, none at all
+    images = _images(20, 3, 6, 6).astype(dtype)[::2, :, ::-1]
+    got = augment.pad_crop_flip(images, 1, numpy.random.RandomState(0))
+    assert got.dtype == dtype
+    want = augment.pad_crop_flip(
+        images.copy(), 1, numpy.random.RandomState(0))
+    numpy.testing.assert_array_equal(got, want)
+    assert augment.pad_crop_flip(images[:0]).shape == (0, 3, 6, 6)
+
+
+def test_normalize():
+    images = _images(5, 3, 2, 4)
+    mean, std = (1., 20.5, 300.), [.5, 64, 3]
+    got = augment.normalize(images, mean, std)
+    assert got.dtype == numpy.float32
+    assert got.shape == images.shape
+    for c in range(3):
+        numpy.testing.assert_allclose(
+            got[:, c], (images[:, c] - mean[c]) / std[c], rtol=1e-6)
+
+
+def test_normalize_makes_the_mean_zero():
+    images = numpy.random.RandomState(0).randint(0, 256, (50, 3, 8, 8))
+    images = images.astype(numpy.uint8)
+    got = augment.normalize(
+        images, images.mean(axis=(0, 2, 3)), images.std(axis=(0, 2, 3)))
+    numpy.testing.assert_allclose(got.mean(axis=(0, 2, 3)), 0, atol=1e-5)
+    numpy.testing.assert_allclose(got.std(axis=(0, 2, 3)), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize('mean, std', [
+    ([0, 0], [1, 1, 1]), ([0, 0, 0], [1]), (0, 1), ([0, 0, 0], [1, 0, 1]),
+    ([0, 0, 0], [1, float('nan'), 1])])
+def test_normalize_refuses(mean, std):
+    with pytest.raises(ValueError, match='3 channels need as many'):
+        augment.normalize(_images(2, 3, 2, 2), mean, std)
