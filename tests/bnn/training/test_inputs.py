@@ -13,6 +13,8 @@ VALUES = {
     'unit': [0, 127 / 255, 128 / 255, 1],
     'signed': [-1, -1 / 255, 1 / 255, 1],
     'binary': [-1, -1, 1, 1],
+    'standard': [-.1307 / .3081, (127 / 255 - .1307) / .3081,
+                 (128 / 255 - .1307) / .3081, .8693 / .3081],
 }
 
 
@@ -46,7 +48,8 @@ def test_every_pixel(scale):
     y = inputs.SCALES[scale](x)
     assert y.dtype == numpy.float32
     assert (numpy.diff(y) >= 0).all()
-    assert (y[0], y[-1]) == (0 if scale == 'unit' else -1, 1)
+    assert (y[0], y[-1]) == pytest.approx(
+        (VALUES[scale][0], VALUES[scale][-1]), rel=1e-6)
     assert len(numpy.unique(y)) == (2 if scale == 'binary' else 256)
     if scale == 'signed':
         numpy.testing.assert_allclose(y, -y[::-1], atol=1e-6)
