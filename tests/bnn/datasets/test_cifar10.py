@@ -421,8 +421,10 @@ def test_mirrors():
 
 
 @pytest.mark.skipif(
-    not os.path.isdir(os.path.join(ROOT, 'cifar10')),
-    reason='CHAINER_DATASET_ROOT points to no folder with cifar10/')
+    not any(os.path.exists(os.path.join(ROOT, 'cifar10', name)) for name in (
+        'cifar-10-batches-py', 'cifar-10-python.tar.gz')),
+    reason='CHAINER_DATASET_ROOT points to no folder with cifar10/'
+    'cifar-10-batches-py or the archive')
 def test_real():
     data = datasets.load('cifar10')
     assert data.train_images.shape == (50000, 3, 32, 32)
