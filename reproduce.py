@@ -70,7 +70,8 @@ EXPERIMENTS = {
         errors='Its last layer is never trained; ours is. It shuffles the '
         'data once; ours at each epoch.'),
     'binary_weight_mlp': Experiment(
-        'Binary-Neural-Networks: binary weights, 200 epochs',
+        'Binary-Neural-Networks: binary weights, 200 epochs, at rate '
+        '0.00001 (the seed\'s: 0.001)',
         '--net binary-weight --recipe seed003 --clip all --lr 0.00001', 200,
         errors='As the baseline. With its rate, 0.001, and a last layer that '
         'is trained, every ReLU dies in the first epoch (accuracy 0.11); '
