@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
+import optimization
 import reproduce
 import train_mnist
 from bnn import errors
 from bnn import published
+from bnn.training import settling
 
 MARK, END = reproduce.MARKS
 
@@ -94,7 +96,8 @@ def test_published_files_are_all_used():
 def test_arguments_are_accepted(name):
     parser = train_mnist.make_parser()
     args = parser.parse(reproduce.EXPERIMENTS[name].arguments.split())
-    train_mnist.settle(parser, args, None)
+    settling.settle(parser, args, None, train_mnist.NETS, train_mnist.RECIPES,
+                    optimization.LEARNING_RATES)
 
 
 # ---- the list

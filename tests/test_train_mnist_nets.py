@@ -10,8 +10,10 @@ import time
 import h5py
 import pytest
 
+import optimization
 import train_mnist
 from bnn import errors
+from bnn.training import settling
 
 NETS = ('binary', 'quantized', 'float', 'binary-weight')
 SMALL = ('--dataset', 'digits', '--unit', 8, '--batchsize', 20)
@@ -198,7 +200,8 @@ def test_options(options, tmp_path):
 def test_defaults(options, settings):
     parser = train_mnist.make_parser()
     args = parser.parse(options)
-    train_mnist.settle(parser, args, None)
+    settling.settle(parser, args, None, train_mnist.NETS, train_mnist.RECIPES,
+                    optimization.LEARNING_RATES)
     assert {name: getattr(args, name) for name in settings} == settings
 
 

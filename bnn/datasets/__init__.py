@@ -12,7 +12,7 @@ from bnn.datasets.errors import CorruptError
 from bnn.datasets.errors import UnavailableError
 
 __all__ = [
-    'CIFAR_NAMES', 'NAMES', 'TITLES', 'CorruptError', 'Dataset',
+    'CIFAR_NAMES', 'NAMES', 'STATISTICS', 'TITLES', 'CorruptError', 'Dataset',
     'UnavailableError', 'load']
 
 TITLES = {
@@ -21,6 +21,13 @@ TITLES = {
 # By the shape of their images: what one net takes
 NAMES = ('mnist', 'fashion-mnist', 'digits')
 CIFAR_NAMES = ('cifar10',)
+
+# Mean and standard deviation of the training pixels in [0, 1], by channel.
+# MNIST's, as XNOR-Net-PyTorch has them, stand for what looks like it.
+STATISTICS = {
+    **dict.fromkeys(NAMES, ((0.1307,), (0.3081,))),
+    'cifar10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+}
 
 
 def load(name, data_dir=None, allow_modified=False):

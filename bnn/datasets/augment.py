@@ -8,7 +8,7 @@ import sys
 import numpy
 
 
-def pad_crop_flip(images, pad=4, random=numpy.random):
+def pad_crop_flip(images, pad=4, random=numpy.random, flip=True):
     """Shifts each image by up to ``pad`` pixels and mirrors one of two.
 
     Each image is padded with zeros on its four sides, a window of the old size
@@ -23,6 +23,7 @@ def pad_crop_flip(images, pad=4, random=numpy.random):
         pad (int): The width of the border, 0 or more.
         random (numpy.random.RandomState): Where the draws come from; NumPy's
             global state, which a snapshot keeps, unless given.
+        flip (bool): If ``False``, none is mirrored.
 
     Returns:
         numpy.ndarray or cupy.ndarray: A new C-contiguous array of the shape
@@ -33,7 +34,7 @@ def pad_crop_flip(images, pad=4, random=numpy.random):
     n, c, h, w = images.shape
     tops, lefts = (
         xp.asarray(random.randint(0, 2 * pad + 1, n)) for _ in range(2))
-    flips = xp.asarray(random.randint(0, 2, n)).astype(bool)
+    flips = xp.asarray(random.randint(0, 2, n) * flip).astype(bool)
 
     padded = xp.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     # A view of every window: (n, c, top, left, h, w)
@@ -42,31 +43,6 @@ def pad_crop_flip(images, pad=4, random=numpy.random):
         padded.strides + padded.strides[2:])
     cropped = windows[xp.arange(n), :, tops, lefts]
     return xp.where(flips[:, None, None, None], cropped[..., ::-1], cropped)
-
-
-def normalize(images, mean, std):
-    """Computes ``(images - mean) / std``, channel by channel.
-
-    Args:
-        images (numpy.ndarray or cupy.ndarray): Shape ``(n, c, h, w)``.
-        mean (sequence of float): One for each channel, in the unit of the
-            images: 0 to 255 where they are uint8.
-        std (sequence of float): Likewise, above 0.
-
-    Returns:
-        numpy.ndarray or cupy.ndarray: float32, the shape of ``images``.
-
-    """
-    xp = _array_module(images)
-    mean, std = (
-        numpy.asarray(values, numpy.float32) for values in (mean, std))
-    channels = images.shape[1:2]
-    if mean.shape != channels or std.shape != channels or not (std > 0).all():
-        raise ValueError(
-            f'{channels[0]} channels need as many means and positive standard '
-            f'deviations, not {mean} and {std}')
-    mean, std = (xp.asarray(values)[:, None, None] for values in (mean, std))
-    return (images.astype(numpy.float32) - mean) / std
 
 
 def _array_module(array):

@@ -1,10 +1,12 @@
 """The data set that a script's options ask for, as Chainer's iterators."""
 import sys
+import typing
 
 import chainer
 
 from bnn import datasets
 from bnn import errors
+from bnn.training import inputs
 from bnn.training import reports
 
 
@@ -59,30 +61,106 @@ def load(args, resume=None):
     return data
 
 
-def iterators(data, batchsize):
-    """Returns Chainer's iterators over a data set.
+class Feed(typing.NamedTuple):
+
+    """Examples as a trainer takes them.
+
+    Attributes:
+        iterator (~chainer.dataset.Iterator): Batches of indices.
+        converter (callable): Chainer's converter of those to images and
+            labels on a device.
+    """
+
+    iterator: chainer.dataset.Iterator
+    converter: typing.Callable
+
+    def first(self, device):
+        """Returns the first image as the net sees it, (1, ...)."""
+        return self.converter([0], device)[0]
+
+
+class Feeds(typing.NamedTuple):
+
+    """The parts of a data set.
+
+    Attributes:
+        train (Feed): Endless, shuffled, with random variants of the images.
+        validation (Feed or None): One pass over the validation part, if there
+            is one.
+        test (Feed): One pass over the test images.
+    """
+
+    train: Feed
+    validation: Feed
+    test: Feed
+
+
+def feeds(data, args):
+    """Returns the parts of a data set for a trainer.
 
     Args:
         data (~bnn.datasets.Dataset): The data.
-        batchsize (int): Images in a batch.
+        args (argparse.Namespace): ``batchsize``, ``input``, ``augment``.
 
     Returns:
-        tuple: An endless, shuffled iterator over the training images, one
-        pass over the validation part (``None`` without one), and one over
-        the test images.
+        Feeds: The parts.
     """
-    train = chainer.datasets.TupleDataset(
-        data.train_images, data.train_labels)
-    validation = None
-    if data.validation_labels is not None:
-        validation = one_pass(
-            data.validation_images, data.validation_labels, batchsize)
-    return (chainer.iterators.SerialIterator(train, batchsize), validation,
-            one_pass(data.test_images, data.test_labels, batchsize))
+    return Feeds(
+        Feed(Indices(data.train_images, args.batchsize), _converter(
+            data, 'train', args, inputs.AUGMENTATIONS[args.augment].train)),
+        None if data.validation_labels is None else one_pass(
+            data, 'validation', args),
+        one_pass(data, 'test', args))
 
 
-def one_pass(images, labels, batchsize):
-    """Returns an iterator over images and labels, in their order, once."""
-    return chainer.iterators.SerialIterator(
-        chainer.datasets.TupleDataset(images, labels), batchsize,
-        repeat=False, shuffle=False)
+def one_pass(data, part, args, batchsize=None):
+    """Returns a part of the data as a test has it: in its order, once.
+
+    Args:
+        data (~bnn.datasets.Dataset): The data.
+        part (str): ``'train'``, ``'validation'`` or ``'test'``.
+        args (argparse.Namespace): As for :func:`feeds`.
+        batchsize (int): Images in a batch, if not ``args.batchsize``.
+
+    Returns:
+        Feed: The part.
+    """
+    return Feed(
+        Indices(getattr(data, part + '_images'), batchsize or args.batchsize,
+                repeat=False, shuffle=False),
+        _converter(
+            data, part, args, inputs.AUGMENTATIONS[args.augment].test))
+
+
+def _converter(data, part, args, transform):
+    return inputs.converter(
+        getattr(data, part + '_images'), getattr(data, part + '_labels'),
+        args.input, datasets.STATISTICS[data.name], transform)
+
+
+class Indices(chainer.iterators.SerialIterator):
+
+    """Chainer's SerialIterator over the indices of images.
+
+    Images that are read from files are told which indices come next, so that
+    they are read while the net computes.
+
+    Args:
+        images (array-like): The images.
+        batch_size, repeat, shuffle: As Chainer's.
+    """
+
+    def __init__(self, images, batch_size, **kwargs):
+        self._prefetch = getattr(images, 'prefetch', None)
+        super().__init__(range(len(images)), batch_size, **kwargs)
+
+    def __next__(self):
+        batch = super().__next__()
+        if self._prefetch is not None:
+            # Only to the end of the epoch: the next order is not drawn yet.
+            order = self._state.order
+            self._prefetch((self.dataset if order is None else order)[
+                self.current_position:][:self.batch_size])
+        return batch
+
+    next = __next__

@@ -15,7 +15,9 @@ class Evaluator(extensions.Evaluator):
     The means are added in float64 and weighted by the size of each batch.
 
     Args:
-        iterator, target, converter, device: As Chainer's.
+        feed (~bnn.training.data.Feed): One pass over the examples.
+        target (~chainer.Link): The model.
+        device (chainer.backend.Device): Where it is.
         test_statistics (str): ``'running'``: batch normalization uses the
             running statistics, the right way.  ``'batch'``: it uses those of
             the test batch itself, as binary_net did (its ``train = False``
@@ -23,9 +25,9 @@ class Evaluator(extensions.Evaluator):
             are either way.
     """
 
-    def __init__(self, iterator, target, converter, device,
-                 test_statistics='running'):
-        super().__init__(iterator, target, converter=converter, device=device)
+    def __init__(self, feed, target, device, test_statistics='running'):
+        super().__init__(
+            feed.iterator, target, converter=feed.converter, device=device)
         self.test_statistics = test_statistics
 
     def evaluate(self):
@@ -56,6 +58,7 @@ class Evaluator(extensions.Evaluator):
     def _add_batches(self, means, iterator, target):
         for batch in iterator:
             observation = {}
+            images, labels = self.converter(batch, self.device)
             with reporter.report_scope(observation):
-                target(*self.converter(batch, self.device))
-            means.add(observation, len(batch))
+                target(images, labels)
+            means.add(observation, len(labels))

@@ -9,6 +9,7 @@ from bnn.training import inside
 
 N_FILTERS = 25
 N_WRONG = 25
+N_NAMED = 20  # classes that the confusion matrix has room to name
 
 
 def draw_page(path, log, model, images, labels, scores, class_names,
@@ -92,30 +93,38 @@ def _histograms(ax, model):
         if name.endswith('/W'):
             W = cuda.to_cpu(param.array).ravel()
             ax.hist(W, bins=100, histtype='step', density=True,
-                    label=name.split('/')[-2])
+                    label=name.rsplit('/predictor/', 1)[-1][:-2])
     ax.set_yscale('log')
-    ax.legend()
+    ax.legend(fontsize='small')
 
 
 def _filters(ax, model, shape):
     title = 'first layer, weights'
-    W = next(param for name, param in sorted(model.namedparams())
-             if name.endswith('/W'))
-    W = cuda.to_cpu(W.array)[:N_FILTERS]
-    if inside.binary_links(model):
+    # By its shape: names are sorted, not in the order of computation.
+    link = next(
+        link for link in model.links() if hasattr(link, 'W')
+        and link.W[0].size in (
+            numpy.prod(shape), shape[0] * numpy.prod(link.W.shape[2:])))
+    W = cuda.to_cpu(link.W.array)[:N_FILTERS]
+    if getattr(link, 'w_bits', 32) == 1:
         title += ' (white +1, black -1)'
         W = numpy.where(W >= 0, 1, -1)
     if W.ndim == 2:
         W = W.reshape(-1, *shape)
-    _tile(ax, W.mean(axis=1))
+    if W.shape[1] == 3:  # a colour for each channel
+        low, high = W.min(), W.max()
+        _tile(ax, ((W - low) / (high - low)).transpose(0, 2, 3, 1))
+    else:
+        _tile(ax, W.mean(axis=1))
     ax.set_title(title)
 
 
 def _tile(ax, images):
-    """Shows images (n, h, w) in a square of tiles, a pixel apart."""
-    n, h, w = images.shape
+    """Shows images (n, h, w[, 3]) in a square of tiles, a pixel apart."""
+    n, h, w = images.shape[:3]
     side = int(numpy.ceil(numpy.sqrt(n)))
-    sheet = numpy.full((side * (h + 1), side * (w + 1)), numpy.nan)
+    sheet = numpy.full(
+        (side * (h + 1), side * (w + 1), *images.shape[3:]), numpy.nan)
     for i, image in enumerate(images):
         y, x = i // side * (h + 1), i % side * (w + 1)
         sheet[y:y + h, x:x + w] = image
@@ -129,13 +138,15 @@ def _confusion(ax, labels, scores, class_names):
     counts = numpy.zeros((n, n), int)
     numpy.add.at(counts, (labels, scores.argmax(axis=1)), 1)
     ax.imshow(numpy.log1p(counts), cmap='Blues')
+    ax.set(title='confusion matrix, test', xlabel='predicted',
+           ylabel='true')
+    if n > N_NAMED:
+        return
     for i, j in numpy.argwhere(counts):
         ax.text(j, i, counts[i, j], ha='center', va='center', fontsize=7,
                 color='white' if i == j else 'black')
     ax.set_xticks(range(n), class_names, rotation=45)
     ax.set_yticks(range(n), class_names)
-    ax.set(title='confusion matrix, test', xlabel='predicted',
-           ylabel='true')
 
 
 def _wrong(figure, grid, images, labels, scores, class_names):

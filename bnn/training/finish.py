@@ -65,9 +65,8 @@ def save(trainer, args, data, tester, attributes):
         reports.say(args, 'compute the statistics of batch normalization '
                     'anew')
         statistics.recompute(
-            model, data_module.one_pass(
-                data.train_images, data.train_labels, _LARGE_BATCH),
-            tester.converter, tester.device)
+            model, data_module.one_pass(data, 'train', args, _LARGE_BATCH),
+            tester.device)
     if args.validation or args.precise_bn:
         test = tester.test()
         reports.say(args, reports.seed_line('test ', test, 'main/'),

@@ -1,6 +1,11 @@
 """From uint8 images to what a net sees."""
+import functools
+import typing
+
 import chainer
 import numpy
+
+from bnn.datasets import augment
 
 
 def _unit(x):
@@ -15,30 +20,75 @@ def _binary(x):
     return (x >= 128).astype(numpy.float32) * 2 - 1
 
 
-def _standard(x):
-    # Mean and deviation of MNIST's training pixels, as XNOR-Net-PyTorch
-    return (x.astype(numpy.float32) / 255 - 0.1307) / 0.3081
+def _standard(x, mean, std):
+    xp = chainer.backend.get_array_module(x)
+    mean, std = (xp.asarray(value, numpy.float32)[:, None, None]
+                 for value in (mean, std))
+    return (_unit(x) - mean) / std
 
 
 SCALES = {'unit': _unit, 'signed': _signed, 'standard': _standard,
           'binary': _binary}
 
 
-def converter(scale):
-    """Returns Chainer's converter for batches of images and labels.
+class Augmentation(typing.NamedTuple):
+
+    """What happens to images before they are scaled.
+
+    Attributes:
+        words (str): What it is, for the help.
+        train (callable or None): Takes and returns a batch of training
+            images.
+        test (callable or None): Likewise of images to be tested.
+    """
+
+    words: str
+    train: typing.Callable = None
+    test: typing.Callable = None
+
+
+AUGMENTATIONS = {
+    'none': Augmentation('as they are'),
+    'shift': Augmentation(
+        'moved by up to 2 pixels', functools.partial(
+            augment.pad_crop_flip, pad=2, flip=False)),
+    'crop-flip': Augmentation(
+        'moved by up to 4 pixels, one of two mirrored',
+        augment.pad_crop_flip),
+}
+
+
+def converter(images, labels, scale, statistics=None, transform=None):
+    """Returns Chainer's converter for batches of indices.
 
     Args:
+        images (array-like): uint8 (n, channels, h, w).
+        labels (numpy.ndarray): int32 (n,).
         scale (str): ``'unit'``: pixels in [0, 1]; ``'signed'``: in [-1, 1];
-            ``'standard'``: less MNIST's mean, by its deviation; ``'binary'``:
-            +1 from 128 up, else -1.
+            ``'standard'``: less the mean, by the deviation of
+            ``statistics``; ``'binary'``: +1 from 128 up, else -1.
+        statistics (tuple): Mean and deviation of each channel, for pixels in
+            [0, 1].
+        transform (callable or None): Takes and returns a batch of uint8
+            images, before they are scaled.
 
     Returns:
-        callable: Takes a batch of uint8 images and int32 labels and a device;
-        returns the float32 images and the labels on that device.
+        callable: Takes a batch of indices and a device; returns the float32
+        images and the labels on that device.
     """
+    rescale = SCALES[scale]
+    if scale == 'standard':
+        mean, std = statistics
+        rescale = functools.partial(rescale, mean=mean, std=std)
+
     @chainer.dataset.converter()
     def convert(batch, device):
-        images, labels = chainer.dataset.concat_examples(batch, device)
-        return SCALES[scale](images), labels
+        if hasattr(images, 'read'):  # from files, where some may be broken
+            x, is_whole = images.read(batch)
+            batch = numpy.asarray(batch)[is_whole]
+        else:
+            x = images[batch]
+        x, t = device.send((x, labels[batch]))
+        return rescale(x if transform is None else transform(x)), t
 
     return convert

@@ -8,13 +8,16 @@ from bnn.training import losses
 from bnn.training import schedules
 
 
-def add_training(parser, datasets, epoch, batchsize):
+def add_training(parser, datasets, augmentations, epoch, batchsize):
     """Adds the options that every training script has.
 
     Args:
         parser (~bnn.training.arguments.Parser): The parser.
         datasets (tuple of str): Names of the data sets to choose from, the
             default first.
+        augmentations (tuple of str): Random variants of the training images
+            to choose from, keys of
+            :data:`~bnn.training.inputs.AUGMENTATIONS`, the default first.
         epoch (int): Default number of epochs.
         batchsize (int): Default size of a batch.
     """
@@ -22,7 +25,7 @@ def add_training(parser, datasets, epoch, batchsize):
         '--gpu', '-g', type=int, default=-1, metavar='ID',
         help='GPU to train on, 0 for the first; -1 for the CPU')
     parser.add_argument(
-        '--initmodel', '-m', metavar='FILE',
+        '--initmodel', '--pretrained', '-m', metavar='FILE',
         help='start from this model (mlp.model of another run)')
     parser.add_argument(
         '--resume', '-r', metavar='SNAPSHOT',
@@ -47,6 +50,11 @@ def add_training(parser, datasets, epoch, batchsize):
     parser.add_argument(
         '--data-dir', metavar='DIR',
         help='folder of the data; the only place looked in')
+    parser.add_setting(
+        '--augment', choices=augmentations, default=augmentations[0],
+        help='random variants of the training images: '
+        + '; '.join('%s: %s' % (name, inputs.AUGMENTATIONS[name].words)
+                    for name in augmentations))
     parser.add_argument(
         '--allow-modified', action='store_true',
         help='accept well-formed data files with another content')
@@ -78,13 +86,15 @@ def add_training(parser, datasets, epoch, batchsize):
         '--out nothing is kept')
 
 
-def add_learning(parser, optimizers):
+def add_learning(parser, optimizers, recipes):
     """Adds the options of how a net learns.
 
     Args:
         parser (~bnn.training.arguments.Parser): The parser.
         optimizers (dict): Names of optimizers, the default first, to their
             classes.
+        recipes (dict): Names of recipes to
+            :class:`~bnn.training.nets.Recipe`.
     """
     parser.add_setting(
         '--optimizer', choices=list(optimizers), default=next(
@@ -121,8 +131,8 @@ def add_learning(parser, optimizers):
         'against the rest')
     parser.add_setting(
         '--input', choices=list(inputs.SCALES), default='unit',
-        help='pixels in [0, 1], in [-1, 1], of mean 0 and deviation 1, or '
-        'as -1 and +1')
+        help='pixels in [0, 1], in [-1, 1], of mean 0 and deviation 1 in '
+        'each channel, or as -1 and +1')
     parser.add_setting(
         '--clip', choices=('all', 'weights', 'none'),
         help='what is kept in [-1, 1]: all parameters, or the binary and '
@@ -141,6 +151,10 @@ def add_learning(parser, optimizers):
         '--precise-bn', action=argparse.BooleanOptionalAction, default=False,
         help="at the end batch normalization's statistics are computed anew "
         'over the training images, without dropout')
+    parser.add_argument(
+        '--recipe', choices=list(recipes), help='a set of options: '
+        + '; '.join('%s, %s' % (name, recipe.words)
+                    for name, recipe in recipes.items()))
     parser.add_argument(
         '--tensorboard', action='store_true',
         help='write scalars for TensorBoard into the results')

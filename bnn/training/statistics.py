@@ -28,7 +28,7 @@ def of_the_batch(model):
             link.N = n
 
 
-def recompute(model, iterator, converter, device):
+def recompute(model, feed, device):
     """Computes the running statistics anew, without dropout.
 
     Those of training are moving averages over the last iterations, under
@@ -38,17 +38,15 @@ def recompute(model, iterator, converter, device):
 
     Args:
         model (~chainer.links.Classifier): The model, changed.
-        iterator (~chainer.dataset.Iterator): One pass over the training
-            examples.
-        converter (callable): Chainer's converter of a batch.
+        feed (~bnn.training.data.Feed): One pass over the training examples.
         device (chainer.backend.Device): Where the model is.
     """
     for link in _batch_normalizations(model):
         link.start_finetuning()
     with (_TrainBatchNormalization(finetune=True), chainer.no_backprop_mode(),
           chainer.using_config('train', False)):
-        for batch in iterator:
-            model.predictor(converter(batch, device)[0])
+        for batch in feed.iterator:
+            model.predictor(feed.converter(batch, device)[0])
 
 
 class _TrainBatchNormalization(chainer.LinkHook):

@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
 def parser():
     parser = arguments.Parser(prog='train.py')
     options.add_training(
-        parser, ('mnist', 'digits'), epoch=20, batchsize=100)
+        parser, ('mnist', 'digits'), ('none',), epoch=20, batchsize=100)
     parser.add_setting('--unit', '-u', type=arguments.positive, default=1000)
     return parser
 
@@ -43,12 +43,14 @@ def test_defaults(parser):
         'data_dir': None, 'allow_modified': False, 'report': 'seed',
         'progress': None, 'plot': True, 'snapshot_every': None,
         'keep_snapshots': 2, 'test_statistics': 'running',
-        'evaluate': False, 'dry_run': False, 'unit': 1000, 'given': {}}
+        'augment': 'none', 'evaluate': False, 'dry_run': False,
+        'unit': 1000, 'given': {}}
 
 
 def test_settings(parser):
     assert sorted(parser.settings) == [
-        'batchsize', 'dataset', 'dry_run', 'seed', 'test_statistics', 'unit']
+        'augment', 'batchsize', 'dataset', 'dry_run', 'seed',
+        'test_statistics', 'unit']
 
 
 def test_given(parser):
@@ -247,7 +249,7 @@ def test_settings_of_a_run(parser):
         'batchsize': 10, 'seed': 0, 'dataset': 'digits',
         'test_statistics': 'running', 'dry_run': False, 'unit': 1000,
         'epoch': 20, 'data_dir': '/data', 'allow_modified': False,
-        'keep_snapshots': 2, 'data_digest': 'x'}
+        'keep_snapshots': 2, 'augment': 'none', 'data_digest': 'x'}
 
 
 def test_take_from_model(parser):

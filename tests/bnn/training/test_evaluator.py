@@ -6,6 +6,7 @@ import numpy
 import pytest
 
 from bnn.training import averages
+from bnn.training import data as data_module
 from bnn.training import evaluator
 
 
@@ -42,12 +43,12 @@ def model(data):
 
 
 def make(model, data, statistics, batchsize=10):
-    iterator = chainer.iterators.SerialIterator(
-        chainer.datasets.TupleDataset(*data), batchsize, repeat=False,
-        shuffle=False)
+    x, t = data
+    feed = data_module.Feed(
+        data_module.Indices(x, batchsize, repeat=False, shuffle=False),
+        lambda batch, device: (x[batch], t[batch]))
     return evaluator.Evaluator(
-        iterator, model, chainer.dataset.concat_examples,
-        chainer.get_device('@numpy'), statistics)
+        feed, model, chainer.get_device('@numpy'), statistics)
 
 
 def by_hand(model, data, mean_and_var=None, batchsize=10):

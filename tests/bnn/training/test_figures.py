@@ -1,4 +1,5 @@
 """The page of figures, of nets of every kind."""
+import chainer
 import chainer.links as L
 import matplotlib
 import numpy
@@ -104,9 +105,10 @@ def test_colours_and_two_classes(tmp_path):
 def test_predict():
     model = make_model(net.BinaryMLP)
     images, labels, _ = make_data(25)
-    tester = evaluator.Evaluator(
-        data.one_pass(images, labels, 10), model,
-        inputs.converter('signed'), -1)
+    tester = evaluator.Evaluator(data.Feed(
+        data.Indices(images, 10, repeat=False, shuffle=False),
+        inputs.converter(images, labels, 'signed')), model,
+        chainer.get_device('@numpy'))
     before = model.predictor.b1.avg_mean.copy()
     for _ in range(2):  # it can be asked again
         scores = figures.predict(tester)

@@ -10,6 +10,7 @@ import pytest
 from chainer.training import extensions
 
 from bnn.training import averages
+from bnn.training import data as data_module
 from bnn.training import evaluator
 from bnn.training import reports
 
@@ -35,11 +36,12 @@ def make_trainer(out, n_epochs=2, n_data=20):
         chainer.iterators.SerialIterator(data, 5), optimizer)
     trainer = chainer.training.Trainer(
         updater, (n_epochs, 'epoch'), str(out))
+    feed = data_module.Feed(
+        data_module.Indices(data, 6, repeat=False, shuffle=False),
+        lambda batch, device: chainer.dataset.concat_examples(
+            [data[i] for i in batch]))
     trainer.extend(evaluator.Evaluator(
-        chainer.iterators.SerialIterator(
-            data, 6, repeat=False, shuffle=False),
-        model, chainer.dataset.concat_examples,
-        chainer.get_device('@numpy')), name='validation')
+        feed, model, chainer.get_device('@numpy')), name='validation')
     return trainer
 
 

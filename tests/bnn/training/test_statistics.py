@@ -4,6 +4,7 @@ import numpy
 import pytest
 
 import net
+from bnn.training import data as data_module
 from bnn.training import inputs
 from bnn.training import statistics
 
@@ -26,12 +27,10 @@ def images():
 
 
 def recompute(model, images, batchsize):
-    data = chainer.datasets.TupleDataset(
-        images, numpy.zeros(len(images), 'i'))
-    statistics.recompute(
-        model, chainer.iterators.SerialIterator(
-            data, batchsize, repeat=False, shuffle=False),
-        inputs.converter('unit'), chainer.get_device('@numpy'))
+    feed = data_module.Feed(
+        data_module.Indices(images, batchsize, repeat=False, shuffle=False),
+        inputs.converter(images, numpy.zeros(len(images), 'i'), 'unit'))
+    statistics.recompute(model, feed, chainer.get_device('@numpy'))
 
 
 def layer(link, x):

@@ -1,0 +1,91 @@
+"""The options of a run that depend on one another."""
+from bnn import errors
+from bnn.training import arguments
+from bnn.training import nets as nets_module
+from bnn.training import options
+from bnn.training import resuming
+
+
+def settle(parser, args, resume, nets, recipes, learning_rates):
+    """Settles the options that depend on others.
+
+    Args:
+        parser (~bnn.training.arguments.Parser): The parser.
+        args (argparse.Namespace): The options, changed.
+        resume (~bnn.training.resuming.Resume or None): The run to go on with.
+        nets (dict): Names to :class:`~bnn.training.nets.Net`.
+        recipes (dict): Names to :class:`~bnn.training.nets.Recipe`.
+        learning_rates (dict): Names of optimizers to their default rates.
+
+    Returns:
+        ~bnn.training.schedules.Schedule: The learning rates.
+
+    Raises:
+        ~bnn.errors.UserError: If options contradict one another.
+    """
+    recipe = recipes.get(args.recipe)
+    chosen = {**(recipe.options if recipe else {}), **args.given}
+    if resume is not None:
+        resume.apply(parser, args, chosen)
+    else:
+        _set_defaults(parser, args, nets, recipe, chosen)
+        if args.lr is None:
+            args.lr = learning_rates[args.optimizer]
+    net = nets[args.net]
+    has_float_layers = net.clip == 'none' or (
+        'w_bits' in net.options and args.w_bits == 32)
+    if args.clip is None:
+        args.clip = ('none' if has_float_layers else
+                     'weights' if args.optimizer == 'bop' else net.clip)
+    for name in args.given:
+        takers = nets_module.takers(nets, name)
+        if takers and args.net not in takers:
+            raise errors.UserError('--%s belongs to --net %s, not %s' % (
+                name.replace('_', '-'), ' or '.join(takers), args.net))
+    if has_float_layers and args.clip != 'none':
+        raise errors.UserError(
+            '--clip %s: float layers are not clipped' % args.clip)
+    _check_bop(args, nets)
+    return options.check_schedule(args, resume)
+
+
+def _set_defaults(parser, args, nets, recipe, chosen):
+    """Fills in what the net, the recipe and ``--initmodel`` decide."""
+    if args.initmodel is not None:
+        resuming.take_from_model(parser, args, ['net'])
+    if recipe is not None and args.net not in recipe.nets:
+        raise errors.UserError('--recipe %s is for --net %s, not %s' % (
+            args.recipe, ' or '.join(recipe.nets), args.net))
+    net = nets[args.net]
+    arguments.set_defaults(
+        args, {**net.defaults, **(recipe.options if recipe else {})})
+    if args.initmodel is not None:
+        resuming.take_from_model(parser, args, [*net.shaping, 'input'])
+    if args.evaluate:
+        resuming.take_from_model(parser, args, ['loss', 'dataset'])
+    if 'lr_steps' not in chosen and args.lr_steps:
+        # The net's own: fewer in a shorter run, none in other schedules
+        args.lr_steps = [
+            step for step in args.lr_steps if step < args.epoch
+            and args.lr_schedule == 'step'] or None
+        if args.lr_steps is None and 'lr_schedule' not in chosen:
+            args.lr_schedule = 'constant'
+
+
+def _check_bop(args, nets):
+    if args.optimizer != 'bop':
+        for name in ('bop_adaptivity', 'bop_threshold'):
+            if name in args.given:
+                raise errors.UserError(
+                    '--%s belongs to --optimizer bop, not %s'
+                    % (name.replace('_', '-'), args.optimizer))
+        return
+    if not nets[args.net].bop or args.binarize == 'stochastic':
+        raise errors.UserError(
+            '--optimizer bop has no latent weights: it takes --net %s with '
+            '--binarize deterministic' % ' or '.join(
+                name for name, net in nets.items() if net.bop))
+    if args.lr_scale != 'none':
+        raise errors.UserError(
+            '--lr-scale %s is for latent weights, which --optimizer bop has '
+            'not' % args.lr_scale)

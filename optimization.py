@@ -1,0 +1,47 @@
+"""The optimizer that a training script's options ask for."""
+import chainer
+
+import bop
+import weight_clip
+import xnor
+from bnn.training import arguments
+from bnn.training import session
+
+OPTIMIZERS = {'adam': chainer.optimizers.Adam, 'sgd': chainer.optimizers.SGD,
+              'momentum': chainer.optimizers.MomentumSGD, 'bop': bop.Bop}
+LEARNING_RATES = {'adam': 1e-3, 'sgd': 1e-2, 'momentum': 1e-2, 'bop': 1e-3}
+
+
+def add_options(parser):
+    """Adds the options of single optimizers to a parser."""
+    parser.add_setting(
+        '--bop-adaptivity', type=arguments.positive_float, default=1e-4,
+        metavar='GAMMA', help='how fast the average gradient follows (bop)')
+    parser.add_setting(
+        '--bop-threshold', type=arguments.not_negative_float, default=1e-8,
+        metavar='TAU', help='how large it has to be for a flip (bop)')
+
+
+def make(args, model):
+    """Makes the optimizer, with the hooks that the net needs.
+
+    Args:
+        args (argparse.Namespace): ``optimizer``, ``bop_adaptivity``,
+            ``bop_threshold``, ``clip``, ``weight_decay``.
+        model (~chainer.Link): The model.
+
+    Returns:
+        ~chainer.GradientMethod: Set up with the model.  Of latent weights
+        that nothing bounds a warning tells.
+    """
+    options = {} if args.optimizer != 'bop' else {
+        'adaptivity': args.bop_adaptivity, 'threshold': args.bop_threshold}
+    optimizer = OPTIMIZERS[args.optimizer](**options).setup(model)
+    if args.clip == 'all':
+        optimizer.add_hook(weight_clip.WeightClip())
+    elif args.clip == 'weights':
+        weight_clip.clip_weights(model)
+    xnor.add_to(model)
+    session.decay_weights(model, args.weight_decay)
+    session.warn_of_unbounded(weight_clip.unbounded_weights(optimizer))
+    return optimizer
