@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,11 +25,10 @@ from bnn.training import cli
 from bnn.training import comparison
 from bnn.training import files
 from bnn.training import models
+from bnn.training import standing
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 FOLDER = 'reproductions'
-SEEDS = 3
-MARKS = '<!-- reproduce.py --report -->', '<!-- end of report -->'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Experiment:
         epochs (int): Length of the published training.
         errors (str): What is known to be wrong in the published one.
         script (str): The script.
+        dataset (str): The data.
     """
 
     title: str
@@ -51,6 +50,7 @@ class Experiment:
     epochs: int
     errors: str = ''
     script: str = 'train_mnist.py'
+    dataset: str = 'mnist'
 
 
 EXPERIMENTS = {
@@ -117,7 +117,8 @@ def run(name, args, folder):
         out = os.path.join(folder, 'seed-%d' % seed)
         command = ['./' + experiment.script,
                    *shlex.split(experiment.arguments), '--seed', str(seed),
-                   *passed_on(args), '--out', out, '--resume', 'auto']
+                   *passed_on(args, experiment), '--out', out,
+                   '--resume', 'auto']
         print('$ ' + shlex.join(command), flush=True)
         status = call([sys.executable, os.path.join(
             ROOT, experiment.script), *command[1:]])
@@ -128,7 +129,7 @@ def run(name, args, folder):
             raise errors.UserError('%s ended with status %d' % (name, status))
         runs.append({'command': shlex.join(command), **read_run(out)})
         result = {'experiment': name, 'runs': runs}
-        result['verdict'] = verdict(result)
+        result['verdict'] = standing.verdict(experiment, result)
         with files.atomic_write(os.path.join(folder, 'result.json')) as f:
             f.write(json.dumps(result, indent=1).encode())
         comparison.draw(os.path.join(folder, 'curve.png'), experiment.title,
@@ -158,13 +159,15 @@ def call(command):
             signal.signal(number, handler)
 
 
-def passed_on(args):
+def passed_on(args, experiment):
     """Returns the options that the training script gets from ours."""
     words = []
-    for name in ('epoch', 'gpu', 'data_dir', 'dataset'):
+    for name in ('epoch', 'gpu', 'data_dir'):
         value = getattr(args, name)
         if value is not None:
             words += ['--' + name.replace('_', '-'), str(value)]
+    # Named, so that a run never falls back to other data
+    words += ['--dataset', args.dataset or experiment.dataset]
     return words + ['--dry-run'] * args.dry_run
 
 
@@ -179,67 +182,9 @@ def read_run(out):
                 'test_accuracy', 'machine')}, 'log': log}
 
 
-def standing(result):
-    """Returns what the runs of an experiment come to, a dict for texts."""
-    experiment = EXPERIMENTS[result['experiment']]
-    row = published.result(result['experiment'])
-    runs = result['runs']
-    ours = [run['test_accuracy'] for run in runs]
-    epochs = sorted({run['epochs'] for run in runs})
-    mean = statistics.mean(ours)
-    if runs[0]['dry_run']:
-        outcome = 'no result: a dry run'
-    elif runs[0]['dataset'] != 'mnist':
-        outcome = 'no result: on %s' % runs[0]['dataset']
-    else:
-        outcome = 'reached' if mean >= float(row['reach']) else 'not reached'
-        if epochs != [experiment.epochs]:
-            outcome += ', with other epochs'
-        if len(runs) < SEEDS:
-            outcome += ', with %d of %d seeds' % (len(runs), SEEDS)
-    return {'published': row['accuracy'] or 'none', 'reach': row['reach'],
-            'mean': mean, 'min': min(ours), 'max': max(ours),
-            'seeds': len(ours), 'outcome': outcome, 'epochs': '%s of %d' % (
-                ' to '.join(map(str, (epochs[0], epochs[-1])[:len(epochs)])),
-                experiment.epochs)}
-
-
-def verdict(result):
-    """Returns one line: published, ours, reached or not."""
-    line = ('published %(published)s, ours %(mean).4f (%(seeds)d seeds, '
-            '%(min).4f to %(max).4f, %(epochs)s epochs), to reach %(reach)s: '
-            '%(outcome)s' % standing(result))
-    curve = published.curve(result['experiment'])
-    if curve:
-        line += ('; largest difference of the train loss from the published '
-                 'curve %.4f' % max(
-                     abs(entry['main/loss'] - theirs['train_loss'])
-                     for run in result['runs']
-                     for entry, theirs in zip(
-                         run['log'], curve, strict=False)))
-    return line
-
-
-def results():
-    """Returns what was run, a dict of names to results."""
-    found = {}
-    for name in EXPERIMENTS:
-        path = os.path.join(FOLDER, name, 'result.json')
-        if os.path.exists(path):
-            try:
-                with open(path) as f:
-                    found[name] = json.load(f)
-                standing(found[name])
-            except (ValueError, KeyError, TypeError) as e:
-                found.pop(name, None)
-                print('warning: %s is damaged (%s); left out'
-                      % (path, ' '.join(str(e).split())), file=sys.stderr)
-    return found
-
-
 def list_experiments():
     """Prints the experiments and how each stands."""
-    found = results()
+    found = standing.results(EXPERIMENTS, FOLDER)
     for name, experiment in EXPERIMENTS.items():
         print('%-22s %s' % (name, experiment.title))
         print('%-22s %s' % ('', found[name]['verdict'] if name in found
@@ -249,54 +194,19 @@ def list_experiments():
             print('%-22s %s' % ('', 'Note: ' + experiment.errors))
 
 
-def report():
-    """Returns the table of what was run, in Markdown."""
-    lines = ['| experiment | published | ours: mean (range) | seeds | epochs '
-             '| to reach | |', '|---|---|---|---|---|---|---|']
-    for name, result in results().items():
-        lines.append(
-            '| `./reproduce.py %s`<br>%s | %%(published)s | %%(mean).4f '
-            '(%%(min).4f to %%(max).4f) | %%(seeds)d | %%(epochs)s | '
-            '%%(reach)s | %%(outcome)s |' % (name, EXPERIMENTS[name].title)
-            % standing(result))
-    return '\n'.join(lines)
-
-
-def write_report(path):
-    """Puts the table of what was run between the marks in a file."""
-    try:
-        with open(path) as f:
-            text = f.read()
-    except OSError as e:
-        raise errors.UserError(
-            'cannot read %s: %s' % (path, e.strerror)) from e
-    if (any(text.count(mark) != 1 for mark in MARKS)
-            or text.index(MARKS[0]) > text.index(MARKS[1])):
-        raise errors.UserError(
-            '%s has not the two lines %s and %s that the table goes between'
-            % (path, *MARKS))
-    before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[-1]
-    with files.atomic_write(path) as f:
-        f.write('\n'.join([before + MARKS[0], report(), MARKS[1] + after])
-                .encode())
-
-
 def make_parser():
     parser = arguments.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('name', nargs='?', metavar='NAME',
                         help='the experiment; without it they are listed')
-    parser.add_argument('--seeds', type=arguments.positive, default=SEEDS,
-                        metavar='N', help='run it with the seeds 0 to N-1')
+    parser.add_argument('--seeds', type=arguments.positive, metavar='N',
+                        default=standing.SEEDS,
+                        help='run it with the seeds 0 to N-1')
     parser.add_argument('--report', nargs='?', const='-', metavar='FILE',
                         help='print the table of what was run, or put it '
                         'into FILE between its marks')
     for flag, kind in (('--epoch', arguments.positive), ('--gpu', int),
-                       ('--data-dir', str)):
+                       ('--data-dir', str), ('--dataset', str)):
         parser.add_argument(flag, type=kind, help='passed on to the script')
-    # Named, so that a run never falls back to other data
-    parser.add_argument('--dataset', default='mnist',
-                        help='passed on to the script')
     parser.add_argument('--dry-run', action='store_true',
                         help='a few iterations of it, to see that it works')
     return parser
@@ -306,9 +216,9 @@ def main():
     parser = make_parser()
     args = parser.parse_args()
     if args.report == '-':
-        print(report())
+        print(standing.table(EXPERIMENTS, FOLDER))
     elif args.report is not None:
-        write_report(args.report)
+        standing.write(standing.table(EXPERIMENTS, FOLDER), args.report)
     elif args.name is None:
         list_experiments()
     elif args.name not in EXPERIMENTS:

@@ -14,8 +14,9 @@ import train_mnist
 from bnn import errors
 from bnn import published
 from bnn.training import settling
+from bnn.training import standing
 
-MARK, END = reproduce.MARKS
+MARK, END = standing.MARKS
 
 
 def call(monkeypatch, *options):
@@ -209,9 +210,14 @@ def made(name, *accuracies, **changes):
         **changes} for i, accuracy in enumerate(accuracies)]}
 
 
+def verdict(result):
+    return standing.verdict(
+        reproduce.EXPERIMENTS[result['experiment']], result)
+
+
 def store(name, *accuracies, **changes):
     result = made(name, *accuracies, **changes)
-    result['verdict'] = reproduce.verdict(result)
+    result['verdict'] = verdict(result)
     folder = os.path.join('reproductions', name)
     os.makedirs(folder)
     with open(os.path.join(folder, 'result.json'), 'w') as f:
@@ -222,14 +228,14 @@ def store(name, *accuracies, **changes):
     ([.9766] * 3, True), ([.9765] * 3, False), ([.977, .9767, .9762], True),
     ([.99, .95], False)])
 def test_verdict(accuracies, reached):
-    line = reproduce.verdict(made('binary_net', *accuracies))
+    line = verdict(made('binary_net', *accuracies))
     assert ': reached' in line if reached else ': not reached' in line
     # The first published epoch has the loss 0.5739, the second 0.4563
     assert 'largest difference of the train loss from the published curve ' \
         '0.0563' in line
     assert 'dry' not in line
     assert '\n' not in line
-    assert 'published none' in reproduce.verdict(made('best', .99))
+    assert 'published none' in verdict(made('best', .99))
 
 
 def test_report(monkeypatch):
