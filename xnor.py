@@ -42,32 +42,44 @@ class WeightPreparation(object):
 
 class GradientScale(object):
 
-    r"""Multiplies the gradient of latent weights by (1 - 1/c) n.
+    r"""Multiplies the gradient of latent weights by (1 - 1/c) n ``extra``.
 
     With ``c`` input channels and ``n`` weights in a filter, as
-    XNOR-Net-PyTorch does; under Adam it makes the weight decay small beside
-    the gradient.  Add it before a weight decay.
+    XNOR-Net-PyTorch does.  Adam steps by the ratio of gradients, which takes
+    the factor out again, but not out of what a hook behind this one adds: a
+    weight decay gets that much smaller.  Add this one before it.
+
+    Args:
+        extra (float): Another factor, 1e9 for ImageNet in XNOR-Net-PyTorch,
+            which silences the weight decay.
     """
 
     name = 'GradientScale'
     call_for_each_param = True
     timing = 'pre'
 
+    def __init__(self, extra=1.):
+        self.extra = extra
+
     def __call__(self, rule, param):
         if param.grad is not None:
             with chainer.using_device(param.device):
-                param.grad *= (1 - 1 / param.shape[1]) * param[0].size
+                param.grad *= (
+                    (1 - 1 / param.shape[1]) * param[0].size * self.extra)
 
 
-def add_to(model):
+def add_to(model, min_gamma=.01, extra=1.):
     """Adds XNOR-Net's hooks to a model of scaled binary weights.
 
-    Gammas of batch normalization are kept from 0.01 up as well, so that none
-    changes the order of what the sign compares.  A model without scaled
-    weights is left alone.
+    Gammas of batch normalization are kept from ``min_gamma`` up as well, so
+    that none changes the order of what the sign compares.  A model without
+    scaled weights is left alone.
 
     Args:
         model (~chainer.Link): A model that an optimizer was set up with.
+        min_gamma (float or None): With ``None`` the gammas are free, as in
+            XNOR-Net-PyTorch's AlexNet; its LeNet-5 and NIN have 0.01.
+        extra (float): See :class:`GradientScale`.
 
     Raises:
         ValueError: If a scaled layer is not initialized or has one input
@@ -82,11 +94,11 @@ def add_to(model):
                 'must be initialized and have two of them or more')
         with chainer.using_device(link.device):
             prepare(link.W.array)
-        link.W.update_rule.add_hook(GradientScale())
+        link.W.update_rule.add_hook(GradientScale(extra))
         link.W.update_rule.add_hook(WeightPreparation())
-    if links:
+    if links and min_gamma is not None:
         for link in model.links():
             if (isinstance(link, L.BatchNormalization)
                     and getattr(link, 'gamma', None) is not None):
                 link.gamma.update_rule.add_hook(
-                    weight_clip.WeightClip(0.01, float('inf')))
+                    weight_clip.WeightClip(min_gamma, float('inf')))

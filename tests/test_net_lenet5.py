@@ -16,10 +16,10 @@ import xnor
 LeNet5 = net_lenet5.LeNet5
 SHAPES = {
     '/conv1/W': (20, 1, 5, 5), '/conv1/b': (20,),
-    '/bn2/gamma': (20,), '/bn2/beta': (20,),
-    '/conv2/W': (50, 20, 5, 5), '/conv2/b': (50,),
-    '/bn3/gamma': (50,), '/bn3/beta': (50,),
-    '/l3/W': (500, 800), '/l3/b': (500,),
+    '/block2/bn/gamma': (20,), '/block2/bn/beta': (20,),
+    '/block2/conv/W': (50, 20, 5, 5), '/block2/conv/b': (50,),
+    '/block3/bn/gamma': (50,), '/block3/bn/beta': (50,),
+    '/block3/linear/W': (500, 800), '/block3/linear/b': (500,),
     '/l4/W': (10, 500), '/l4/b': (10,),
 }
 
@@ -28,14 +28,16 @@ class Recorder(chainer.LinkHook):
 
     """Keeps what goes into and comes out of each layer."""
 
-    def __init__(self):
+    def __init__(self, model):
+        self.names = {id(link): name[1:] for name, link in model.namedlinks()
+                      if not isinstance(link, chainer.Chain)}
         self.inputs = {}
         self.outputs = {}
         self.order = []
 
     def forward_postprocess(self, args):
-        if args.link.name is not None:
-            name = args.link.name
+        if id(args.link) in self.names:
+            name = self.names[id(args.link)]
             self.order.append(name)
             self.inputs[name] = chainer.as_variable(args.args[0]).array
             self.outputs[name] = args.out.array
@@ -51,7 +53,7 @@ def images(n, dtype=numpy.float32):
 
 
 def record(model, x):
-    recorder = Recorder()
+    recorder = Recorder(model)
     with recorder:
         y = model(x)
     return recorder, y
@@ -64,7 +66,7 @@ def test_parameters(model):
 
 
 def test_binary_layers(model):
-    binary = {link.name: type(link) for link in model.links()
+    binary = {name: type(link) for name, link in model.namedlinks()
               if getattr(link, 'w_bits', 32) == 1}
     if not model.binary:
         assert binary == {}
@@ -72,10 +74,10 @@ def test_binary_layers(model):
                        for link in model.links())
         return
     assert binary == {
-        'conv2': link_binary_convolution_2d.BinaryConvolution2D,
-        'l3': link_binary_linear.BinaryLinear}
-    assert model.conv2.scaled
-    assert model.l3.scaled
+        '/block2/conv': link_binary_convolution_2d.BinaryConvolution2D,
+        '/block3/linear': link_binary_linear.BinaryLinear}
+    assert model.block2.conv.scaled
+    assert model.block3.linear.scaled
 
 
 def test_first_and_last_layer_are_float(model):
@@ -85,13 +87,15 @@ def test_first_and_last_layer_are_float(model):
 
 def test_default_is_binary():
     assert LeNet5().binary
-    assert isinstance(LeNet5().l3, link_binary_linear.BinaryLinear)
+    assert isinstance(
+        LeNet5().block3.linear, link_binary_linear.BinaryLinear)
 
 
 def test_batch_normalization(model):
     assert not hasattr(model.bn1, 'gamma') or model.bn1.gamma is None
     assert not hasattr(model.bn1, 'beta') or model.bn1.beta is None
-    for bn, channels in (model.bn1, 20), (model.bn2, 20), (model.bn3, 50):
+    for bn, channels in (
+            (model.bn1, 20), (model.block2.bn, 20), (model.block3.bn, 50)):
         assert isinstance(bn, L.BatchNormalization)
         assert bn.eps == 1e-4
         assert bn.decay == .9
@@ -101,11 +105,12 @@ def test_batch_normalization(model):
 def test_shapes_and_order(model):
     recorder, y = record(model, images(3))
     assert recorder.order == [
-        'conv1', 'bn1', 'bn2', 'conv2', 'bn3', 'l3', 'l4']
+        'conv1', 'bn1', 'block2/bn', 'block2/conv', 'block3/bn',
+        'block3/linear', 'l4']
     assert {n: a.shape for n, a in recorder.outputs.items()} == {
         'conv1': (3, 20, 24, 24), 'bn1': (3, 20, 24, 24),
-        'bn2': (3, 20, 12, 12), 'conv2': (3, 50, 8, 8),
-        'bn3': (3, 50, 4, 4), 'l3': (3, 500), 'l4': (3, 10)}
+        'block2/bn': (3, 20, 12, 12), 'block2/conv': (3, 50, 8, 8),
+        'block3/bn': (3, 50, 4, 4), 'block3/linear': (3, 500), 'l4': (3, 10)}
     assert y.dtype == numpy.float32
 
 
@@ -114,30 +119,29 @@ def test_activations(model, train):
     model(images(8))  # statistics: with a mean of 0, no ReLU is below it
     with chainer.using_config('train', train):
         recorder, _ = record(model, images(4))
-    for name in 'conv2', 'l3':
+    for name in 'block2/conv', 'block3/linear':
         values = set(recorder.inputs[name].ravel())
         if model.binary:
             assert values == {-1, 1}
         else:
             assert len(values) > 100
     # Behind the ReLU and in front of the float layers nothing is binary.
-    for name in 'conv1', 'bn1', 'bn2', 'bn3', 'l4':
+    for name in 'conv1', 'bn1', 'block2/bn', 'block3/bn', 'l4':
         assert len(set(recorder.inputs[name].ravel())) > 100
-    for name in 'bn2', 'bn3', 'l4':
+    for name in 'block2/bn', 'block3/bn', 'l4':
         assert recorder.inputs[name].min() >= 0
 
 
 def test_forward_step_by_step(model):
     # The seed's blocks, in float64, from the parameters alone.
-    for name in 'bn2', 'bn3':
-        for param in model[name].params():
+    block2, block3 = model.block2, model.block3
+    for bn in block2.bn, block3.bn:
+        for param in bn.params():
             param.array[...] += numpy.random.uniform(
                 -.3, .3, param.shape).astype('f')
-    for name in 'bn1', 'bn2', 'bn3':
-        model[name].avg_mean[...] = numpy.random.uniform(
-            -.5, .5, model[name].avg_mean.shape)
-        model[name].avg_var[...] = numpy.random.uniform(
-            .5, 2, model[name].avg_var.shape)
+    for bn in model.bn1, block2.bn, block3.bn:
+        bn.avg_mean[...] = numpy.random.uniform(-.5, .5, bn.avg_mean.shape)
+        bn.avg_var[...] = numpy.random.uniform(.5, 2, bn.avg_var.shape)
 
     def normalize(x, bn, gamma=None, beta=None):
         shape = (1, -1, 1, 1)
@@ -166,22 +170,22 @@ def test_forward_step_by_step(model):
         x.astype('d'), model.conv1.W.array.astype('d'),
         model.conv1.b.array.astype('d')).array
     h = pool(numpy.maximum(normalize(h, model.bn1), 0))
-    h = normalize(h, model.bn2, model.bn2.gamma, model.bn2.beta)
+    h = normalize(h, block2.bn, block2.bn.gamma, block2.bn.beta)
     # A sign may fall on either side of a rounding error: from here on what
     # the model itself had, and it has to agree nearly everywhere.
-    mine, its = binarize(h), recorder.inputs['conv2']
+    mine, its = binarize(h), recorder.inputs['block2/conv']
     assert (abs(mine - its) > 1e-4).mean() < 1e-3
     h = F.convolution_2d(
-        its.astype('d'), weight(model.conv2),
-        model.conv2.b.array.astype('d')).array
+        its.astype('d'), weight(block2.conv),
+        block2.conv.b.array.astype('d')).array
     h = pool(numpy.maximum(h, 0))
-    h = normalize(h, model.bn3, model.bn3.gamma, model.bn3.beta)
-    mine, its = binarize(h), recorder.inputs['l3']
+    h = normalize(h, block3.bn, block3.bn.gamma, block3.bn.beta)
+    mine, its = binarize(h), recorder.inputs['block3/linear']
     if its.ndim == 2:
         mine = mine.reshape(len(mine), -1)
     assert (abs(mine - its) > 1e-4).mean() < 1e-2
-    h = its.reshape(len(its), -1).astype('d') @ weight(model.l3).T
-    h = numpy.maximum(h + model.l3.b.array, 0)
+    h = its.reshape(len(its), -1).astype('d') @ weight(block3.linear).T
+    h = numpy.maximum(h + block3.linear.b.array, 0)
     expected = h @ model.l4.W.array.T.astype('d') + model.l4.b.array
     numpy.testing.assert_allclose(y.array, expected, rtol=1e-3, atol=1e-4)
 
@@ -252,7 +256,7 @@ def test_training(model):
         optimizer.update(loss)
     assert losses[-1] < .7 * losses[0]
     if model.binary:
-        for link in model.conv2, model.l3:
+        for link in model.block2.conv, model.block3.linear:
             assert abs(link.W.array).max() <= 1
 
 

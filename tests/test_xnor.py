@@ -269,6 +269,48 @@ def test_gammas_stay_positive():
     numpy.testing.assert_allclose(beta.array, 2.5, rtol=1e-6)
 
 
+@pytest.mark.parametrize('min_gamma,expected', [(.25, .25), (None, -4)])
+def test_min_gamma(min_gamma, expected):
+    model = make_model()
+    optimizer = chainer.optimizers.SGD(lr=1).setup(model)
+    xnor.add_to(model, min_gamma=min_gamma)
+    for param in model.params():
+        param.grad = numpy.zeros_like(param.array)
+    model[3].gamma.grad[...] = 5
+    optimizer.update()
+    assert (model[3].gamma.array == expected).all()
+
+
+def test_extra():
+    model = make_model()
+    optimizer = chainer.optimizers.SGD(lr=0).setup(model)
+    xnor.add_to(model, extra=1e9)
+    grads = {}
+    for name, param in model.namedparams():
+        param.grad = random(*param.shape)
+        grads[name] = param.grad.astype('d')
+    optimizer.update()
+    scales = {id(model[0].W): 9e9, id(model[4].W): 3e9}
+    for name, param in model.namedparams():
+        numpy.testing.assert_allclose(
+            param.grad, scales.get(id(param), 1) * grads[name], rtol=1e-6)
+
+
+def test_extra_silences_weight_decay():
+    # Adam's first step goes by the sign of gradient and decay together.
+    for extra, sign in (1, -1), (1e9, 1):
+        link = BinaryLinear(4, 2, scaled=True, nobias=True)
+        optimizer = chainer.optimizers.Adam(alpha=.01).setup(link)
+        link.W.array[...] = numpy.array([-.5, .5, -.5, .5])
+        xnor.add_to(link, extra=extra)
+        link.W.update_rule.add_hook(optimizer_hooks.WeightDecay(.1))
+        W = link.W.array.copy()
+        link.W.grad = (1e-5 * W).astype('f') * -1
+        optimizer.update()
+        numpy.testing.assert_array_equal(
+            numpy.sign(link.W.array - W), sign * numpy.sign(W))
+
+
 def test_bounds_its_weights():
     # No warning that a weight clip is missing, but for the layer that has
     # neither.

@@ -17,7 +17,7 @@ class _Layers(chainer.LinkHook):
 
     def forward_postprocess(self, args):
         link = args.link
-        if isinstance(link, chainer.Chain) or not (
+        if isinstance(link, (chainer.Chain, chainer.ChainList)) or not (
                 list(link.params()) or link._persistent):
             return
         x = chainer.as_array(args.args[0])
@@ -31,6 +31,7 @@ class _Layers(chainer.LinkHook):
         # Each output of a layer sums over one row of weights.
         macs = 0 if W is None else (
             int(numpy.prod(out)) * (n_weights // W.shape[0]))
+        n_scales = W.shape[0] if getattr(link, 'scaled', False) else 0
         is_binary = w_bits == 1 and bool((abs(x) == 1).all())
         self.rows.append({
             'layer': self._names[id(link)], 'type': type(link).__name__,
@@ -40,7 +41,7 @@ class _Layers(chainer.LinkHook):
             'other MACs': 0 if is_binary else macs,
             'float bytes': 4 * (n_params + n_persistents),
             'packed bytes': -(-n_weights * w_bits // 8) + 4 * (
-                n_params - n_weights + n_persistents)})
+                n_params - n_weights + n_persistents + n_scales)})
 
 
 def summarize(predictor, x):
@@ -48,7 +49,7 @@ def summarize(predictor, x):
 
     A multiply-accumulate counts as 1-bit where weights and inputs are both
     +-1, so that XNOR and popcount do it.  Packed, a weight takes its bits and
-    every other value 4 bytes.
+    every other value 4 bytes, the scale of a filter too.
 
     Args:
         predictor (~chainer.Chain): The net.

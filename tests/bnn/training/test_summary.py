@@ -1,7 +1,9 @@
 """A net layer by layer, counted by hand."""
+import chainer
 import numpy
 import pytest
 
+import link_xnor_block
 import net
 from bnn.training import summary
 
@@ -84,6 +86,18 @@ def test_binary_weights_only():
     assert rows['l2'][4:6] == (0, 64)  # ReLU is no sign
     assert rows['total'][4:] == (0, 96 + 64 + 24, 4 * (184 + 19),
                                  12 + 8 + 3 + 4 * 19)
+
+
+def test_layers_in_blocks():
+    model = chainer.Sequential(link_xnor_block.XNORConvolution2D(
+        2, 4, 3, input_scale=True, shift=True))
+    rows = rows_of(model, X.reshape(1, 2, 3, 2).repeat(2, axis=3))
+    assert list(rows) == ['0/bn', '0/sign', '0/conv', '0/bias', '0/rprelu',
+                          'total']
+    # 72 weights are 9 bytes, the scales of 4 filters 16
+    assert rows['0/conv'] == (
+        'BinaryConvolution2D', '4x1x2', 72, 1, 144, 0, 288, 9 + 16)
+    assert rows['0/rprelu'] == ('RPReLU', '4x1x2', 12, 32, 0, 0, 48, 48)
 
 
 def test_leaves_the_net_as_it_was():
