@@ -5,15 +5,13 @@ By default the net of binary_net: weights that are binarized at each
 computation and binary activations, with the gradient passed straight through
 (BinaryNet, 1602.02830).
 """
-import argparse
-
 from bnn import environment
 
 environment.check(__file__)
 
 import chainer
 
-import bst
+import binarization
 import net
 import net_lenet5
 import optimization
@@ -30,6 +28,7 @@ from bnn.training import stop
 from bnn.training import summary
 
 _SIZES = 'unit', 'layers', 'dropout_input', 'dropout_hidden'
+_BLOCKS = 'surrogate', 'weight_scale', 'input_scale', 'shift'
 _LENET5 = {'epoch': 60, 'batchsize': 128, 'lr': 0.01, 'lr_schedule': 'step',
            'lr_steps': [15, 30, 45], 'weight_decay': 1e-5,
            'input': 'standard'}
@@ -50,9 +49,9 @@ NETS = {
         defaults={'unit': 2048, 'layers': 3}),
     # As XNOR-Net-PyTorch
     'lenet5': nets.Net(
-        net_lenet5.LeNet5, arguments={'binary': True}, defaults=_LENET5),
+        net_lenet5.LeNet5, _BLOCKS, {'binary': True}, _LENET5),
     'lenet5-float': nets.Net(
-        net_lenet5.LeNet5, arguments={'binary': False}, defaults=_LENET5),
+        net_lenet5.LeNet5, (), {'binary': False}, _LENET5),
 }
 RECIPES = {
     # Chosen on a validation part, docs/recipe_best.md
@@ -100,22 +99,12 @@ def make_parser():
         '--quantizer', choices=qst.QUANTIZERS, default='dorefa',
         help="DoReFa's or QNN's LinearQuant (quantized)")
     group.add_setting(
-        '--binarize', choices=('deterministic', 'stochastic'),
-        default='deterministic',
-        help='sign of a weight, or in training a draw (binary, '
-        'binary-weight)')
-    group.add_setting(
-        '--surrogate', choices=list(bst.SURROGATES), default='ste',
-        help='what stands for the derivative of the sign (binary)')
-    group.add_setting(
-        '--batch-norm', action=argparse.BooleanOptionalAction, default=True,
-        help='batch normalization (float, binary-weight)')
-    group.add_setting(
         '--dropout-input', type=arguments.ratio, default=0., metavar='P',
         help='ratio of inputs that training drops')
     group.add_setting(
         '--dropout-hidden', type=arguments.ratio, default=0., metavar='P',
         help='ratio of hidden units that training drops; 0.5 for float')
+    binarization.add_options(group, NETS)
     return parser
 
 

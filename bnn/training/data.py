@@ -10,16 +10,18 @@ from bnn.training import inputs
 from bnn.training import reports
 
 
-def load(args, resume=None):
+def load(args, resume=None, default='mnist'):
     """Loads the data set that the options ask for.
 
     Args:
-        args (argparse.Namespace): ``dataset`` (``None``: MNIST), ``data_dir``,
+        args (argparse.Namespace): ``dataset``, ``data_dir``,
             ``allow_modified``, ``batchsize``, ``dry_run``, ``report``,
-            ``evaluate``.  Where MNIST was not asked for by name and cannot be
-            had, a new run gets the embedded digits, after a warning.
+            ``evaluate``.
         resume (~bnn.training.resuming.Resume or None): The run to go
             on with, whose data it has to be.
+        default (str): The data set where none was named.  Where MNIST cannot
+            be had by default, a new run gets the embedded digits, after a
+            warning.
 
     Returns:
         ~bnn.datasets.Dataset: The data; a few batches of it in a dry run.
@@ -28,12 +30,13 @@ def load(args, resume=None):
         ~bnn.errors.UserError: If the data cannot be had, are corrupt or
             other ones, or a batch is larger than them.
     """
-    name = args.dataset or 'mnist'
+    name = args.dataset or default
     reports.say(args, 'load %s dataset' % datasets.TITLES[name])
     try:
         data = datasets.load(name, args.data_dir, args.allow_modified)
     except datasets.UnavailableError as e:
-        if args.dataset is not None or resume is not None or args.evaluate:
+        if (args.dataset is not None or resume is not None or args.evaluate
+                or name != 'mnist'):
             raise
         print('\n*** WARNING: %s\n*** WARNING: training on the embedded '
               'digits instead, 1797 small images: no MNIST results!\n' % e,

@@ -8,7 +8,8 @@ from bnn.training import losses
 from bnn.training import models
 
 # Options that are named otherwise in a net's constructor
-_NAMES = {'unit': 'n_units', 'layers': 'n_layers', 'binarize': 'stochastic'}
+_NAMES = {'unit': 'n_units', 'layers': 'n_layers', 'binarize': 'stochastic',
+          'weight_scale': 'scaled'}
 # Of the net's options those that another training of a model may change
 _FREE = ('binarize', 'surrogate', 'dropout_input', 'dropout_hidden')
 # Options of the nets without float layers

@@ -127,7 +127,8 @@ def glorot_scales(model):
 
     ``1 / sqrt(1.5 / (n_in + n_out))``, the reciprocal of Glorot's initial
     range: BinaryNet's code steps so much faster (`1511.00363
-    <https://arxiv.org/abs/1511.00363>`_, section 2.5).
+    <https://arxiv.org/abs/1511.00363>`_, section 2.5).  A convolution has
+    kh kw inputs for each channel, and as many units for each filter.
 
     Args:
         model (~chainer.Link): The model, its weights initialized.
@@ -137,8 +138,9 @@ def glorot_scales(model):
     """
     weights = {id(link.W): link.W for link in model.links()
                if getattr(link, 'w_bits', 32) < 32}
-    return {path: math.sqrt((param.shape[0] + param[0].size) / 1.5)
-            for path, param in model.namedparams() if id(param) in weights}
+    return {path: math.sqrt(
+        (param[:, 0].size + param[0].size) / 1.5)
+        for path, param in model.namedparams() if id(param) in weights}
 
 
 def _attribute(optimizer):
