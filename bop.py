@@ -1,8 +1,8 @@
 """Bop, the optimizer that does without latent weights."""
 import chainer
 from chainer import optimizer
-from chainer import optimizers
 
+import adam
 from bnn import kernels
 
 _hyperparam = optimizer.Hyperparameter()
@@ -41,7 +41,7 @@ class BopRule(optimizer.UpdateRule):
         param.array[...] = xp.where(flip, -param.array, param.array)
 
 
-class Bop(optimizers.Adam):
+class Bop(adam.Adam):
 
     r"""Bop for binary weights, Adam for all other parameters.
 

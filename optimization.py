@@ -1,13 +1,14 @@
 """The optimizer that a training script's options ask for."""
 import chainer
 
+import adam
 import bop
 import weight_clip
 import xnor
 from bnn.training import arguments
 from bnn.training import session
 
-OPTIMIZERS = {'adam': chainer.optimizers.Adam, 'sgd': chainer.optimizers.SGD,
+OPTIMIZERS = {'adam': adam.Adam, 'sgd': chainer.optimizers.SGD,
               'momentum': chainer.optimizers.MomentumSGD, 'bop': bop.Bop}
 LEARNING_RATES = {'adam': 1e-3, 'sgd': 1e-2, 'momentum': 1e-2, 'bop': 1e-3}
 
@@ -22,13 +23,14 @@ def add_options(parser):
         metavar='TAU', help='how large it has to be for a flip (bop)')
 
 
-def make(args, model):
+def make(args, model, **xnor_options):
     """Makes the optimizer, with the hooks that the net needs.
 
     Args:
         args (argparse.Namespace): ``optimizer``, ``bop_adaptivity``,
             ``bop_threshold``, ``clip``, ``weight_decay``.
         model (~chainer.Link): The model.
+        xnor_options: See :func:`xnor.add_to`.
 
     Returns:
         ~chainer.GradientMethod: Set up with the model.  Of latent weights
@@ -41,7 +43,7 @@ def make(args, model):
         optimizer.add_hook(weight_clip.WeightClip())
     elif args.clip == 'weights':
         weight_clip.clip_weights(model)
-    xnor.add_to(model)
+    xnor.add_to(model, **xnor_options)
     session.decay_weights(model, args.weight_decay)
     session.warn_of_unbounded(weight_clip.unbounded_weights(optimizer))
     return optimizer

@@ -112,7 +112,7 @@ def main(argv=None):
         return session.print_evaluation(tester)
 
     # Optimizer and trainer
-    optimizer = optimization.make(args, model)
+    optimizer = optimization.make(args, model, **NETS[args.net].xnor)
     updater = chainer.training.StandardUpdater(
         train.iterator, optimizer, train.converter, device)
     with run.output_folder() as out:

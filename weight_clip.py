@@ -41,6 +41,9 @@ class WeightClip(object):
         self.high = high
 
     def __call__(self, rule, param):
+        if getattr(rule, 'clipped', None) == (self.low, self.high):
+            rule.clipped = None  # by the update itself, see adam.py
+            return
         # With use_fp32_update the optimizer goes on from its own float32
         # copy, so that one has to stay in the range as well.
         for p in (param, getattr(rule, '_fp32_param', None)):
@@ -89,7 +92,19 @@ def _latent_weights(model):
             if link.w_bits == 1 or link.quantizer == 'linear']
 
 
+def post_hooks(hookable):
+    """Returns the hooks that an optimizer or update rule calls afterwards.
+
+    Args:
+        hookable (~chainer.Optimizer or ~chainer.UpdateRule): Whose hooks.
+
+    Returns:
+        list: The hooks, in their order.
+    """
+    # Chainer has no public way to ask for them.
+    return list(hookable._hookable._post_update_hooks.values())
+
+
 def _clips(hookable):
-    # Chainer has no public way to ask for the hooks.
-    return any(getattr(hook, 'bounds_weights', False) for hook
-               in hookable._hookable._post_update_hooks.values())
+    return any(getattr(hook, 'bounds_weights', False)
+               for hook in post_hooks(hookable))

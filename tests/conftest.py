@@ -1,27 +1,31 @@
-"""Runs train_mnist.py as its users do: a process of its own, in a folder."""
+"""Runs the scripts as their users do: a process of its own, in a folder."""
 import hashlib
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 
 import h5py
 import numpy
+import PIL.Image
 import pytest
 from chainer.backends import cuda
+
+from bnn.datasets import batches
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class Trainer:
 
-    """Starts train_mnist.py in a folder, without data and without network.
+    """Starts a script in a folder, without data and without network.
 
     Attributes:
         cwd (pathlib.Path): The folder.
         env (dict): Its environment.
-        script (pathlib.Path): The script.
+        script (pathlib.Path): The script, train_mnist.py at first.
     """
 
     # Short runs: 15 iterations in the first epoch, 14 in the second.
@@ -86,20 +90,20 @@ class Trainer:
         """
         before = contents(self.cwd)
         result = self.run(*options, **kwargs)
-        line = error_line(result)
+        line = error_line(result, self.script.name)
         assert result.stderr.splitlines() == [line]
         assert contents(self.cwd) == before
         return line
 
 
-def error_line(result):
+def error_line(result, script='train_mnist.py'):
     """Returns the last line on stderr, which has to be the only error."""
     assert result.returncode > 0, result
     assert 'Traceback' not in result.stderr
     assert '\x1b' not in result.stderr + result.stdout
     assert result.stderr.count('error:') == 1, result.stderr
     line = result.stderr.splitlines()[-1]
-    assert line.startswith('train_mnist.py: error: ')
+    assert line.startswith(script + ': error: ')
     return line
 
 
@@ -204,6 +208,45 @@ def write_mnist():
             (folder / (part + '-labels-idx1-ubyte')).write_bytes(
                 b'\0\0\x08\x01' + sizes[:4]
                 + (numpy.arange(n) % 10).astype('u1').tobytes())
+    return write
+
+
+@pytest.fixture(scope='session')
+def write_cifar10():
+    """A function that writes the seven files of CIFAR-10, small ones.
+
+    A class is a colour under noise, which a net learns in a few steps.
+    """
+    def write(folder, n=60, seed=0):
+        folder.mkdir(parents=True, exist_ok=True)
+        random = numpy.random.RandomState(seed)
+        names = [b'class %d' % i for i in range(10)]
+        colours = random.randint(0, 200, (10, 3, 1))
+        for file in (*batches.TRAIN, batches.TEST):
+            labels = random.randint(0, 10, n)
+            images = colours[labels] + random.randint(0, 56, (n, 3, 1024))
+            (folder / file).write_bytes(pickle.dumps({
+                b'data': images.reshape(n, 3072).astype(numpy.uint8),
+                b'labels': labels.tolist()}))
+        (folder / batches.META).write_bytes(
+            pickle.dumps({b'label_names': names}))
+    return write
+
+
+@pytest.fixture(scope='session')
+def write_pictures():
+    """A function that writes a folder as ImageNet's, of small JPEGs."""
+    def write(folder, n_train=12, n_val=5, n_classes=2, size=(40, 30)):
+        random = numpy.random.RandomState(0)
+        colours = random.randint(0, 200, (n_classes, 3))
+        for part, n in ('train', n_train), ('val', n_val):
+            for label, colour in enumerate(colours):
+                path = folder / part / ('class %d' % label)
+                path.mkdir(parents=True)
+                for i in range(n):
+                    pixels = colour + random.randint(0, 56, (*size[::-1], 3))
+                    PIL.Image.fromarray(pixels.astype(numpy.uint8)).save(
+                        path / ('%d.jpg' % i))
     return write
 
 

@@ -5,6 +5,8 @@ here take an array of either library and run :mod:`bnn.kernels.cpu` or
 :mod:`bnn.kernels.gpu`, which agree with the reference.  Arrays only: nothing
 here knows Chainer.
 """
+import math
+
 import numpy
 
 
@@ -141,3 +143,37 @@ def clip(x, low, high):
         TypeError: If ``x`` is not of a floating point dtype.
     """
     _kernels_of(x).clip(x, low, high)
+
+
+def adam(x, grad, m, v, alpha, beta1, beta2, eps=1e-8, keep=1., eta=1.,
+         low=-math.inf, high=math.inf):
+    r"""One update of Adam and a clip, in place, in one pass.
+
+    .. math::
+
+        m &\leftarrow m + (1 - \beta_1)(g - m), \qquad
+        v \leftarrow v + (1 - \beta_2)(g^2 - v), \\
+        x &\leftarrow \mathrm{clip}\left(\mathrm{keep} \cdot x -
+        \eta \frac{\alpha}{\sqrt{v} + \epsilon} m,
+        \mathrm{low}, \mathrm{high}\right)
+
+    (`Adam <https://arxiv.org/abs/1412.6980>`_, section 2; in the order of
+    Chainer's arithmetic, so that the bits are the same.)  NaN stays NaN.
+
+    Args:
+        x (numpy.ndarray): Parameters, float32 or 64, C-contiguous, changed.
+        grad (numpy.ndarray): Gradient, of the shape and dtype of ``x``.
+        m, v (numpy.ndarray): Moments, as ``x``, changed.
+        alpha (float): Learning rate with the bias correction,
+            :math:`\alpha \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)`.
+        beta1, beta2 (float): Decay rates of the moments.
+        eps (float): Added to the root.
+        keep (float): 1 less a decoupled weight decay.
+        eta (float): Factor on the step.
+        low, high (float): Range of the clip; infinite for none.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    _kernels_of(x).adam(
+        x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high)

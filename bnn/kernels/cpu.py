@@ -1,5 +1,22 @@
 """The kernels on NumPy arrays; documented in :mod:`bnn.kernels`."""
+import os
+
+import numba
 import numpy
+
+# Numba knows its own variable only; the BLAS beside it obeys this one.
+if os.environ.get('OMP_NUM_THREADS', '').isdigit():
+    numba.set_num_threads(max(1, min(
+        int(os.environ['OMP_NUM_THREADS']), numba.config.NUMBA_NUM_THREADS)))
+
+
+def _compile(function):
+    # Without fastmath: every operation rounds as NumPy's does.
+    options = {'parallel': True, 'error_model': 'numpy', 'nogil': True}
+    try:
+        return numba.njit(function, cache=True, **options)
+    except RuntimeError:  # there is no folder to keep machine code in
+        return numba.njit(function, **options)
 
 
 def binarize(x):
@@ -60,3 +77,24 @@ def quantize(x, n, low, high):
 
 def clip(x, low, high):
     numpy.clip(x, low, high, out=x)
+
+
+def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
+    scalar = x.dtype.type
+    _adam(*map(_flat, (x, grad, m, v)), *map(scalar, (
+        alpha, 1 - beta1, 1 - beta2, eps, keep, eta, low, high)))
+
+
+@_compile
+def _adam(x, grad, m, v, alpha, rate1, rate2, eps, keep, eta, low, high):
+    for i in numba.prange(x.size):
+        g = grad[i]
+        m[i] += rate1 * (g - m[i])
+        v[i] += rate2 * (g * g - v[i])
+        y = keep * x[i] - eta * (alpha / (numpy.sqrt(v[i]) + eps) * m[i])
+        x[i] = low if y < low else (high if y > high else y)
+
+
+def _flat(x):
+    # A view, or of a gradient that is not contiguous a copy
+    return numpy.ascontiguousarray(x).reshape(-1)

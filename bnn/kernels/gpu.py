@@ -53,6 +53,15 @@ _clip = cupy.ElementwiseKernel(
     'x = x < low ? low : (x > high ? high : x)',
     'bnn_clip')
 
+_adam = cupy.ElementwiseKernel(
+    'T grad, T alpha, T rate1, T rate2, T eps, T keep, T eta, T low, T high',
+    'T x, T m, T v',
+    """m += rate1 * (grad - m);
+       v += rate2 * (grad * grad - v);
+       x = keep * x - eta * (alpha / (sqrt(v) + eps) * m);
+       x = x < low ? low : (x > high ? high : x)""",
+    'bnn_adam')
+
 
 def binarize(x):
     return _binarize(x)
@@ -81,3 +90,8 @@ def quantize(x, n, low, high):
 
 def clip(x, low, high):
     _clip(low, high, x)
+
+
+def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
+    _adam(grad, alpha, 1 - beta1, 1 - beta2, eps, keep, eta, low, high,
+          x, m, v)

@@ -37,3 +37,10 @@ def quantize(x, n, low, high):
 
 def clip(x, low, high):
     x[...] = numpy.where(x < low, low, numpy.where(x > high, high, x))
+
+
+def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
+    m += (1 - beta1) * (grad - m)
+    v += (1 - beta2) * (grad * grad - v)
+    x[...] = keep * x - eta * (alpha / (numpy.sqrt(v) + eps) * m)
+    clip(x, low, high)

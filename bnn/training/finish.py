@@ -53,8 +53,9 @@ def save(trainer, args, data, tester, attributes):
     model = optimizer.target
     log = trainer.get_extension('LogReport').log
     entry = log[-1]
-    test = {name: entry['validation/' + name]
-            for name in ('main/loss', 'main/accuracy')}
+    test = {name.removeprefix('validation/'): value
+            for name, value in entry.items()
+            if name.startswith('validation/main/')}
     if args.validation:
         entry = best.best(log)
         attributes['validation_accuracy'] = entry['validation/main/accuracy']
@@ -74,8 +75,9 @@ def save(trainer, args, data, tester, attributes):
     reports.say(args, 'save the model')
     models.save(os.path.join(trainer.out, 'mlp.model'), model, {
         **attributes, 'epoch': entry['epoch'],
-        'iteration': entry['iteration'], 'test_loss': test['main/loss'],
-        'test_accuracy': test['main/accuracy']})
+        'iteration': entry['iteration'],
+        **{name.replace('main/', 'test_'): value
+           for name, value in test.items()}})
     if args.plot:
         figures.draw_page(
             os.path.join(trainer.out, 'figures.png'), log, model,

@@ -47,6 +47,7 @@ class Augmentation(typing.NamedTuple):
     test: typing.Callable = None
 
 
+_CENTER = functools.partial(augment.center_crop, size=227)
 AUGMENTATIONS = {
     'none': Augmentation('as they are'),
     'shift': Augmentation(
@@ -55,6 +56,12 @@ AUGMENTATIONS = {
     'crop-flip': Augmentation(
         'moved by up to 4 pixels, one of two mirrored',
         augment.pad_crop_flip),
+    # What AlexNet takes, out of pictures of 256 pixels
+    'random-crop': Augmentation(
+        'a random window of 227 pixels, one of two mirrored',
+        functools.partial(augment.random_crop_flip, size=227), _CENTER),
+    'center-crop': Augmentation(
+        'the central window of 227 pixels', _CENTER, _CENTER),
 }
 
 

@@ -32,7 +32,7 @@ class Net:
         bop (bool): Whether its binary weights are plain signs, as
             :class:`~bop.Bop` wants them.
         n_in (bool): Whether its class takes ``n_in``, the size of an image.
-        title (str): What the header says of it.
+        xnor (dict): Arguments of :func:`xnor.add_to`.
     """
 
     make: type
@@ -42,7 +42,7 @@ class Net:
     clip: str = 'none'
     bop: bool = False
     n_in: bool = False
-    title: str = ''
+    xnor: dict = dataclasses.field(default_factory=dict)
 
     @property
     def shaping(self):
@@ -101,13 +101,15 @@ def make(net, args, data):
     return net_args, net.make(**net_args)
 
 
-def make_model(args, predictor, device):
+def make_model(args, predictor, device, top5=False):
     """Puts a net into a classifier, from ``--initmodel`` and on its device.
 
     Args:
         args (argparse.Namespace): ``loss``, ``initmodel``.
         predictor (~chainer.Chain): The net.
         device (chainer.backend.Device): Where it is to be.
+        top5 (bool): Whether the classifier reports the share of images whose
+            class is among the five best as well.
 
     Returns:
         ~chainer.links.Classifier: The model.
@@ -115,8 +117,8 @@ def make_model(args, predictor, device):
     Raises:
         ~bnn.errors.UserError: If the file is of another net.
     """
-    model = L.Classifier(
-        predictor, losses.LOSSES[args.loss], averages.accuracy)
+    classifier = averages.Top5Classifier if top5 else L.Classifier
+    model = classifier(predictor, losses.LOSSES[args.loss], averages.accuracy)
     if args.initmodel is not None:
         models.load(args.initmodel, model)
     model.to_device(device)

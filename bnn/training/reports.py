@@ -85,10 +85,14 @@ class SeedReport(extension.Extension):
 def seed_line(part, means, prefix):
     """Returns a line like ``train mean loss=0.573861178756, accuracy=0.9``.
 
-    12 digits, as Python 2 printed a float.
+    12 digits, as Python 2 printed a float.  The share of top-5 hits follows
+    where there is one.
     """
-    return '%s mean loss=%.12g, accuracy=%.12g' % (
+    line = '%s mean loss=%.12g, accuracy=%.12g' % (
         part, means[prefix + 'loss'], means[prefix + 'accuracy'])
+    if prefix + 'accuracy_top5' in means:
+        line += ', top-5 accuracy=%.12g' % means[prefix + 'accuracy_top5']
+    return line
 
 
 def say(args, line, otherwise=False):
@@ -199,7 +203,11 @@ def extend(trainer, report, progress, part='test'):
         bar = ProgressBar()
         trainer.extend(bar)
     out = LogStream(sys.stdout, bar)
+    table = TABLE
+    if isinstance(trainer.updater.get_optimizer('main').target,
+                  averages.Top5Classifier):
+        table += ('validation/main/accuracy_top5',)
     if report == 'seed':
         trainer.extend(SeedReport(out, part))
     elif report == 'table':
-        trainer.extend(extensions.PrintReport(TABLE, out=out))
+        trainer.extend(extensions.PrintReport(table, out=out))

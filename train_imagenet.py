@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Train a binary or float AlexNet or NIN on a folder of images.
+
+The folder is laid out as ImageNet's: train/<class>/* and val/<class>/*.
+"""
+from bnn import environment
+
+environment.check(__file__)
+
+import chainer
+
+import binarization
+import net_alexnet
+import net_nin
+import optimization
+from bnn import datasets
+from bnn.training import arguments
+from bnn.training import cli
+from bnn.training import data as data_module
+from bnn.training import evaluator
+from bnn.training import nets
+from bnn.training import options
+from bnn.training import session
+from bnn.training import stop
+from bnn.training import summary
+
+_BLOCKS = 'surrogate', 'weight_scale', 'input_scale', 'shift'
+
+NETS = {
+    # XNOR-Net-PyTorch bounds the gammas of its other nets only.
+    'alexnet': nets.Net(
+        net_alexnet.AlexNet, _BLOCKS, {'binary': True},
+        xnor={'min_gamma': None, 'extra': 1e9}),
+    'alexnet-float': nets.Net(net_alexnet.AlexNet, (), {'binary': False}),
+    'nin': nets.Net(
+        net_nin.NINImageNet, _BLOCKS, {'binary': True},
+        xnor={'extra': 1e9}),
+    'nin-float': nets.Net(net_nin.NINImageNet, (), {'binary': False}),
+}
+
+
+def make_parser():
+    parser = arguments.Parser(description=__doc__.splitlines()[0])
+    options.add_training(
+        parser, datasets.IMAGENET_NAMES, ('random-crop', 'center-crop'),
+        epoch=100, batchsize=256)
+    options.add_learning(parser, optimization.OPTIMIZERS, {})
+    # As XNOR-Net-PyTorch
+    parser.set_defaults(
+        input='standard', lr_schedule='step', lr_steps=[30, 60, 90],
+        weight_decay=1e-5)
+    optimization.add_options(parser)
+    parser.add_argument(
+        '--workers', type=arguments.positive, metavar='N',
+        help='threads that read images (default: one for each core)')
+    group = parser.add_argument_group('net')
+    group.add_setting(
+        '--net', choices=list(NETS), default='alexnet',
+        help='AlexNet or NIN of XNOR-Net, or float')
+    binarization.add_options(group, NETS)
+    return parser
+
+
+def main(argv=None):
+    run = session.start(
+        make_parser(), argv, NETS, {}, optimization.LEARNING_RATES)
+    args, device = run.args, run.device
+
+    # Data: uint8 images, decoded and scaled batch by batch
+    data = data_module.load(args, run.resume, 'imagenet')
+    train, validation, test = data_module.feeds(data, args)
+
+    # Net
+    net_args, predictor = nets.make(NETS[args.net], args, data)
+    model = nets.make_model(args, predictor, device, top5=True)
+    if args.summary:
+        return print(summary.describe(predictor, test.first(device)))
+
+    # Test
+    tester = evaluator.Evaluator(test, model, device, args.test_statistics)
+    if args.evaluate:
+        return session.print_evaluation(tester)
+
+    # Optimizer and trainer
+    optimizer = optimization.make(args, model, **NETS[args.net].xnor)
+    updater = chainer.training.StandardUpdater(
+        train.iterator, optimizer, train.converter, device)
+    with run.output_folder() as out:
+        run.print_header(args.net, data, out)
+        trainer = chainer.training.Trainer(
+            updater, stop.StopTrigger(run.n_epochs), out)
+        return run.run(trainer, data, validation, tester, {
+            'net_class': type(predictor).__name__, 'net_args': net_args})
+
+
+if __name__ == '__main__':
+    cli.run(main)
