@@ -149,7 +149,9 @@ def _cache_path(folder):
 
 def _read_cache(path, stamp):
     try:
-        with numpy.load(path, allow_pickle=False) as stored:
+        # numpy.load itself leaves a damaged file open
+        with open(path, 'rb') as stream, numpy.load(
+                stream, allow_pickle=False) as stored:
             arrays = dict(stored)
         if numpy.array_equal(arrays.pop('stamp'), stamp):
             return arrays
