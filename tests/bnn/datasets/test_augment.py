@@ -172,6 +172,15 @@ def test_crops_refuse(crop):
             crop(_images(2, 3, *shape), size)
 
 
+def test_random_crop_flip_of_a_strided_view():
+    images = _images(40, 3, 8, 9)[::-2, :, ::-1]
+    before = images.copy()
+    numpy.testing.assert_array_equal(
+        augment.random_crop_flip(images, 5, numpy.random.RandomState(0)),
+        augment.random_crop_flip(before, 5, numpy.random.RandomState(0)))
+    numpy.testing.assert_array_equal(images, before)
+
+
 def test_crops_of_none():
     images = _images(3, 3, 6, 6)[:0]
     assert augment.random_crop_flip(images, 4).shape == (0, 3, 4, 4)
