@@ -26,7 +26,7 @@ def test_dry_run(imagenet, net):
     result = imagenet.succeed(
         *SMALL, '--dry-run', '--net', net, '--epoch', 1)
     lines = result.stdout.splitlines()
-    assert lines[0] == 'load images in data dataset'
+    assert lines[0] == 'load ImageNet dataset'
     for line in lines[3:5]:
         assert re.search(r'accuracy=[01.]\S*, top-5 accuracy=1$', line)
     assert 'warning' not in result.stderr

@@ -15,8 +15,10 @@ class Dataset:
         title (str): What reports call it, ``'MNIST'``.
         train_images (numpy.ndarray): uint8, C-contiguous, shape
             ``(n, 1, 28, 28)``, 0 is the background and 255 full ink; of
-            CIFAR-10 ``(n, 3, 32, 32)``, red, green and blue.
-        train_labels (numpy.ndarray): int32, shape ``(n,)``, 0 to 9.
+            CIFAR-10 ``(n, 3, 32, 32)``, red, green and blue; of a folder of
+            pictures :class:`bnn.datasets.pictures.Pictures`, which decode
+            when they are asked for.
+        train_labels (numpy.ndarray): int32, shape ``(n,)``, from 0.
         test_images (numpy.ndarray): As ``train_images``.
         test_labels (numpy.ndarray): As ``train_labels``.
         class_names (tuple of str): The name of each label.
@@ -45,11 +47,13 @@ class Dataset:
         """str: 40 hex digits that tell these images and labels from others.
 
         The same data gives the same digest on every machine, wherever it was
-        loaded from.
+        loaded from. Of pictures on the disk the names and sizes of the files
+        are compared, not the pixels.
         """
         state = hashlib.blake2b(digest_size=20)
         for array in (self.train_images, self.train_labels,
                       self.test_images, self.test_labels):
+            array = getattr(array, 'fingerprint', array)
             # One byte order, so that the digest is no property of the machine
             array = numpy.ascontiguousarray(
                 array, array.dtype.newbyteorder('<'))

@@ -16,7 +16,7 @@ def load(args, resume=None, default='mnist'):
     Args:
         args (argparse.Namespace): ``dataset``, ``data_dir``,
             ``allow_modified``, ``batchsize``, ``dry_run``, ``report``,
-            ``evaluate``.
+            ``evaluate``, and ``workers`` where images are read from files.
         resume (~bnn.training.resuming.Resume or None): The run to go
             on with, whose data it has to be.
         default (str): The data set where none was named.  Where MNIST cannot
@@ -33,7 +33,8 @@ def load(args, resume=None, default='mnist'):
     name = args.dataset or default
     reports.say(args, 'load %s dataset' % datasets.TITLES[name])
     try:
-        data = datasets.load(name, args.data_dir, args.allow_modified)
+        data = datasets.load(name, args.data_dir, args.allow_modified,
+                             getattr(args, 'workers', None))
     except datasets.UnavailableError as e:
         if (args.dataset is not None or resume is not None or args.evaluate
                 or name != 'mnist'):

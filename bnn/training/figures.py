@@ -12,7 +12,7 @@ N_WRONG = 25
 N_NAMED = 20  # classes that the confusion matrix has room to name
 
 
-def draw_page(path, log, model, images, labels, scores, class_names,
+def draw_page(path, log, model, images, labels, rows, scores, class_names,
               part='test'):
     """Draws curves, weights, filters, confusions and mistakes into a PNG.
 
@@ -22,7 +22,8 @@ def draw_page(path, log, model, images, labels, scores, class_names,
         model (~chainer.Link): The trained model.
         images (numpy.ndarray): Test images, uint8 (n, channels, h, w).
         labels (numpy.ndarray): Their labels, int (n,).
-        scores (numpy.ndarray): The model's scores, float (n, classes).
+        rows (numpy.ndarray): Those that scores are of, int (k,).
+        scores (numpy.ndarray): The model's scores, float (k, classes).
         class_names (list of str): The classes.
         part (str): What the epochs were tested on, for the curves.
     """
@@ -35,30 +36,38 @@ def draw_page(path, log, model, images, labels, scores, class_names,
     _flips(figure.add_subplot(grid[0, 2]), log, links)
     _histograms(figure.add_subplot(grid[1, 0]), model)
     _filters(figure.add_subplot(grid[1, 1]), model, images.shape[1:])
+    labels = labels[rows]
     _confusion(figure.add_subplot(grid[1, 2]), labels, scores, class_names)
-    _wrong(figure, grid[2, :], images, labels, scores, class_names)
+    _wrong(figure, grid[2, :], images, rows, labels, scores, class_names)
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
 
 
-def predict(evaluator):
-    """Returns the scores of an evaluator's model on its examples.
+def predict(evaluator, images):
+    """Computes the scores of an evaluator's model on its examples.
 
     Args:
         evaluator (~bnn.training.evaluator.Evaluator): An evaluator of a
             :class:`chainer.links.Classifier`.
+        images (array-like): The examples, of which those from files may be
+            broken.
 
     Returns:
-        numpy.ndarray: float (n, classes).
+        tuple: The examples that were not, int (k,), and their scores, float
+        (k, classes).
     """
+    rows, scores = [], []
     iterator = evaluator.get_iterator('main')
     iterator.reset()
     predictor = evaluator.get_target('main').predictor
     with chainer.using_config('train', False), chainer.no_backprop_mode():
-        return numpy.concatenate([
-            cuda.to_cpu(predictor(
-                evaluator.converter(batch, evaluator.device)[0]).array)
-            for batch in iterator])
+        for batch in iterator:
+            x, t = evaluator.converter(batch, evaluator.device)
+            if len(t) < len(batch):
+                batch = numpy.asarray(batch)[images.read(batch)[1]]
+            rows.append(batch)
+            scores.append(cuda.to_cpu(predictor(x).array))
+    return numpy.concatenate(rows), numpy.concatenate(scores)
 
 
 def _curves(ax, log, quantity, part):
@@ -149,13 +158,13 @@ def _confusion(ax, labels, scores, class_names):
     ax.set_yticks(range(n), class_names)
 
 
-def _wrong(figure, grid, images, labels, scores, class_names):
+def _wrong(figure, grid, images, rows, labels, scores, class_names):
     """The mistakes that the net is surest of."""
     shifted = scores - scores.max(axis=1, keepdims=True)
     p = numpy.exp(shifted) / numpy.exp(shifted).sum(axis=1, keepdims=True)
-    rows = numpy.arange(len(labels))
     predicted = p.argmax(axis=1)
-    order = numpy.argsort(p[rows, labels], kind='stable')
+    order = numpy.argsort(
+        p[numpy.arange(len(labels)), labels], kind='stable')
     order = order[predicted[order] != labels[order]][:N_WRONG]
     if not len(order):
         _empty(figure.add_subplot(grid), 'no mistake on the test set')
@@ -163,7 +172,7 @@ def _wrong(figure, grid, images, labels, scores, class_names):
     tiles = grid.subgridspec(2, -(-N_WRONG // 2))
     for k, i in enumerate(order):
         ax = figure.add_subplot(tiles[k // tiles.ncols, k % tiles.ncols])
-        image = images[i].transpose(1, 2, 0)
+        image = images[int(rows[i])].transpose(1, 2, 0)
         ax.imshow(image[..., 0] if image.shape[2] == 1 else image,
                   cmap='gray_r')
         ax.set_axis_off()

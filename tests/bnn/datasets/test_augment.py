@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 
 import numpy
@@ -98,3 +99,67 @@ def test_without_flips():
     images = _images(200, 1, 4, 4)
     got = augment.pad_crop_flip(images, 0, flip=False)
     numpy.testing.assert_array_equal(got, images)
+
+
+def test_random_crop_flip():
+    images = _images(1, 3, 5, 7).repeat(4000, axis=0)
+    got = augment.random_crop_flip(images, 4, numpy.random.RandomState(0))
+    assert got.dtype == numpy.uint8
+    assert got.shape == (4000, 3, 4, 4)
+    assert got.flags.c_contiguous
+    crops = [images[0, :, top:top + 4, left:left + 4]
+             for top, left in itertools.product(range(2), range(4))]
+    index = {image.tobytes(): i for i, image in enumerate(
+        crops + [crop[:, :, ::-1] for crop in crops])}
+    counts = numpy.bincount([index[g.tobytes()] for g in got], minlength=16)
+    # Chi squared with 15 degrees of freedom: 50 has a probability of 1e-5
+    assert ((counts - 250) ** 2 / 250).sum() < 50
+
+
+def test_random_crop_flip_draws_as_pad_crop_flip():
+    images = _images(50, 3, 6, 6)
+    padded = numpy.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    numpy.testing.assert_array_equal(
+        augment.random_crop_flip(padded, 6, numpy.random.RandomState(1)),
+        augment.pad_crop_flip(images, 2, numpy.random.RandomState(1)))
+
+
+def test_draws_stay_what_they_were():
+    # Runs of earlier versions can be repeated
+    images = _images(200, 1, 4, 4)
+    got = augment.pad_crop_flip(images, 2, numpy.random.RandomState(7))
+    assert hashlib.blake2b(got.tobytes(), digest_size=16).hexdigest() == (
+        '743498c6794a8b948483ebbbd1789257')
+
+
+@pytest.mark.parametrize('shape, size, top, left', [
+    ((256, 256), 227, 14, 14), ((5, 8), 4, 0, 2), ((4, 4), 4, 0, 0),
+    ((6, 7), 3, 1, 2), ((3, 3), 1, 1, 1)])
+def test_center_crop(shape, size, top, left):
+    images = _images(2, 3, *shape)
+    numpy.testing.assert_array_equal(
+        augment.center_crop(images, size),
+        images[:, :, top:top + size, left:left + size])
+
+
+@pytest.mark.parametrize('crop', [
+    augment.center_crop, augment.random_crop_flip])
+def test_crops_refuse(crop):
+    for shape, size in (((4, 9), 5), ((9, 4), 5), ((4, 4), 0)):
+        with pytest.raises(ValueError, match=f'no window of {size}x{size} in'):
+            crop(_images(2, 3, *shape), size)
+
+
+def test_random_crop_flip_of_a_strided_view():
+    images = _images(40, 3, 8, 9)[::-2, :, ::-1]
+    before = images.copy()
+    numpy.testing.assert_array_equal(
+        augment.random_crop_flip(images, 5, numpy.random.RandomState(0)),
+        augment.random_crop_flip(before, 5, numpy.random.RandomState(0)))
+    numpy.testing.assert_array_equal(images, before)
+
+
+def test_crops_of_none():
+    images = _images(3, 3, 6, 6)[:0]
+    assert augment.random_crop_flip(images, 4).shape == (0, 3, 4, 4)
+    assert augment.center_crop(images, 4).shape == (0, 3, 4, 4)

@@ -51,7 +51,9 @@ def test_repr_is_short():
 def test_names():
     assert datasets.NAMES == ('mnist', 'fashion-mnist', 'digits')
     assert datasets.CIFAR_NAMES == ('cifar10',)
-    assert tuple(datasets.TITLES) == datasets.NAMES + datasets.CIFAR_NAMES
+    assert datasets.IMAGENET_NAMES == ('imagenet',)
+    assert tuple(datasets.TITLES) == (
+        datasets.NAMES + datasets.CIFAR_NAMES + datasets.IMAGENET_NAMES)
     with pytest.raises(errors.UserError, match="'cats': choose one of mnist,"):
         datasets.load('cats')
 

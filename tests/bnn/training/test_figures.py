@@ -43,13 +43,52 @@ def make_model(kind, channels=1, **kwargs):
 def draw(tmp_path, model, log, images, labels, scores, names=NAMES):
     path = tmp_path / 'figures.png'
     open_before = len(pyplot.get_fignums())
-    figures.draw_page(str(path), log, model, images, labels, scores, names)
+    figures.draw_page(str(path), log, model, images, labels,
+                      numpy.arange(len(labels)), scores, names)
     assert len(pyplot.get_fignums()) == open_before
     assert path.read_bytes().startswith(b'\x89PNG\r\n\x1a\n')
     image = pyplot.imread(str(path))
     assert image.shape[:2] == (13 * 80, 15 * 80)
     assert image.std() > .01
     return image
+
+
+def test_broken_images_are_left_out(tmp_path):
+    whole, labels, _ = make_data(25)
+
+    class Images(object):
+        def __len__(self):
+            return 25
+
+        def __getitem__(self, i):
+            assert isinstance(i, int)
+            return whole[i]
+
+        def read(self, indices):
+            kept = numpy.array(indices) != 13
+            return whole[indices][kept], kept
+
+        shape = whole.shape
+
+    model = make_model(net.BinaryMLP)
+    tester = evaluator.Evaluator(data.Feed(
+        data.Indices(Images(), 10, repeat=False, shuffle=False),
+        inputs.converter(Images(), labels, 'signed')), model,
+        chainer.get_device('@numpy'))
+    rows, scores = figures.predict(tester, Images())
+    assert rows.tolist() == [i for i in range(25) if i != 13]
+    assert scores.shape == (24, 10)
+    figures.draw_page(str(tmp_path / 'x.png'), make_log(model), model,
+                      Images(), labels, rows, scores, NAMES)
+
+
+def test_many_classes(tmp_path):
+    images, _, _ = make_data()
+    labels = numpy.arange(40)
+    scores = numpy.random.randn(40, 40).astype('f')
+    model = make_model(net.BinaryMLP)
+    draw(tmp_path, model, make_log(model), images, labels, scores,
+         ['class %d' % i for i in range(40)])
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +150,8 @@ def test_predict():
         chainer.get_device('@numpy'))
     before = model.predictor.b1.avg_mean.copy()
     for _ in range(2):  # it can be asked again
-        scores = figures.predict(tester)
+        rows, scores = figures.predict(tester, images)
+        assert rows.tolist() == list(range(25))
         assert scores.shape == (25, 10)
         accuracy = (scores.argmax(axis=1) == labels).mean()
         assert tester()['main/accuracy'] == pytest.approx(

@@ -82,10 +82,13 @@ def test_transform_comes_before_the_scale():
 
 @pytest.mark.parametrize('name', list(inputs.AUGMENTATIONS))
 def test_augmentations(name):
-    images = numpy.random.randint(0, 256, (40, 3, 32, 32), numpy.uint8)
+    size, cut = (256, 227) if name in (
+        'random-crop', 'center-crop') else (32, 32)
+    images = numpy.random.randint(0, 256, (40, 3, size, size), numpy.uint8)
     for transform in inputs.AUGMENTATIONS[name][1:]:
         if transform is not None:
             assert transform(images).dtype == numpy.uint8
+            assert transform(images).shape == (40, 3, cut, cut)
     if name == 'shift':  # which mirrors nothing, and moves by up to 2
         ramp = numpy.broadcast_to(
             numpy.arange(1, 33, dtype=numpy.uint8), images.shape)
