@@ -1,6 +1,7 @@
 """reproduce.py: its experiments, their numbers, its report."""
 import contextlib
 import dataclasses
+import importlib
 import io
 import json
 import os
@@ -10,7 +11,6 @@ import pytest
 
 import optimization
 import reproduce
-import train_mnist
 from bnn import errors
 from bnn import published
 from bnn.training import settling
@@ -51,9 +51,9 @@ def test_every_experiment_has_its_numbers():
         reproduce.EXPERIMENTS)
     for row in rows:
         assert len(row['source']) > 3
-        assert .9 < float(row['reach']) < 1
+        assert .4 < float(row['reach']) < 1
         if row['accuracy']:
-            assert .9 < float(row['accuracy']) < 1
+            assert .4 < float(row['accuracy']) < 1
             assert row['by']
         else:
             assert row['source'].startswith('none')
@@ -65,7 +65,10 @@ def test_numbers_to_reach():
             for name in reproduce.EXPERIMENTS} == {
         'binary_net': .9766, 'quantized_net': .9806, 'float_mlp': .9687,
         'binary_weight_mlp': .9372, 'best': .985, 'binarynet_paper': .9904,
-        'lfc': .989}
+        'lfc': .989, 'float_mlp_schedule': .9687, 'lenet5': .9923,
+        'lenet5_float': .9934, 'shallow_convnet': .63,
+        'shallow_convnet_float': .63, 'nin': .8628, 'nin_float': .8967,
+        'convnet': .8985, 'convnet_binary_weight': .9173, 'alexnet': .4487}
 
 
 @pytest.mark.parametrize('name,accuracy', [
@@ -95,10 +98,15 @@ def test_published_files_are_all_used():
 
 @pytest.mark.parametrize('name', list(reproduce.EXPERIMENTS))
 def test_arguments_are_accepted(name):
-    parser = train_mnist.make_parser()
-    args = parser.parse(reproduce.EXPERIMENTS[name].arguments.split())
-    settling.settle(parser, args, None, train_mnist.NETS, train_mnist.RECIPES,
+    experiment = reproduce.EXPERIMENTS[name]
+    script = importlib.import_module(experiment.script.removesuffix('.py'))
+    parser = script.make_parser()
+    args = parser.parse([
+        *experiment.arguments.split(), '--dataset', experiment.dataset])
+    settling.settle(parser, args, None, script.NETS,
+                    getattr(script, 'RECIPES', {}),
                     optimization.LEARNING_RATES)
+    assert args.epoch == experiment.epochs
 
 
 # ---- the list

@@ -82,7 +82,8 @@ def save(trainer, args, data, tester, attributes):
         figures.draw_page(
             os.path.join(trainer.out, 'figures.png'), log, model,
             data.test_images, data.test_labels,
-            *figures.predict(tester, data.test_images), data.class_names, 'validation' if args.validation else 'test')
+            *figures.predict(tester, data.test_images), data.class_names,
+            'validation' if args.validation else 'test')
     reports.say(args, 'save the optimizer')
     models.save(os.path.join(trainer.out, 'mlp.state'), optimizer,
                 {'iteration': trainer.updater.iteration})
