@@ -1,0 +1,76 @@
+"""AlexNet of XNOR-Net, binary and float."""
+import functools
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+from chainer import initializer
+from chainer import initializers
+
+import link_xnor_block
+
+
+class _Normal(initializer.Initializer):
+
+    """N(0, (2/n)^2) with the n weights of a filter."""
+
+    def __call__(self, array):
+        initializers.Normal(2 / array[0].size)(array)
+
+
+class AlexNet(chainer.Chain):
+
+    """AlexNet with binary middle layers, as XNOR-Net-PyTorch has it.
+
+    Convolution (96 11x11 stride 4), batch normalization (eps 1e-4), ReLU,
+    max-pool; blocks of :class:`~link_xnor_block.XNORBlock`: 256 5x5 pad 2;
+    max-pool; 384, 384, 256 3x3 pad 1; max-pool; linear 4096, normalized over
+    its 9216 inputs, and 4096 with dropout 0.5; batch normalization (eps
+    1e-3), dropout 0.5, linear to the classes.  Pools are 3x3, stride 2; the
+    first and last layer are float.  The standard deviation of the weights is
+    2/n, for n in a filter
+    (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_, section 4.2).
+
+    Args:
+        n_out (int): Number of classes.
+        binary (bool): If ``False``, nothing is binarized: the baseline.
+        options: ``scaled``, ``input_scale``, ``surrogate``, ``shift`` of
+            :class:`~link_xnor_block.XNORBlock`.
+    """
+
+    def __init__(self, n_out=1000, binary=True, **options):
+        super().__init__()
+        self.binary = binary
+        options = {'initialW': _Normal(), 'binary': binary, **options}
+        block = functools.partial(
+            link_xnor_block.XNORConvolution2D, **options)
+        linear = functools.partial(link_xnor_block.XNORLinear, **options)
+        with self.init_scope():
+            self.conv1 = L.Convolution2D(
+                3, 96, 11, stride=4, initialW=_Normal())
+            self.bn1 = L.BatchNormalization(96, eps=1e-4)
+            self.block2 = block(96, 256, 5, pad=2)
+            self.block3 = block(256, 384, 3, pad=1)
+            self.block4 = block(384, 384, 3, pad=1)
+            self.block5 = block(384, 256, 3, pad=1)
+            self.block6 = linear(256 * 6 * 6, 4096)
+            self.block7 = linear(4096, 4096, dropout=.5)
+            self.bn8 = L.BatchNormalization(4096, eps=1e-3)
+            self.l8 = L.Linear(4096, n_out, initialW=_Normal())
+
+    def forward(self, x):
+        """Computes the class scores.
+
+        Args:
+            x (~chainer.Variable or array): Images, float
+                (batch, 3, 227, 227).
+
+        Returns:
+            ~chainer.Variable: Scores before the softmax, (batch, n_out).
+        """
+        h = F.max_pooling_2d(F.relu(self.bn1(self.conv1(x))), 3, 2)
+        h = F.max_pooling_2d(self.block2(h), 3, 2)
+        h = self.block5(self.block4(self.block3(h)))
+        h = F.max_pooling_2d(h, 3, 2)
+        h = self.block7(self.block6(h))
+        return self.l8(F.dropout(self.bn8(h), .5))
