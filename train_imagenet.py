@@ -25,17 +25,22 @@ from bnn.training import stop
 from bnn.training import summary
 
 _BLOCKS = 'surrogate', 'weight_scale', 'input_scale', 'shift'
+# As XNOR-Net-PyTorch
+_SEED = {'input': 'standard', 'lr_schedule': 'step', 'lr_steps': [30, 60, 90],
+         'weight_decay': 1e-5}
 
 NETS = {
     # XNOR-Net-PyTorch bounds the gammas of its other nets only.
     'alexnet': nets.Net(
-        net_alexnet.AlexNet, _BLOCKS, {'binary': True},
+        net_alexnet.AlexNet, ('unit', *_BLOCKS), {'binary': True}, _SEED,
         xnor={'min_gamma': None, 'extra': 1e9}),
-    'alexnet-float': nets.Net(net_alexnet.AlexNet, (), {'binary': False}),
+    'alexnet-float': nets.Net(
+        net_alexnet.AlexNet, ('unit',), {'binary': False}, _SEED),
     'nin': nets.Net(
-        net_nin.NINImageNet, _BLOCKS, {'binary': True},
+        net_nin.NINImageNet, _BLOCKS, {'binary': True}, _SEED,
         xnor={'extra': 1e9}),
-    'nin-float': nets.Net(net_nin.NINImageNet, (), {'binary': False}),
+    'nin-float': nets.Net(
+        net_nin.NINImageNet, (), {'binary': False}, _SEED),
 }
 
 
@@ -45,10 +50,6 @@ def make_parser():
         parser, datasets.IMAGENET_NAMES, ('random-crop', 'center-crop'),
         epoch=100, batchsize=256)
     options.add_learning(parser, optimization.OPTIMIZERS, {})
-    # As XNOR-Net-PyTorch
-    parser.set_defaults(
-        input='standard', lr_schedule='step', lr_steps=[30, 60, 90],
-        weight_decay=1e-5)
     optimization.add_options(parser)
     parser.add_argument(
         '--workers', type=arguments.positive, metavar='N',
@@ -57,6 +58,9 @@ def make_parser():
     group.add_setting(
         '--net', choices=list(NETS), default='alexnet',
         help='AlexNet or NIN of XNOR-Net, or float')
+    group.add_setting(
+        '--unit', '-u', type=arguments.positive, default=4096, metavar='N',
+        help='units of the linear layers (alexnet)')
     binarization.add_options(group, NETS)
     return parser
 

@@ -16,6 +16,15 @@ from bnn import published
 from bnn.training import settling
 from bnn.training import standing
 
+# What makes the nets small that have no --unit
+SMALLER = {
+    **dict.fromkeys(('lenet5', 'lenet5_float'), ''),
+    **dict.fromkeys(('shallow_convnet', 'shallow_convnet_float', 'nin',
+                     'nin_float', 'alexnet'),
+                    ' --batchsize 8 --allow-modified'),
+    **dict.fromkeys(('convnet', 'convnet_binary_weight'),
+                    ' --width 4 --batchsize 8 --allow-modified'),
+}
 MARK, END = standing.MARKS
 
 
@@ -39,8 +48,25 @@ def small(monkeypatch):
     """The experiments with nets that a test can train."""
     monkeypatch.setattr(reproduce, 'EXPERIMENTS', {
         name: dataclasses.replace(
-            experiment, arguments=experiment.arguments + ' --unit 16')
+            experiment, arguments=experiment.arguments + SMALLER.get(
+                name, ' --unit 16'))
         for name, experiment in reproduce.EXPERIMENTS.items()})
+
+
+@pytest.fixture
+def data_of(tmp_path_factory, monkeypatch, write_cifar10, write_pictures):
+    """A function from an experiment's data set to options for small data."""
+    def make(dataset):
+        if dataset == 'mnist':
+            return '--dataset', 'digits'
+        folder = tmp_path_factory.mktemp('data') / dataset
+        monkeypatch.setenv('XDG_CACHE_HOME', str(folder.parent))
+        if dataset == 'cifar10':
+            write_cifar10(folder)
+        else:
+            write_pictures(folder)
+        return '--data-dir', folder
+    return make
 
 
 # ---- the facts
@@ -124,20 +150,20 @@ def test_list(monkeypatch):
 
 def test_unknown_name(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit) as e:
-        call(monkeypatch, 'alexnet')
+        call(monkeypatch, 'googlenet')
     assert e.value.code == 2
     line, = capsys.readouterr().err.splitlines()
     assert 'error: ' in line
-    for word in "'alexnet'", *reproduce.EXPERIMENTS:
+    for word in "'googlenet'", *reproduce.EXPERIMENTS:
         assert word in line
     assert os.listdir(tmp_path) == []
 
 
 # ---- running
 
-def check_dry_run(monkeypatch, capfd, tmp_path, name):
-    out = call(monkeypatch, name, '--dry-run', '--dataset', 'digits',
-               '--seeds', 1)
+def check_dry_run(monkeypatch, capfd, tmp_path, name, data_of):
+    out = call(monkeypatch, name, '--dry-run', '--seeds', 1,
+               *data_of(reproduce.EXPERIMENTS[name].dataset))
     line = out.splitlines()[-1]
     assert line.startswith(name + ': published ')
     for word in ('to reach', 'no result: a dry run', '1 seed',
@@ -152,15 +178,16 @@ def check_dry_run(monkeypatch, capfd, tmp_path, name):
 
 
 @pytest.mark.parametrize('name', list(reproduce.EXPERIMENTS))
-def test_dry_run(small, monkeypatch, capfd, tmp_path, name):
-    check_dry_run(monkeypatch, capfd, tmp_path, name)
+def test_dry_run(small, monkeypatch, capfd, tmp_path, name, data_of):
+    check_dry_run(monkeypatch, capfd, tmp_path, name, data_of)
 
 
 @pytest.mark.skipif('BNN_TEST_FULL_SIZE' not in os.environ,
                     reason='minutes; BNN_TEST_FULL_SIZE=1 runs it')
 @pytest.mark.parametrize('name', list(reproduce.EXPERIMENTS))
-def test_dry_run_of_the_whole_net(monkeypatch, capfd, tmp_path, name):
-    check_dry_run(monkeypatch, capfd, tmp_path, name)
+def test_dry_run_of_the_whole_net(
+        monkeypatch, capfd, tmp_path, name, data_of):
+    check_dry_run(monkeypatch, capfd, tmp_path, name, data_of)
 
 
 def test_run_list_and_report(small, monkeypatch, capfd, tmp_path):

@@ -18,7 +18,8 @@ def cifar(trainer, write_cifar10):
     return trainer
 
 
-SMALL = '--data-dir', 'data', '--batchsize', 20, '--no-plot'
+DATA = '--data-dir', 'data', '--allow-modified'
+SMALL = *DATA, '--batchsize', 20, '--no-plot'
 
 
 def settle(*options):
@@ -34,7 +35,7 @@ def settle(*options):
 def test_dry_run(cifar, net):
     options = ['--width', 4] if net.startswith('convnet') else []
     result = cifar.succeed(
-        *SMALL[:2], '--dry-run', '--net', net, '--batchsize', 4, '--epoch', 1,
+        *DATA, '--dry-run', '--net', net, '--batchsize', 4, '--epoch', 1,
         '--validation', 4, *options)
     assert [line.split('=')[0] for line in result.stdout.splitlines()] == [
         'load CIFAR-10 dataset', 'epoch 1', 'graph generated',
@@ -47,7 +48,7 @@ def test_dry_run(cifar, net):
 
 
 def test_learns_and_tests(cifar, results):
-    options = *SMALL[:4], '--augment', 'crop-flip', '--plot', '--out', 'run'
+    options = *SMALL[:5], '--augment', 'crop-flip', '--plot', '--out', 'run'
     result = cifar.succeed(*options, '--epoch', 4, '--lr', .01)
     log = results.log(cifar.cwd / 'run')
     assert log[-1]['validation/main/accuracy'] > .5  # 0.1 by chance
@@ -64,7 +65,7 @@ def test_learns_and_tests(cifar, results):
              if line.startswith('test')][-1:]
     for flag in '--initmodel', '--pretrained':
         again = cifar.succeed(
-            *SMALL[:2], '--evaluate', flag, 'run/mlp.model')
+            *SMALL, '--evaluate', flag, 'run/mlp.model')
         assert again.stdout.splitlines()[-1] == line
 
 
@@ -94,7 +95,7 @@ def test_resume_is_exact(cifar, results):
     (['--validation', '300'], '--validation 300 leaves nothing'),
 ])
 def test_refused(cifar, options, words):
-    line = cifar.refuse(*SMALL[:2], *options)
+    line = cifar.refuse(*DATA, *options)
     assert words in line
 
 

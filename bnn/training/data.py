@@ -54,7 +54,7 @@ def load(args, resume=None, default='mnist'):
             'images' % (n_validation, data.title, len(data.train_labels)))
     if n_validation:
         data = data.with_validation(n_validation)
-    if args.batchsize > len(data.train_labels):
+    if args.batchsize > len(data.train_labels) and not args.evaluate:
         raise errors.UserError(
             '--batchsize %d is larger than the data: %s has %d training '
             'images' % (args.batchsize, data.title, len(data.train_labels)))
@@ -163,8 +163,9 @@ class Indices(chainer.iterators.SerialIterator):
         if self._prefetch is not None:
             # Only to the end of the epoch: the next order is not drawn yet.
             order = self._state.order
-            self._prefetch((self.dataset if order is None else order)[
-                self.current_position:][:self.batch_size])
+            following = (self.dataset if order is None else order)[
+                self.current_position:][:self.batch_size]
+            self._prefetch([*batch, *following])
         return batch
 
     next = __next__
