@@ -62,7 +62,7 @@ def test_shapes(model):
 
 
 def test_float(layer_table):
-    assert layer_table(AlexNet(7, 32, binary=False)) == {
+    assert layer_table(AlexNet(7, False, 32)) == {
         name: (*row[:-1], 'float') for name, row in {
             **TABLE, 'block6/linear': ((32, 9216), 1, 0, None),
             'block7/linear': ((32, 32), 1, 0, None),
@@ -70,8 +70,8 @@ def test_float(layer_table):
 
 
 def test_options_reach_the_blocks():
-    model = AlexNet(3, 8, input_scale=True, shift=True, scaled=False,
-                    surrogate='approx-sign')
+    model = AlexNet(3, n_units=8, input_scale=True, shift=True,
+                    scaled=False, surrogate='approx-sign')
     blocks = [child for child in model.children()
               if child.name.startswith('block')]
     assert len(blocks) == 6
@@ -89,7 +89,7 @@ def test_dropout_in_front_of_the_last_layer():
             if args.link.name == 'l8':
                 seen.append((args.args[0].array == 0).mean())
 
-    model = AlexNet(3, 500)
+    model = AlexNet(3, n_units=500)
     model.bn8.beta.array[...] = .5  # no 0 from dead units
     x = numpy.random.normal(0, 1, (2, 3, 227, 227)).astype('f')
     for train in True, False:
@@ -101,7 +101,7 @@ def test_dropout_in_front_of_the_last_layer():
 
 def test_forward(reference):
     with chainer.using_config('dtype', numpy.float64):
-        model = AlexNet(3, 20)
+        model = AlexNet(3, n_units=20)
     reference.disturb(model)
     x = numpy.random.normal(0, 1, (1, 3, 227, 227))
     h = reference.convolution(
