@@ -27,18 +27,18 @@ class AlexNet(chainer.Chain):
     max-pool; 384, 384, 256 3x3 pad 1; max-pool; linear 4096, normalized over
     its 9216 inputs, and 4096 with dropout 0.5; batch normalization (eps
     1e-3), dropout 0.5, linear to the classes.  Pools are 3x3, stride 2; the
-    first and last layer are float.  The standard deviation of the weights is
-    2/n, for n in a filter
-    (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_, section 4.2).
+    first and last layer are float.  Weights from N(0, (2/n)^2) with n of them
+    in a filter (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_).
 
     Args:
         n_out (int): Number of classes.
         binary (bool): If ``False``, nothing is binarized: the baseline.
+        n_units (int): Units of each linear block.
         options: ``scaled``, ``input_scale``, ``surrogate``, ``shift`` of
             :class:`~link_xnor_block.XNORBlock`.
     """
 
-    def __init__(self, n_out=1000, binary=True, **options):
+    def __init__(self, n_out=1000, binary=True, n_units=4096, **options):
         super().__init__()
         self.binary = binary
         options = {'initialW': _Normal(), 'binary': binary, **options}
@@ -53,10 +53,10 @@ class AlexNet(chainer.Chain):
             self.block3 = block(256, 384, 3, pad=1)
             self.block4 = block(384, 384, 3, pad=1)
             self.block5 = block(384, 256, 3, pad=1)
-            self.block6 = linear(256 * 6 * 6, 4096)
-            self.block7 = linear(4096, 4096, dropout=.5)
-            self.bn8 = L.BatchNormalization(4096, eps=1e-3)
-            self.l8 = L.Linear(4096, n_out, initialW=_Normal())
+            self.block6 = linear(256 * 6 * 6, n_units)
+            self.block7 = linear(n_units, n_units, dropout=.5)
+            self.bn8 = L.BatchNormalization(n_units, eps=1e-3)
+            self.l8 = L.Linear(n_units, n_out, initialW=_Normal())
 
     def forward(self, x):
         """Computes the class scores.
