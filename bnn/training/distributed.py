@@ -11,8 +11,8 @@ from chainer.serializers import npz
 
 from bnn import errors
 from bnn.training import averages
+from bnn.training import collective
 from bnn.training import evaluator
-from bnn.training import ranks
 from bnn.training import stop
 
 
@@ -128,7 +128,7 @@ def average_persistents(model, comm):
             array = vars(link)[name]
             if getattr(array, 'dtype', numpy.dtype(int)).kind == 'f':
                 with chainer.using_device(link.device):
-                    array[...] = ranks.average(comm, array.astype('f8'))
+                    array[...] = collective.average(comm, array.astype('f8'))
 
 
 class Means(averages.Means):

@@ -4,7 +4,7 @@ import chainer.links as L
 import numpy
 from chainer.functions.normalization import batch_normalization
 
-from bnn.training import ranks
+from bnn.training import collective
 
 
 class MultiNodeBatchNormalization(L.BatchNormalization):
@@ -86,7 +86,7 @@ class _Impl(batch_normalization.GeneralBatchNormalizationImpl):
     def get_mean_and_var(self, axis, gamma, x, xp, interm_dtype):
         mean, var = super().get_mean_and_var(axis, gamma, x, xp, interm_dtype)
         mean = mean.astype(numpy.float64)
-        mean, square = ranks.average(
+        mean, square = collective.average(
             self._comm, xp.stack([mean, var + mean * mean]))
         return (mean.astype(interm_dtype),
                 (square - mean * mean).astype(interm_dtype))
@@ -95,6 +95,6 @@ class _Impl(batch_normalization.GeneralBatchNormalizationImpl):
         # ChainerMN's optimizer averages once more, which changes nothing.
         gbeta, ggamma = super().get_ggamma_and_gbeta(
             axis, gamma, gy, x_hat, xp)
-        gbeta, ggamma = ranks.average(
+        gbeta, ggamma = collective.average(
             self._comm, xp.stack([gbeta, ggamma]).astype(numpy.float64))
         return gbeta.astype(gamma.dtype), ggamma.astype(gamma.dtype)

@@ -1,18 +1,15 @@
-"""The processes of a distributed run: how they start, agree and end.
+"""The processes of a distributed run: how they start and end.
 
 MPI numbers the processes that ``mpiexec`` starts from 0; the number is called
 a rank.  mpi4py starts MPI when it is imported, so that is done by
 :func:`communicator` and nowhere else.
 """
 import atexit
-import contextlib
 import os
 import shlex
 import sys
 import time
 import warnings
-
-import numpy
 
 from bnn import errors
 
@@ -94,25 +91,27 @@ def communicator(name=None, gpu=-1):
             '--distributed: %s; load the MPI of this machine, or run: %s'
             % (' '.join(str(e).split()), _INSTALL)) from e
     _check_launcher(MPI)
+    _world = MPI.COMM_WORLD.Dup()
     import chainermn
     try:
-        comm = chainermn.create_communicator(name, MPI.COMM_WORLD)
+        return chainermn.create_communicator(name, MPI.COMM_WORLD)
     except RuntimeError as e:  # NCCL is missing
         raise errors.UserError(
             '--communicator %s: %s (CuPy finds it when installed: pip '
             'install nvidia-nccl-cu13, or -cu12)'
             % (name, ' '.join(str(e).split()))) from e
-    _world = MPI.COMM_WORLD.Dup()
-    return comm
 
 
 def _check_launcher(MPI):
     if MPI.COMM_WORLD.size > 1:
         return
     if launched_rank() is None:
+        # A bare name, of `python train_mnist.py`, is no command.
+        script = os.path.join(os.path.dirname(sys.argv[0]) or '.',
+                              os.path.basename(sys.argv[0]))
         raise errors.UserError(
             '--distributed runs under mpiexec: mpiexec -n 2 '
-            + shlex.join(sys.argv))
+            + shlex.join([script, *sys.argv[1:]]))
     size = _environment(_SIZE) or 1
     if size > 1:
         raise errors.UserError(
@@ -132,87 +131,6 @@ def gpu_of(comm, gpu):
         int: The GPU, or -1.
     """
     return -1 if gpu < 0 else gpu + comm.intra_rank
-
-
-@contextlib.contextmanager
-def one_goes_first(comm):
-    """Lets one rank on each machine do something before the others do it.
-
-    So that one downloads and the others find what it downloaded.
-    """
-    if comm.intra_rank:
-        comm.mpi_comm.Barrier()
-    yield
-    if not comm.intra_rank:
-        comm.mpi_comm.Barrier()
-
-
-def share(comm, compute, *args):
-    """Lets rank 0 compute something, and returns its result on every rank.
-
-    Args:
-        comm (chainermn.CommunicatorBase): The communicator.
-        compute (callable): What rank 0 calls with ``args``.
-
-    Returns:
-        What it returned.
-    """
-    # In a tuple: ChainerMN takes a None for a missing object.
-    result = (compute(*args),) if comm.rank == 0 else None
-    return comm.bcast_obj(result)[0]
-
-
-def average(comm, array):
-    """Averages an array over the ranks.
-
-    Args:
-        comm (chainermn.CommunicatorBase): The communicator.
-        array (numpy.ndarray or cupy.ndarray): The array, float64, changed.
-
-    Returns:
-        The array.
-    """
-    if isinstance(array, numpy.ndarray):
-        _add_up(comm, array)
-    elif hasattr(comm, 'nccl_comm'):
-        from cupy.cuda import get_current_stream
-        from cupy.cuda import nccl
-        comm._init_comms()
-        comm.nccl_comm.allReduce(
-            array.data.ptr, array.data.ptr, array.size, nccl.NCCL_FLOAT64,
-            nccl.NCCL_SUM, get_current_stream().ptr)
-    else:
-        # Through the host: an MPI need not be built for CUDA.
-        host = array.get()
-        _add_up(comm, host)
-        array.set(host)
-    array /= comm.size
-    return array
-
-
-def _add_up(comm, array):
-    from mpi4py import MPI
-    comm.mpi_comm.Allreduce(MPI.IN_PLACE, array)
-
-
-def check_alike(comm, **values):
-    """Compares what has to be the same on every rank.
-
-    Args:
-        comm (chainermn.CommunicatorBase): The communicator.
-        values: Names to values.
-
-    Raises:
-        ~bnn.errors.UserError: On every rank, if any has other ones than
-            rank 0.
-    """
-    everyone = comm.mpi_comm.allgather(values)
-    for rank, theirs in enumerate(everyone):
-        for name, value in everyone[0].items():
-            if theirs[name] != value:
-                raise errors.UserError(
-                    'rank 0 and rank %d have different %s: %s and %s'
-                    % (rank, name, value, theirs[name]))
 
 
 def leave(status):

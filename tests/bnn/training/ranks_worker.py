@@ -17,6 +17,7 @@ import net
 import weight_clip
 from bnn import errors
 from bnn.training import averages
+from bnn.training import collective
 from bnn.training import distributed
 from bnn.training import evaluator
 from bnn.training import multi_node_bn
@@ -101,7 +102,7 @@ def evaluate(comm, n):
     means = tester.test()
     assert model.predictor.b1.N == 7
     if comm is not None:
-        ranks.check_alike(comm, means=means)
+        collective.check_alike(comm, means=means)
     print(repr(means['main/loss']), repr(means['main/accuracy']))
 
 
@@ -113,10 +114,10 @@ def same(comm):
     distributed.broadcast(model, comm)
     assert model.predictor.b1.N == 0
     assert not model.predictor.l1.W.array.any()
-    assert ranks.share(comm, lambda: comm.rank) == 0
-    assert ranks.share(comm, lambda: None) is None
-    ranks.check_alike(comm, seed=0, data='abc')
-    ranks.check_alike(comm, seed=0, data=comm.rank)
+    assert collective.share(comm, lambda: comm.rank) == 0
+    assert collective.share(comm, lambda: None) is None
+    collective.check_alike(comm, seed=0, data='abc')
+    collective.check_alike(comm, seed=0, data=comm.rank)
 
 
 def average(comm):
