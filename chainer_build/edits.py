@@ -94,6 +94,24 @@ EDITS = (
          'xp.array(v, copy=False, dtype=transfer_dtype)',
          'xp.asarray(v, dtype=transfer_dtype)', 1,
          'in NumPy 2 and CuPy 14 copy=False forbids a copy that is needed'),
+    Edit('chainermn/communicators/mpi_communicator_base.py',
+         '            array_b32 = recvbuf.astype(numpy.float32)\n'
+         '        else:\n'
+         '            array_b32 = recvbuf\n',
+         '            array_b32 = recvbuf.astype(numpy.float32)\n'
+         '        else:\n'
+         '            xp = chainer.backend.get_array_module(recvbuf)\n'
+         '            array_b32 = xp.ascontiguousarray(recvbuf)\n', 1,
+         'the average of an array that is not stored row by row went into a '
+         'copy and was lost'),
+    Edit('chainermn/communicators/mpi_communicator_base.py',
+         '        if is_float16:\n'
+         '            recvbuf[...] = array_b32.astype(numpy.float16)\n\n'
+         '        recvbuf *=',
+         '        if array_b32 is not recvbuf:\n'
+         '            recvbuf[...] = array_b32.astype(recvbuf.dtype)\n\n'
+         '        recvbuf *=', 1,
+         'the same: copy it back'),
     Edit('chainermn/iterators/multi_node_iterator.py',
          'int(_size)',
          'int(_size.item())', 1,
