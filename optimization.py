@@ -6,6 +6,7 @@ import bop
 import weight_clip
 import xnor
 from bnn.training import arguments
+from bnn.training import distributed
 from bnn.training import session
 
 OPTIMIZERS = {'adam': adam.Adam, 'sgd': chainer.optimizers.SGD,
@@ -23,12 +24,11 @@ def add_options(parser):
         metavar='TAU', help='how large it has to be for a flip (bop)')
 
 
-def make(args, model, **xnor_options):
+def make(run, model, **xnor_options):
     """Makes the optimizer, with the hooks that the net needs.
 
     Args:
-        args (argparse.Namespace): ``optimizer``, ``bop_adaptivity``,
-            ``bop_threshold``, ``clip``, ``weight_decay``.
+        run (~bnn.training.session.Session): Its options and ranks.
         model (~chainer.Link): The model.
         xnor_options: See :func:`xnor.add_to`.
 
@@ -36,6 +36,7 @@ def make(args, model, **xnor_options):
         ~chainer.GradientMethod: Set up with the model.  Of latent weights
         that nothing bounds a warning tells.
     """
+    args = run.args
     options = {} if args.optimizer != 'bop' else {
         'adaptivity': args.bop_adaptivity, 'threshold': args.bop_threshold}
     optimizer = OPTIMIZERS[args.optimizer](**options).setup(model)
@@ -46,4 +47,7 @@ def make(args, model, **xnor_options):
     xnor.add_to(model, **xnor_options)
     session.decay_weights(model, args.weight_decay)
     session.warn_of_unbounded(weight_clip.unbounded_weights(optimizer))
+    if run.comm is not None:
+        distributed.broadcast(model, run.comm)
+        optimizer = distributed.optimizer(optimizer, run.comm)
     return optimizer

@@ -17,11 +17,9 @@ from bnn import datasets
 from bnn.training import arguments
 from bnn.training import cli
 from bnn.training import data as data_module
-from bnn.training import evaluator
 from bnn.training import nets
 from bnn.training import options
 from bnn.training import session
-from bnn.training import stop
 from bnn.training import summary
 
 _BLOCKS = 'surrogate', 'weight_scale', 'input_scale', 'shift'
@@ -71,28 +69,28 @@ def main(argv=None):
     args, device = run.args, run.device
 
     # Data: uint8 images, decoded and scaled batch by batch
-    data = data_module.load(args, run.resume, 'imagenet')
-    train, validation, test = data_module.feeds(data, args)
+    data = data_module.load(run, 'imagenet')
+    train, validation, test = data_module.feeds(data, run)
 
     # Net
     net_args, predictor = nets.make(NETS[args.net], args, data)
-    model = nets.make_model(args, predictor, device, top5=True)
+    model = nets.make_model(run, predictor, top5=True)
     if args.summary:
         return print(summary.describe(predictor, test.first(device)))
 
     # Test
-    tester = evaluator.Evaluator(test, model, device, args.test_statistics)
+    tester = run.evaluator(test, model)
     if args.evaluate:
         return session.print_evaluation(tester)
 
     # Optimizer and trainer
-    optimizer = optimization.make(args, model, **NETS[args.net].xnor)
+    optimizer = optimization.make(run, model, **NETS[args.net].xnor)
     updater = chainer.training.StandardUpdater(
         train.iterator, optimizer, train.converter, device)
     with run.output_folder() as out:
         run.print_header(args.net, data, out)
         trainer = chainer.training.Trainer(
-            updater, stop.StopTrigger(run.n_epochs), out)
+            updater, run.stop_trigger(), out)
         return run.run(trainer, data, validation, tester, {
             'net_class': type(predictor).__name__, 'net_args': net_args})
 

@@ -73,6 +73,10 @@ class Parser(argparse.ArgumentParser):
         if args.evaluate and args.initmodel is None:
             self.error('--evaluate tests a trained model; name it: '
                        '--initmodel FILE')
+        for name in 'communicator', 'multi_node_bn':
+            if name in args.given and not args.distributed:
+                self.error('--%s belongs to --distributed'
+                           % name.replace('_', '-'))
         if args.resume is not None and args.initmodel is not None:
             self.error('--resume goes on with a run, --initmodel starts one '
                        'from a model: give one of them')

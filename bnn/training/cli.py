@@ -1,20 +1,23 @@
 """How a script ends."""
 import os
 import sys
+import traceback
 
 from bnn import errors
+from bnn.training import ranks
 
 
 def run(main):
     """Runs a script's ``main`` and ends the program with its exit status.
 
     What the user can mend becomes one line on standard error: status 1, or
-    130 after Ctrl-C.
+    130 after Ctrl-C.  Of several ranks the first one tells it.
 
     Args:
         main (callable): Takes nothing, returns an exit status or ``None``.
     """
     name = os.path.basename(sys.argv[0])
+    ranks.mute_others()
     try:
         status = main()
         sys.stdout.flush()
@@ -33,4 +36,10 @@ def run(main):
     except KeyboardInterrupt:
         print('%s: interrupted' % name, file=sys.stderr)
         status = 130
-    sys.exit(status)
+    except SystemExit as e:  # of argparse
+        status = e.code
+    except Exception:
+        if ranks.launched_rank() is None:
+            raise
+        status = traceback.format_exc()
+    ranks.leave(status)

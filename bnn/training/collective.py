@@ -13,13 +13,19 @@ from bnn import errors
 def one_goes_first(comm):
     """Lets one rank on each machine do something before the others do it.
 
-    So that one downloads and the others find what it downloaded.
+    So that one downloads and the others find what it downloaded.  ``None``
+    stands for a process alone.
     """
+    if comm is None:
+        yield
+        return
     if comm.intra_rank:
         comm.mpi_comm.Barrier()
-    yield
-    if not comm.intra_rank:
-        comm.mpi_comm.Barrier()
+    try:
+        yield
+    finally:  # where it fails, the others fail of the same
+        if not comm.intra_rank:
+            comm.mpi_comm.Barrier()
 
 
 def share(comm, compute, *args):
@@ -31,10 +37,20 @@ def share(comm, compute, *args):
 
     Returns:
         What it returned.
+
+    Raises:
+        ~bnn.errors.UserError: On every rank, if it did on rank 0.
     """
-    # In a tuple: ChainerMN takes a None for a missing object.
-    result = (compute(*args),) if comm.rank == 0 else None
-    return comm.bcast_obj(result)[0]
+    outcome = None
+    if comm.rank == 0:
+        try:
+            outcome = compute(*args), None
+        except errors.UserError as e:
+            outcome = None, str(e)
+    result, error = comm.bcast_obj(outcome)
+    if error is not None:
+        raise errors.UserError(error)
+    return result
 
 
 def average(comm, array):

@@ -6,19 +6,18 @@ import chainer
 
 from bnn import datasets
 from bnn import errors
+from bnn.training import collective
 from bnn.training import inputs
 from bnn.training import reports
 
 
-def load(args, resume=None, default='mnist'):
+def load(run, default='mnist'):
     """Loads the data set that the options ask for.
 
     Args:
-        args (argparse.Namespace): ``dataset``, ``data_dir``,
-            ``allow_modified``, ``batchsize``, ``dry_run``, ``report``,
-            ``evaluate``, and ``workers`` where images are read from files.
-        resume (~bnn.training.resuming.Resume or None): The run to go
-            on with, whose data it has to be.
+        run (~bnn.training.session.Session): Its options, the run to go on
+            with, whose data it has to be, and its ranks, which have to have
+            the same data.
         default (str): The data set where none was named.  Where MNIST cannot
             be had by default, a new run gets the embedded digits, after a
             warning.
@@ -30,11 +29,13 @@ def load(args, resume=None, default='mnist'):
         ~bnn.errors.UserError: If the data cannot be had, are corrupt or
             other ones, or a batch is larger than them.
     """
+    args, resume, comm = run.args, run.resume, run.comm
     name = args.dataset or default
     reports.say(args, 'load %s dataset' % datasets.TITLES[name])
     try:
-        data = datasets.load(name, args.data_dir, args.allow_modified,
-                             getattr(args, 'workers', None))
+        with collective.one_goes_first(comm):  # to download it
+            data = datasets.load(name, args.data_dir, args.allow_modified,
+                                 getattr(args, 'workers', None))
     except datasets.UnavailableError as e:
         if (args.dataset is not None or resume is not None or args.evaluate
                 or name != 'mnist'):
@@ -45,23 +46,27 @@ def load(args, resume=None, default='mnist'):
         reports.say(args, 'load digits dataset')
         data = datasets.load('digits')
     n_validation = args.validation
+    batchsize = args.batchsize * run.n_ranks
     if args.dry_run:
-        data = data.head(3 * args.batchsize + 1)
-        n_validation = min(n_validation, args.batchsize)
+        data = data.head(3 * batchsize + 1)
+        n_validation = min(n_validation, batchsize)
     if n_validation >= len(data.train_labels):
         raise errors.UserError(
             '--validation %d leaves nothing to train on: %s has %d training '
             'images' % (n_validation, data.title, len(data.train_labels)))
     if n_validation:
         data = data.with_validation(n_validation)
-    if args.batchsize > len(data.train_labels) and not args.evaluate:
+    if batchsize > len(data.train_labels) and not args.evaluate:
         raise errors.UserError(
-            '--batchsize %d is larger than the data: %s has %d training '
-            'images' % (args.batchsize, data.title, len(data.train_labels)))
+            '--batchsize %d%s is larger than the data: %s has %d training '
+            'images' % (args.batchsize, ', of %d ranks,' % run.n_ranks
+                        if comm else '', data.title, len(data.train_labels)))
     if resume is not None and resume.settings.get(
             'data_digest') != data.digest:
         raise errors.UserError('%s was made with other data than those in %s'
                                % (resume.path, data.source))
+    if comm is not None:
+        collective.check_alike(comm, data=data.digest)
     return data
 
 
@@ -99,39 +104,45 @@ class Feeds(typing.NamedTuple):
     test: Feed
 
 
-def feeds(data, args):
+def feeds(data, run):
     """Returns the parts of a data set for a trainer.
 
     Args:
         data (~bnn.datasets.Dataset): The data.
-        args (argparse.Namespace): ``batchsize``, ``input``, ``augment``.
+        run (~bnn.training.session.Session): Its options and ranks.
 
     Returns:
-        Feeds: The parts.
+        Feeds: The parts, or this rank's share of them.
     """
+    args = run.args
+    train = Indices(data.train_images, args.batchsize * run.n_ranks)
+    train.share = run.share
     return Feeds(
-        Feed(Indices(data.train_images, args.batchsize), _converter(
+        Feed(train, _converter(
             data, 'train', args, inputs.AUGMENTATIONS[args.augment].train)),
         None if data.validation_labels is None else one_pass(
-            data, 'validation', args),
-        one_pass(data, 'test', args))
+            data, 'validation', args, share=run.share),
+        one_pass(data, 'test', args, share=run.share))
 
 
-def one_pass(data, part, args, batchsize=None):
+def one_pass(data, part, args, batchsize=None, share=None):
     """Returns a part of the data as a test has it: in its order, once.
 
     Args:
         data (~bnn.datasets.Dataset): The data.
         part (str): ``'train'``, ``'validation'`` or ``'test'``.
-        args (argparse.Namespace): As for :func:`feeds`.
+        args (argparse.Namespace): Its options.
         batchsize (int): Images in a batch, if not ``args.batchsize``.
+        share (slice): Which of them, if not all.
 
     Returns:
         Feed: The part.
     """
+    if share is None or args.test_statistics == 'batch':
+        share = slice(None)  # a rank's batches would have other statistics
     return Feed(
         Indices(getattr(data, part + '_images'), batchsize or args.batchsize,
-                repeat=False, shuffle=False),
+                share, repeat=False, shuffle=False),
         _converter(
             data, part, args, inputs.AUGMENTATIONS[args.augment].test))
 
@@ -151,21 +162,30 @@ class Indices(chainer.iterators.SerialIterator):
 
     Args:
         images (array-like): The images.
-        batch_size, repeat, shuffle: As Chainer's.
+        batch_size (int): Indices in a batch.
+        examples (slice): Which of the images, all by default.
+        repeat, shuffle: As Chainer's.
+
+    Attributes:
+        share (slice): What this rank takes of each batch: the order is of
+            all ranks, and so is the state.
     """
 
-    def __init__(self, images, batch_size, **kwargs):
+    share = slice(None)
+
+    def __init__(self, images, batch_size, examples=slice(None), **kwargs):
         self._prefetch = getattr(images, 'prefetch', None)
-        super().__init__(range(len(images)), batch_size, **kwargs)
+        super().__init__(
+            range(len(images))[examples], batch_size, **kwargs)
 
     def __next__(self):
-        batch = super().__next__()
+        batch = super().__next__()[self.share]
         if self._prefetch is not None:
             # Only to the end of the epoch: the next order is not drawn yet.
             order = self._state.order
-            following = (self.dataset if order is None else order)[
-                self.current_position:][:self.batch_size]
-            self._prefetch([*batch, *following])
+            following = (range(len(self.dataset)) if order is None else order)[
+                self.current_position:][:self.batch_size][self.share]
+            self._prefetch([*batch, *(self.dataset[i] for i in following)])
         return batch
 
     next = __next__

@@ -5,48 +5,15 @@ iterations is the same everywhere: parameters, moments, the order of the
 examples, NumPy's random state.  Each computes on its share of the batch.
 """
 import chainer
-import chainermn
 import numpy
 from chainer.serializers import npz
+from chainer.training.extensions import snapshot_writers
 
 from bnn import errors
 from bnn.training import averages
 from bnn.training import collective
 from bnn.training import evaluator
 from bnn.training import stop
-
-
-class StridedIterator(chainer.dataset.Iterator):
-
-    """This rank's share of each batch of another iterator.
-
-    All ranks go through one global order in batches of all of them, and each
-    takes every ``size``-th example.  The state is that of the global order,
-    whatever the number of ranks.
-
-    Args:
-        iterator (~chainer.dataset.Iterator): An endless one over all
-            examples, in the same order on every rank; its batch size is a
-            multiple of the number of ranks.
-        comm (chainermn.CommunicatorBase): The communicator.
-    """
-
-    def __init__(self, iterator, comm):
-        self._iterator = iterator
-        self._share = slice(comm.rank, None, comm.size)
-
-    def __next__(self):
-        return next(self._iterator)[self._share]
-
-    def __getattr__(self, name):
-        return getattr(self._iterator, name)
-
-    # The base class has them already, to do nothing.
-    def serialize(self, serializer):
-        self._iterator.serialize(serializer)
-
-    def finalize(self):
-        self._iterator.finalize()
 
 
 def batchsize_of_rank(batchsize, size, path):
@@ -92,6 +59,7 @@ def optimizer(optimizer, comm):
     for name, param in optimizer.target.namedparams():
         if param.array is None:
             raise ValueError('%s is not initialized yet' % name)
+    import chainermn  # which needs MPI
     optimizer = chainermn.create_multi_node_optimizer(optimizer, comm)
     # It remembers the parameters that it has seen.  ChainerMN drops the
     # gradient of an update that finds others, and broadcasts instead.
@@ -180,7 +148,7 @@ class Evaluator(evaluator.Evaluator):
 
     Args:
         comm (chainermn.CommunicatorBase): The communicator.
-        iterator, target, converter, device, test_statistics: See
+        feed, target, device, test_statistics: See
             :class:`bnn.training.evaluator.Evaluator`.
     """
 
@@ -197,6 +165,14 @@ class Evaluator(evaluator.Evaluator):
         if len(iterator.dataset):  # Chainer's iterator divides by it.
             super()._add_batches(shared, iterator, target)
         means.add(shared.compute_mean())
+
+
+class SilentWriter(snapshot_writers.Writer):
+
+    """Writes no snapshot: rank 0 does, the others add up their means."""
+
+    def __call__(self, filename, outdir, target):
+        pass
 
 
 class StopTrigger(stop.StopTrigger):

@@ -43,12 +43,13 @@ def draw_page(path, log, model, images, labels, rows, scores, class_names,
     pyplot.close(figure)
 
 
-def predict(evaluator, images):
-    """Computes the scores of an evaluator's model on its examples.
+def predict(predictor, feed, device, images):
+    """Computes a net's scores on examples.
 
     Args:
-        evaluator (~bnn.training.evaluator.Evaluator): An evaluator of a
-            :class:`chainer.links.Classifier`.
+        predictor (~chainer.Chain): The net.
+        feed (~bnn.training.data.Feed): One pass over the examples.
+        device (chainer.backend.Device): Where the net is.
         images (array-like): The examples, of which those from files may be
             broken.
 
@@ -57,12 +58,9 @@ def predict(evaluator, images):
         (k, classes).
     """
     rows, scores = [], []
-    iterator = evaluator.get_iterator('main')
-    iterator.reset()
-    predictor = evaluator.get_target('main').predictor
     with chainer.using_config('train', False), chainer.no_backprop_mode():
-        for batch in iterator:
-            x, t = evaluator.converter(batch, evaluator.device)
+        for batch in feed.iterator:
+            x, t = feed.converter(batch, device)
             if len(t) < len(batch):
                 batch = numpy.asarray(batch)[images.read(batch)[1]]
             rows.append(batch)

@@ -33,15 +33,16 @@ def is_saved(trainer):
     return attributes.get('iteration') == trainer.updater.iteration
 
 
-def save(trainer, args, data, tester, attributes):
+def save(run, trainer, data, tester, attributes):
     """Tests the model of a finished run and writes model, state and figures.
 
     With a validation part it is the model of the best epoch on that.
 
+    All ranks test; the first one writes.
+
     Args:
+        run (~bnn.training.session.Session): Its options and ranks.
         trainer (~chainer.training.Trainer): The trainer, at its end.
-        args (argparse.Namespace): ``validation``, ``precise_bn``, ``plot``,
-            ``report``.
         data (~bnn.datasets.Dataset): The data.
         tester (~bnn.training.evaluator.Evaluator): Tests on the test set.
         attributes (dict): What the model's file is to say of the net.
@@ -49,6 +50,7 @@ def save(trainer, args, data, tester, attributes):
     Raises:
         ~bnn.errors.UserError: If a file cannot be written.
     """
+    args = run.args
     optimizer = trainer.updater.get_optimizer('main')
     model = optimizer.target
     log = trainer.get_extension('LogReport').log
@@ -67,11 +69,13 @@ def save(trainer, args, data, tester, attributes):
                     'anew')
         statistics.recompute(
             model, data_module.one_pass(data, 'train', args, _LARGE_BATCH),
-            tester.device)
+            run.device)
     if args.validation or args.precise_bn:
         test = tester.test()
         reports.say(args, reports.seed_line('test ', test, 'main/'),
                     otherwise=True)
+    if not run.is_first:
+        return
     reports.say(args, 'save the model')
     models.save(os.path.join(trainer.out, 'mlp.model'), model, {
         **attributes, 'epoch': entry['epoch'],
@@ -82,7 +86,9 @@ def save(trainer, args, data, tester, attributes):
         figures.draw_page(
             os.path.join(trainer.out, 'figures.png'), log, model,
             data.test_images, data.test_labels,
-            *figures.predict(tester, data.test_images), data.class_names,
+            *figures.predict(
+                model.predictor, data_module.one_pass(data, 'test', args),
+                run.device, data.test_images), data.class_names,
             'validation' if args.validation else 'test')
     reports.say(args, 'save the optimizer')
     models.save(os.path.join(trainer.out, 'mlp.state'), optimizer,

@@ -5,6 +5,7 @@ import typing
 import chainer
 import numpy
 
+from bnn import errors
 from bnn.datasets import augment
 
 
@@ -90,12 +91,31 @@ def converter(images, labels, scale, statistics=None, transform=None):
 
     @chainer.dataset.converter()
     def convert(batch, device):
-        if hasattr(images, 'read'):  # from files, where some may be broken
-            x, is_whole = images.read(batch)
-            batch = numpy.asarray(batch)[is_whole]
-        else:
-            x = images[batch]
+        x, kept = _gather(images, batch)
         x, t = device.send((x, labels[batch]))
-        return rescale(x if transform is None else transform(x)), t
+        if transform is not None:
+            x = transform(x)
+        if kept is not None:
+            x, t = x[kept], t[kept]
+        return rescale(x), t
 
     return convert
+
+
+def _gather(images, batch):
+    """Returns images, uint8, and of images from files which are whole.
+
+    Broken ones are zeros, to be left out last, so that a transform draws as
+    many random numbers on every rank.  ``None`` says that none is.
+    """
+    if not hasattr(images, 'read'):
+        return images[batch], None
+    whole, kept = images.read(batch)
+    if kept.all():
+        return whole, None
+    if not kept.any():
+        raise errors.UserError(
+            'all %d images of a batch are broken' % len(batch))
+    x = numpy.zeros((len(batch), *whole.shape[1:]), whole.dtype)
+    x[kept] = whole
+    return x, kept

@@ -6,6 +6,7 @@ import chainer.links as L
 from bnn.training import averages
 from bnn.training import losses
 from bnn.training import models
+from bnn.training import multi_node_bn
 
 # Options that are named otherwise in a net's constructor
 _NAMES = {'unit': 'n_units', 'layers': 'n_layers', 'binarize': 'stochastic',
@@ -101,13 +102,12 @@ def make(net, args, data):
     return net_args, net.make(**net_args)
 
 
-def make_model(args, predictor, device, top5=False):
+def make_model(run, predictor, top5=False):
     """Puts a net into a classifier, from ``--initmodel`` and on its device.
 
     Args:
-        args (argparse.Namespace): ``loss``, ``initmodel``.
+        run (~bnn.training.session.Session): Its options, device and ranks.
         predictor (~chainer.Chain): The net.
-        device (chainer.backend.Device): Where it is to be.
         top5 (bool): Whether the classifier reports the share of images whose
             class is among the five best as well.
 
@@ -117,9 +117,12 @@ def make_model(args, predictor, device, top5=False):
     Raises:
         ~bnn.errors.UserError: If the file is of another net.
     """
+    args = run.args
     classifier = averages.Top5Classifier if top5 else L.Classifier
     model = classifier(predictor, losses.LOSSES[args.loss], averages.accuracy)
     if args.initmodel is not None:
         models.load(args.initmodel, model)
-    model.to_device(device)
+    model.to_device(run.device)
+    if run.comm is not None and args.multi_node_bn:
+        multi_node_bn.synchronize(model, run.comm)
     return model

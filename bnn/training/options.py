@@ -5,6 +5,7 @@ from bnn import errors
 from bnn.training import arguments
 from bnn.training import inputs
 from bnn.training import losses
+from bnn.training import ranks
 from bnn.training import schedules
 
 
@@ -25,6 +26,16 @@ def add_training(parser, datasets, augmentations, epoch, batchsize):
         '--gpu', '-g', type=int, default=-1, metavar='ID',
         help='GPU to train on, 0 for the first; -1 for the CPU')
     parser.add_argument(
+        '--distributed', action='store_true',
+        help='be one of the ranks that mpiexec started, docs/distributed.md')
+    parser.add_argument(
+        '--communicator', choices=ranks.COMMUNICATORS,
+        help="how ranks exchange gradients, ChainerMN's name (default: naive "
+        'on the CPU, pure_nccl on GPUs)')
+    parser.add_setting(
+        '--multi-node-bn', action=argparse.BooleanOptionalAction,
+        default=False, help='batch normalization over the batch of all ranks')
+    parser.add_argument(
         '--initmodel', '--pretrained', '-m', metavar='FILE',
         help='start from this model (mlp.model of another run)')
     parser.add_argument(
@@ -36,7 +47,7 @@ def add_training(parser, datasets, augmentations, epoch, batchsize):
         help='number of epochs')
     parser.add_setting(
         '--batchsize', '-b', type=arguments.positive, default=batchsize,
-        metavar='N', help='images in a batch')
+        metavar='N', help='images in a batch, of each rank')
     parser.add_argument(
         '--out', '-o', metavar='DIR',
         help='folder for the results (default: the next number under '

@@ -145,27 +145,21 @@ def leave(status):
     """
     code = status if isinstance(status, int) else int(status is not None)
     rank = launched_rank() or 0
-    if code and _fails_alone(rank):
+    if code and _fails_alone():
         # Lost in the null device otherwise, see mute_others
         print(('rank %d: ' % rank if rank else '')
               + (status if isinstance(status, str) else
                  'ended with status %d' % code),
               file=sys.__stderr__, flush=True)
-        if _world is not None:
-            from mpi4py import MPI
-            MPI.COMM_WORLD.Abort(code)
         # Not sys.exit, at which MPI waits for the other ranks
-        os._exit(code)
+        _world.Abort(code)
     sys.exit(code if rank else status)
 
 
-def _fails_alone(rank):
+def _fails_alone():
     """Waits whether the other ranks fail as well."""
     if _world is None:
-        # Before MPI has started: if rank 0 fails, its end ends this process.
-        if rank:
-            time.sleep(_PATIENCE)
-        return rank > 0
+        return False  # of the options, as rank 0 does too
     deadline = time.monotonic() + _PATIENCE
     everyone = _world.Ibarrier()
     while not everyone.Test():

@@ -8,6 +8,7 @@ from chainer.training import extension
 from chainer.training import extensions
 
 from bnn.training import averages
+from bnn.training import distributed
 from bnn.training import files
 
 _ERASE = '\033[J'
@@ -21,25 +22,33 @@ class LogReport(extensions.LogReport):
 
     The means of each epoch then stand in ``trainer.observation`` under the
     names of the values, for the extensions that come after.
+
+    Args:
+        comm (chainermn.CommunicatorBase or None): The ranks whose means these
+            are; the first one writes.
+        filename (str): Name of the file.
     """
 
-    def __init__(self, filename='log'):
-        super().__init__(log_name=None)
+    def __init__(self, comm=None, filename='log'):
+        self._comm = comm
         self._file = filename
+        super().__init__(log_name=None)
 
     def _init_summary(self):
         # Plain means: SerialIterator fills every training batch from the next
         # epoch, and the evaluator reports once, weighted already.
-        self._summary = averages.Means()
+        self._summary = (averages.Means() if self._comm is None else
+                         distributed.Means(self._comm))
 
     def __call__(self, trainer):
         n_entries = len(self.log)
         super().__call__(trainer)
         if len(self.log) > n_entries:
             trainer.observation.update(self.log[-1])
-            with files.atomic_write(
-                    os.path.join(trainer.out, self._file)) as f:
-                f.write(json.dumps(self.log, indent=4).encode())
+            if self._comm is None or self._comm.rank == 0:
+                with files.atomic_write(
+                        os.path.join(trainer.out, self._file)) as f:
+                    f.write(json.dumps(self.log, indent=4).encode())
 
 
 class SeedReport(extension.Extension):
@@ -188,16 +197,16 @@ class ProgressBar(extensions.ProgressBar):
 
 
 def extend(trainer, report, progress, part='test'):
-    """Adds the log file, the lines of a report and the bar to a trainer.
+    """Adds the lines of a report and the bar to a trainer.
 
     Args:
-        trainer (~chainer.training.Trainer): The trainer.
+        trainer (~chainer.training.Trainer): The trainer, with a
+            :class:`LogReport` of that name.
         report (str): ``'seed'``, ``'table'`` or ``'quiet'``.
         progress (bool or None): Whether to show a bar; with ``None`` if
             standard error is a terminal.
         part (str): What the epochs are tested on, for the lines.
     """
-    trainer.extend(LogReport(), name='LogReport')
     bar = None
     if sys.stderr.isatty() if progress is None else progress:
         bar = ProgressBar()

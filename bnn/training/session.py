@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import typing
 
 import chainer
 import numpy
@@ -15,11 +16,14 @@ from bnn import errors
 from bnn import machine
 from bnn.training import arguments
 from bnn.training import best
+from bnn.training import collective
 from bnn.training import devices
+from bnn.training import distributed
 from bnn.training import evaluator
 from bnn.training import finish
 from bnn.training import inside
 from bnn.training import plots
+from bnn.training import ranks
 from bnn.training import reports
 from bnn.training import results
 from bnn.training import resuming
@@ -48,14 +52,24 @@ def start(parser, argv, nets, recipes, learning_rates):
             snapshot, or there is no such GPU.
     """
     args = parser.parse(argv)
-    resume = resuming.find(args)
+    comm = None
+    if args.distributed:
+        comm = ranks.communicator(args.communicator, args.gpu)
+        args.gpu = ranks.gpu_of(comm, args.gpu)
+        resume = collective.share(comm, resuming.find, args)
+        if resume is not None:  # A snapshot has the batch of all ranks.
+            resume.settings['batchsize'] = distributed.batchsize_of_rank(
+                resume.settings['batchsize'], comm.size, resume.path)
+    else:
+        ranks.check_alone()
+        resume = resuming.find(args)
     schedule = settling.settle(
         parser, args, resume, nets, recipes, learning_rates)
     device = devices.get(args.gpu)
     # Before there is an iterator, which shuffles at once
     numpy.random.seed(args.seed)
     device.xp.random.seed(args.seed)  # dropout's, on a GPU
-    return Session(parser, args, resume, schedule, device)
+    return Session(parser, args, resume, schedule, device, comm)
 
 
 @dataclasses.dataclass
@@ -69,6 +83,8 @@ class Session:
         resume (~bnn.training.resuming.Resume or None): The run to go on with.
         schedule (~bnn.training.schedules.Schedule): The learning rates.
         device (chainer.backend.Device): Where the net computes.
+        comm (chainermn.CommunicatorBase or None): The ranks of the run, if it
+            is distributed.
     """
 
     parser: arguments.Parser
@@ -76,6 +92,44 @@ class Session:
     resume: resuming.Resume
     schedule: schedules.Schedule
     device: chainer.backend.Device
+    comm: typing.Any = None
+
+    @property
+    def n_ranks(self):
+        """int: Processes that share each batch."""
+        return 1 if self.comm is None else self.comm.size
+
+    @property
+    def share(self):
+        """slice: This process's part of what the ranks share."""
+        return slice(0 if self.comm is None else self.comm.rank, None,
+                     self.n_ranks)
+
+    @property
+    def is_first(self):
+        """bool: Whether this is the process that prints and writes."""
+        return self.comm is None or self.comm.rank == 0
+
+    def evaluator(self, feed, model):
+        """Makes an evaluator of a model on a part of the data.
+
+        Args:
+            feed (~bnn.training.data.Feed): The part, or this rank's share.
+            model (~chainer.Link): The model.
+
+        Returns:
+            ~bnn.training.evaluator.Evaluator: For all ranks.
+        """
+        options = feed, model, self.device, self.args.test_statistics
+        if self.comm is None:
+            return evaluator.Evaluator(*options)
+        return distributed.Evaluator(self.comm, *options)
+
+    def stop_trigger(self):
+        """Makes the stop trigger of a trainer, for all ranks."""
+        if self.comm is None:
+            return stop.StopTrigger(self.n_epochs)
+        return distributed.StopTrigger(self.n_epochs, self.comm)
 
     @property
     def n_epochs(self):
@@ -87,7 +141,10 @@ class Session:
         """Prints what a run is, on standard error."""
         for name, value in (
                 ('device', devices.describe(self.device)), ('net', net),
-                ('batch size', self.args.batchsize),
+                ('batch size', self.args.batchsize if self.comm is None else
+                 '%d x %d ranks, %s' % (
+                     self.args.batchsize, self.n_ranks,
+                     type(self.comm).__name__)),
                 ('epochs', self.n_epochs), ('seed', self.args.seed),
                 ('data', '%s, %d training, %s%d test images (%s)' % (
                     data.title, len(data.train_labels),
@@ -104,6 +161,18 @@ class Session:
         Yields:
             str: The folder.
         """
+        with contextlib.ExitStack() as stack:
+            def enter():
+                return stack.enter_context(self._open_folder())
+
+            if self.comm is None:
+                yield enter()
+            else:
+                yield collective.share(self.comm, enter)
+                self.comm.mpi_comm.Barrier()
+
+    @contextlib.contextmanager
+    def _open_folder(self):
         args, resume = self.args, self.resume
         if resume is not None and (args.out is None or os.path.realpath(
                 args.out) == os.path.realpath(resume.out)):
@@ -155,60 +224,81 @@ class Session:
             **attributes, **settings, 'class_names': data.class_names,
             'machine': {**machine.describe(),
                         'device': devices.describe(self.device)}}
+        settings['batchsize'] *= self.n_ranks
         model = trainer.updater.get_optimizer('main').target
         trainer.extend(schedules.LearningRate(
             self.schedule, schedules.glorot_scales(model)
             if args.lr_scale == 'glorot' else None))
         trainer.extend(stop.StopOnNonFinite())
         trainer.extend(snapshots.RandomState())
-        trainer.extend(extensions.DumpGraph('main/loss', filename='graph.dot'))
         trainer.extend(inside.BinaryStatistics(model))
         part = 'test' if validation is None else 'validation'
-        reports.extend(trainer, args.report, args.progress, part)
-        if args.plot:
-            plots.extend(trainer, part)
-        if args.tensorboard:
-            trainer.extend(tensorboard.TensorBoard())
+        trainer.extend(reports.LogReport(self.comm), name='LogReport')
+        if self.is_first:
+            trainer.extend(
+                extensions.DumpGraph('main/loss', filename='graph.dot'))
+            reports.extend(trainer, args.report, args.progress, part)
+            if args.plot:
+                plots.extend(trainer, part)
+            if args.tensorboard:
+                trainer.extend(tensorboard.TensorBoard())
         if validation is None:
             trainer.extend(tester, name='validation')
         else:
-            trainer.extend(evaluator.Evaluator(
-                validation, model, self.device, args.test_statistics),
-                name='validation')
+            trainer.extend(
+                self.evaluator(validation, model), name='validation')
             trainer.extend(best.KeepBest(model), name='KeepBest')
-        snapshot = extensions.snapshot(
-            writer=snapshots.Writer(settings), n_retains=args.keep_snapshots)
-        trainer.extend(
-            snapshot, trigger=snapshots.Trigger(args.snapshot_every))
+        snapshot = self._snapshot(trainer, model, settings)
 
         if resume is not None:
             snapshots.restore(resume.path, resume.arrays, trainer)
             resume.arrays = None  # as large as the model and its moments
             print('go on from %s' % resume.path, file=sys.stderr)
-            if (trainer.stop_trigger.is_finished(trainer)
-                    and finish.is_saved(trainer)):
+            is_saved = (finish.is_saved(trainer) if self.comm is None else
+                        collective.share(
+                            self.comm, finish.is_saved, trainer))
+            if trainer.stop_trigger.is_finished(trainer) and is_saved:
                 print('%s is finished: %d epochs are done; a larger --epoch '
                       'goes on' % (trainer.out, trainer.updater.epoch),
                       file=sys.stderr)
                 return 0
 
         with trainer.stop_trigger as stop_trigger:
-            # StopOnNonFinite tells of it, without NumPy's warnings from
-            # inside.
+            # StopOnNonFinite tells of it, without NumPy's warnings.
             with numpy.errstate(
                     over='ignore', invalid='ignore', divide='ignore'):
                 trainer.run(show_loop_exception_msg=False)
             if not stop_trigger.is_finished(trainer):
                 snapshot(trainer)
-                go_on = self.parser.command(
+                go_on = '' if self.comm is None else (
+                    'mpiexec -n %d ' % self.n_ranks)
+                go_on += self.parser.command(
                     args, out=trainer.out, resume='auto', initmodel=None)
                 print('stopped at iteration %d%s' % (
                     trainer.updater.iteration,
                     '' if self._is_temporary else
                     ', snapshot saved; to go on: ' + go_on), file=sys.stderr)
                 return 128 + stop_trigger.signal
-            finish.save(trainer, args, data, tester, attributes)
+            finish.save(self, trainer, data, tester, attributes)
         return 0
+
+    def _snapshot(self, trainer, model, settings):
+        """Adds the snapshots; returns what takes one."""
+        snapshot = extensions.snapshot(
+            writer=snapshots.Writer(settings) if self.is_first else
+            distributed.SilentWriter(), n_retains=self.args.keep_snapshots)
+        trainer.extend(snapshot, name='snapshot', trigger=snapshots.Trigger(
+            self.args.snapshot_every))
+        if self.comm is None:
+            return snapshot
+
+        def average(trainer):
+            distributed.average_persistents(model, self.comm)
+
+        trainer.extend(average, name='average_persistents',
+                       trigger=snapshots.Trigger(self.args.snapshot_every),
+                       priority=snapshot.priority + 1)
+        return lambda trainer: (average(trainer), snapshot(trainer))
 
 
 def warn_of_unbounded(names):

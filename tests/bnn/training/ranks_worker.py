@@ -2,6 +2,7 @@
 
     [mpiexec -n N] python ranks_worker.py FUNCTION [ARGUMENT ...]
 """
+import json
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ import weight_clip
 from bnn import errors
 from bnn.training import averages
 from bnn.training import collective
+from bnn.training import data as data_module
 from bnn.training import distributed
 from bnn.training import evaluator
 from bnn.training import multi_node_bn
@@ -46,20 +48,11 @@ def classifier():
     return L.Classifier(net.BinaryMLP(20, n_in=16), accfun=averages.accuracy)
 
 
-class LogReport(reports.LogReport):
-
-    comm = None
-
-    def _init_summary(self):
-        self._summary = (averages.Means() if self.comm is None else
-                         distributed.Means(self.comm))
-
-
 def train(comm, iterations, resume=None):
     """Trains and saves a snapshot and the log; batches of 100 of all ranks."""
     numpy.random.seed(0)
     model = classifier()
-    iterator = chainer.iterators.SerialIterator(range(250), BATCH)
+    iterator = data_module.Indices(range(250), BATCH)
     # Not Adam, which makes steps of the rounding errors that are the
     # gradients of biases before batch normalization
     optimizer = chainer.optimizers.MomentumSGD(0.5).setup(model)
@@ -67,18 +60,19 @@ def train(comm, iterations, resume=None):
     session.decay_weights(model, 0.01)
     if comm is not None:
         multi_node_bn.synchronize(model, comm)
-        iterator = distributed.StridedIterator(iterator, comm)
+        iterator.share = slice(comm.rank, None, comm.size)
         optimizer = distributed.optimizer(optimizer, comm)
     trainer = chainer.training.Trainer(
         chainer.training.StandardUpdater(iterator, optimizer, gather, CPU),
         lambda trainer: trainer.updater.iteration >= int(iterations), 'out')
-    LogReport.comm = comm
-    report = LogReport('log-%s' % (comm.rank if comm else 'alone'))
+    report = reports.LogReport(comm)
     trainer.extend(report, name='LogReport')
     trainer.extend(snapshots.RandomState())
     if resume is not None:
         snapshots.restore(resume, snapshots.read(resume)[0], trainer)
     trainer.run()
+    with open('out/log-%s' % (comm.rank if comm else 'alone'), 'w') as f:
+        json.dump(report.log, f)
     state = npz.serialize(trainer)
     if comm is None or comm.rank == 0:
         snapshots.Writer({})('state', 'out', state)
@@ -93,10 +87,10 @@ def evaluate(comm, n):
     # Statistics whose mean over two ranks is what one process has
     model.predictor.b1.avg_mean += 0.5 * (rank - (size - 1) / 2)
     model.predictor.b1.N = 7
-    arguments = (
-        chainer.iterators.SerialIterator(
-            range(n)[rank::size], 10, repeat=False, shuffle=False),
-        model, gather, CPU)
+    feed = data_module.Feed(data_module.Indices(
+        range(n), 10, slice(rank, None, size), repeat=False, shuffle=False),
+        gather)
+    arguments = feed, model, CPU
     tester = (evaluator.Evaluator(*arguments) if comm is None else
               distributed.Evaluator(comm, *arguments))
     means = tester.test()

@@ -13,6 +13,7 @@ import numpy
 import pytest
 
 from bnn import errors
+from bnn.training import data as data_module
 from bnn.training import distributed
 from bnn.training import multi_node_bn
 from bnn.training import ranks
@@ -222,9 +223,8 @@ def test_ranks_share_batches():
     batches = []
     for rank in range(3):
         numpy.random.seed(0)
-        iterator = distributed.StridedIterator(
-            chainer.iterators.SerialIterator(range(10), 6),
-            types.SimpleNamespace(rank=rank, size=3))
+        iterator = data_module.Indices(range(10), 6)
+        iterator.share = slice(rank, None, 3)
         batches.append([next(iterator) for _ in range(3)])
         assert iterator.epoch == 1
         assert iterator.current_position == 8

@@ -12,6 +12,7 @@ from bnn.training import evaluator
 from bnn.training import figures
 from bnn.training import inputs
 
+CPU = chainer.get_device('@numpy')
 NAMES = [str(i) for i in range(10)]
 
 
@@ -71,11 +72,10 @@ def test_broken_images_are_left_out(tmp_path):
         shape = whole.shape
 
     model = make_model(net.BinaryMLP)
-    tester = evaluator.Evaluator(data.Feed(
+    feed = data.Feed(
         data.Indices(Images(), 10, repeat=False, shuffle=False),
-        inputs.converter(Images(), labels, 'signed')), model,
-        chainer.get_device('@numpy'))
-    rows, scores = figures.predict(tester, Images())
+        inputs.converter(Images(), labels, 'signed'))
+    rows, scores = figures.predict(model.predictor, feed, CPU, Images())
     assert rows.tolist() == [i for i in range(25) if i != 13]
     assert scores.shape == (24, 10)
     figures.draw_page(str(tmp_path / 'x.png'), make_log(model), model,
@@ -144,16 +144,14 @@ def test_colours_and_two_classes(tmp_path):
 def test_predict():
     model = make_model(net.BinaryMLP)
     images, labels, _ = make_data(25)
-    tester = evaluator.Evaluator(data.Feed(
+    feed = data.Feed(
         data.Indices(images, 10, repeat=False, shuffle=False),
-        inputs.converter(images, labels, 'signed')), model,
-        chainer.get_device('@numpy'))
+        inputs.converter(images, labels, 'signed'))
+    tester = evaluator.Evaluator(feed, model, CPU)
     before = model.predictor.b1.avg_mean.copy()
-    for _ in range(2):  # it can be asked again
-        rows, scores = figures.predict(tester, images)
-        assert rows.tolist() == list(range(25))
-        assert scores.shape == (25, 10)
-        accuracy = (scores.argmax(axis=1) == labels).mean()
-        assert tester()['main/accuracy'] == pytest.approx(
-            accuracy, abs=1e-7)
+    rows, scores = figures.predict(model.predictor, feed, CPU, images)
+    assert rows.tolist() == list(range(25))
+    assert scores.shape == (25, 10)
+    accuracy = (scores.argmax(axis=1) == labels).mean()
+    assert tester()['main/accuracy'] == pytest.approx(accuracy, abs=1e-7)
     numpy.testing.assert_array_equal(model.predictor.b1.avg_mean, before)
