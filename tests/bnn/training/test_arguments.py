@@ -44,13 +44,14 @@ def test_defaults(parser):
         'progress': None, 'plot': True, 'snapshot_every': None,
         'keep_snapshots': 2, 'test_statistics': 'running',
         'augment': 'none', 'evaluate': False, 'dry_run': False,
+        'distributed': False, 'communicator': None, 'multi_node_bn': False,
         'unit': 1000, 'given': {}}
 
 
 def test_settings(parser):
     assert sorted(parser.settings) == [
-        'augment', 'batchsize', 'dataset', 'dry_run', 'seed',
-        'test_statistics', 'unit']
+        'augment', 'batchsize', 'dataset', 'dry_run', 'multi_node_bn',
+        'seed', 'test_statistics', 'unit']
 
 
 def test_given(parser):
@@ -249,7 +250,8 @@ def test_settings_of_a_run(parser):
         'batchsize': 10, 'seed': 0, 'dataset': 'digits',
         'test_statistics': 'running', 'dry_run': False, 'unit': 1000,
         'epoch': 20, 'data_dir': '/data', 'allow_modified': False,
-        'keep_snapshots': 2, 'augment': 'none', 'data_digest': 'x'}
+        'keep_snapshots': 2, 'augment': 'none',
+        'multi_node_bn': False, 'data_digest': 'x'}
 
 
 def test_take_from_model(parser):

@@ -126,6 +126,7 @@ class TestLogReport(object):
 
 def run(tmp_path, report, progress=False, n_epochs=2):
     trainer = make_trainer(tmp_path, n_epochs)
+    trainer.extend(reports.LogReport(), name='LogReport')
     reports.extend(trainer, report, progress)
     trainer.run()
 
@@ -213,6 +214,7 @@ class TestProgressBar(object):
 
 def test_print_report_is_chainers(tmp_path, capsys):
     trainer = make_trainer(tmp_path)
+    trainer.extend(reports.LogReport(), name='LogReport')
     reports.extend(trainer, 'table', False)
     assert isinstance(
         trainer.get_extension('PrintReport'), extensions.PrintReport)
