@@ -1,4 +1,6 @@
 """The optimizer that a training script's options ask for."""
+import sys
+
 import chainer
 
 import adam
@@ -7,7 +9,6 @@ import weight_clip
 import xnor
 from bnn.training import arguments
 from bnn.training import distributed
-from bnn.training import session
 
 OPTIMIZERS = {'adam': adam.Adam, 'sgd': chainer.optimizers.SGD,
               'momentum': chainer.optimizers.MomentumSGD, 'bop': bop.Bop}
@@ -45,9 +46,27 @@ def make(run, model, **xnor_options):
     elif args.clip == 'weights':
         weight_clip.clip_weights(model)
     xnor.add_to(model, **xnor_options)
-    session.decay_weights(model, args.weight_decay)
-    session.warn_of_unbounded(weight_clip.unbounded_weights(optimizer))
+    decay_weights(model, args.weight_decay)
+    names = weight_clip.unbounded_weights(optimizer)
+    if names:
+        print('warning: nothing bounds the latent weights %s: their '
+              'levels freeze as they grow; add a WeightClip (--clip weights)'
+              % ', '.join(names), file=sys.stderr)
     if run.comm is not None:
         distributed.broadcast(model, run.comm)
         optimizer = distributed.optimizer(optimizer, run.comm)
     return optimizer
+
+
+def decay_weights(model, rate):
+    """Adds weight decay to weights, not to biases and batch normalization.
+
+    Args:
+        model (~chainer.Link): A model that an optimizer was set up with.
+        rate (float): The rate; 0 adds nothing.
+    """
+    if rate:
+        for name, param in model.namedparams():
+            if name.endswith('/W'):
+                param.update_rule.add_hook(
+                    chainer.optimizer_hooks.WeightDecay(rate))

@@ -21,6 +21,8 @@ from bnn.training import cli
 from bnn.training import data as data_module
 from bnn.training import nets
 from bnn.training import options
+from bnn.training import reports
+from bnn.training import running
 from bnn.training import session
 from bnn.training import summary
 
@@ -107,7 +109,7 @@ def main(argv=None):
     # Test
     tester = run.evaluator(test, model)
     if args.evaluate:
-        return session.print_evaluation(tester)
+        return reports.print_test(tester)
 
     # Optimizer and trainer
     optimizer = optimization.make(run, model, **NETS[args.net].xnor)
@@ -117,7 +119,7 @@ def main(argv=None):
         run.print_header(args.net, data, out)
         trainer = chainer.training.Trainer(
             updater, run.stop_trigger(), out)
-        return run.run(trainer, data, validation, tester, {
+        return running.run(run, trainer, data, validation, tester, {
             'net_class': type(predictor).__name__, 'net_args': net_args})
 
 

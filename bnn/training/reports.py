@@ -104,6 +104,11 @@ def seed_line(part, means, prefix):
     return line
 
 
+def print_test(evaluator):
+    """Tests an evaluator's model and prints the line of the test."""
+    print(seed_line('test ', evaluator.test(), 'main/'))
+
+
 def say(args, line, otherwise=False):
     """Prints a line of binary_net's log.
 

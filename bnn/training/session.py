@@ -1,4 +1,4 @@
-"""What stands around a training loop: options, header, resume, end."""
+"""One call of a training script: its options, device, ranks and folder."""
 import argparse
 import contextlib
 import dataclasses
@@ -10,28 +10,20 @@ import typing
 
 import chainer
 import numpy
-from chainer.training import extensions
 
 from bnn import errors
-from bnn import machine
 from bnn.training import arguments
-from bnn.training import best
 from bnn.training import collective
 from bnn.training import devices
 from bnn.training import distributed
 from bnn.training import evaluator
-from bnn.training import finish
-from bnn.training import inside
-from bnn.training import plots
 from bnn.training import ranks
-from bnn.training import reports
 from bnn.training import results
 from bnn.training import resuming
 from bnn.training import schedules
 from bnn.training import settling
 from bnn.training import snapshots
 from bnn.training import stop
-from bnn.training import tensorboard
 
 
 def start(parser, argv, nets, recipes, learning_rates):
@@ -182,7 +174,7 @@ class Session:
                 raise errors.UserError(
                     '%s is not the newest snapshot in its folder; name a new '
                     '--out to branch off from it' % resume.path)
-        elif self._is_temporary:
+        elif self.is_temporary:
             out = tempfile.mkdtemp(prefix='dry-run-')
         else:
             out = results.new(args.out, args.resume == 'auto')
@@ -191,138 +183,11 @@ class Session:
             yield out
         finally:
             lock.release()
-            if self._is_temporary:
+            if self.is_temporary:
                 shutil.rmtree(out)
 
     @property
-    def _is_temporary(self):
+    def is_temporary(self):
+        """bool: Whether nothing is kept."""
         return (self.args.dry_run and self.args.out is None
                 and self.resume is None)
-
-    def run(self, trainer, data, validation, tester, attributes):
-        """Adds what every run has to a trainer, runs it, saves the results.
-
-        Args:
-            trainer (~chainer.training.Trainer): A trainer whose stop trigger
-                is a :class:`~bnn.training.stop.StopTrigger`, with the
-                extensions that are its own.
-            data (~bnn.datasets.Dataset): The data.
-            validation (~bnn.training.data.Feed or None): The validation part.
-            tester (~bnn.training.evaluator.Evaluator): Tests the model on the
-                test set; at each epoch, or once at the end if there is a
-                validation part.
-            attributes (dict): What the model's file is to say of the net.
-
-        Returns:
-            int: The exit status: 0, or 128 + the number of the signal that
-            ended the run.
-        """
-        args, resume = self.args, self.resume
-        settings = resuming.settings(
-            self.parser, args, dataset=data.name, data_digest=data.digest)
-        attributes = {
-            **attributes, **settings, 'class_names': data.class_names,
-            'machine': {**machine.describe(),
-                        'device': devices.describe(self.device)}}
-        settings['batchsize'] *= self.n_ranks
-        model = trainer.updater.get_optimizer('main').target
-        trainer.extend(schedules.LearningRate(
-            self.schedule, schedules.glorot_scales(model)
-            if args.lr_scale == 'glorot' else None))
-        trainer.extend(stop.StopOnNonFinite())
-        trainer.extend(snapshots.RandomState())
-        trainer.extend(inside.BinaryStatistics(model))
-        part = 'test' if validation is None else 'validation'
-        trainer.extend(reports.LogReport(self.comm), name='LogReport')
-        if self.is_first:
-            trainer.extend(
-                extensions.DumpGraph('main/loss', filename='graph.dot'))
-            reports.extend(trainer, args.report, args.progress, part)
-            if args.plot:
-                plots.extend(trainer, part)
-            if args.tensorboard:
-                trainer.extend(tensorboard.TensorBoard())
-        if validation is None:
-            trainer.extend(tester, name='validation')
-        else:
-            trainer.extend(
-                self.evaluator(validation, model), name='validation')
-            trainer.extend(best.KeepBest(model), name='KeepBest')
-        snapshot = self._snapshot(trainer, model, settings)
-
-        if resume is not None:
-            snapshots.restore(resume.path, resume.arrays, trainer)
-            resume.arrays = None  # as large as the model and its moments
-            print('go on from %s' % resume.path, file=sys.stderr)
-            is_saved = (finish.is_saved(trainer) if self.comm is None else
-                        collective.share(
-                            self.comm, finish.is_saved, trainer))
-            if trainer.stop_trigger.is_finished(trainer) and is_saved:
-                print('%s is finished: %d epochs are done; a larger --epoch '
-                      'goes on' % (trainer.out, trainer.updater.epoch),
-                      file=sys.stderr)
-                return 0
-
-        with trainer.stop_trigger as stop_trigger:
-            # StopOnNonFinite tells of it, without NumPy's warnings.
-            with numpy.errstate(
-                    over='ignore', invalid='ignore', divide='ignore'):
-                trainer.run(show_loop_exception_msg=False)
-            if not stop_trigger.is_finished(trainer):
-                snapshot(trainer)
-                go_on = '' if self.comm is None else (
-                    'mpiexec -n %d ' % self.n_ranks)
-                go_on += self.parser.command(
-                    args, out=trainer.out, resume='auto', initmodel=None)
-                print('stopped at iteration %d%s' % (
-                    trainer.updater.iteration,
-                    '' if self._is_temporary else
-                    ', snapshot saved; to go on: ' + go_on), file=sys.stderr)
-                return 128 + stop_trigger.signal
-            finish.save(self, trainer, data, tester, attributes)
-        return 0
-
-    def _snapshot(self, trainer, model, settings):
-        """Adds the snapshots; returns what takes one."""
-        snapshot = extensions.snapshot(
-            writer=snapshots.Writer(settings) if self.is_first else
-            distributed.SilentWriter(), n_retains=self.args.keep_snapshots)
-        trainer.extend(snapshot, name='snapshot', trigger=snapshots.Trigger(
-            self.args.snapshot_every))
-        if self.comm is None:
-            return snapshot
-
-        def average(trainer):
-            distributed.average_persistents(model, self.comm)
-
-        trainer.extend(average, name='average_persistents',
-                       trigger=snapshots.Trigger(self.args.snapshot_every),
-                       priority=snapshot.priority + 1)
-        return lambda trainer: (average(trainer), snapshot(trainer))
-
-
-def warn_of_unbounded(names):
-    """Warns of latent weights that no clip keeps in their range."""
-    if names:
-        print('warning: nothing bounds the latent weights %s: their '
-              'levels freeze as they grow; add a WeightClip (--clip weights)'
-              % ', '.join(names), file=sys.stderr)
-
-
-def decay_weights(model, rate):
-    """Adds weight decay to weights, not to biases and batch normalization.
-
-    Args:
-        model (~chainer.Link): A model that an optimizer was set up with.
-        rate (float): The rate; 0 adds nothing.
-    """
-    if rate:
-        for name, param in model.namedparams():
-            if name.endswith('/W'):
-                param.update_rule.add_hook(
-                    chainer.optimizer_hooks.WeightDecay(rate))
-
-
-def print_evaluation(evaluator):
-    """Runs an evaluator and prints the line of the test."""
-    print(reports.seed_line('test ', evaluator.test(), 'main/'))

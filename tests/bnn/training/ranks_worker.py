@@ -15,6 +15,7 @@ import numpy
 from chainer.serializers import npz
 
 import net
+import optimization
 import weight_clip
 from bnn import errors
 from bnn.training import averages
@@ -25,7 +26,6 @@ from bnn.training import evaluator
 from bnn.training import multi_node_bn
 from bnn.training import ranks
 from bnn.training import reports
-from bnn.training import session
 from bnn.training import snapshots
 
 CPU = chainer.get_device('@numpy')
@@ -57,7 +57,7 @@ def train(comm, iterations, resume=None):
     # gradients of biases before batch normalization
     optimizer = chainer.optimizers.MomentumSGD(0.5).setup(model)
     optimizer.add_hook(weight_clip.WeightClip(-0.1, 0.1))
-    session.decay_weights(model, 0.01)
+    optimization.decay_weights(model, 0.01)
     if comm is not None:
         multi_node_bn.synchronize(model, comm)
         iterator.share = slice(comm.rank, None, comm.size)
