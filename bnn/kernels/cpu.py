@@ -1,6 +1,10 @@
 """The kernels on NumPy arrays; documented in :mod:`bnn.kernels`."""
 import os
 
+# Numba's threads must not spin while the BLAS computes; OpenMP reads this
+# when it is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
 import numba
 import numpy
 
