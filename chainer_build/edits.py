@@ -14,7 +14,7 @@ class Edit(NamedTuple):
         old: Text to find.
         new: Text that takes its place.
         count: How many times ``old`` occurs in the file.
-        reason: What breaks without the edit.
+        reason: What breaks, or is slow, without the edit.
 
     """
     file: str
@@ -77,6 +77,36 @@ EDITS = (
          'thread.setDaemon(True)',
          'thread.daemon = True', 1,
          'Python 3.10 deprecates Thread.setDaemon'),
+
+    # Convolution on a CPU, several times faster
+    Edit('chainer/utils/conv.py',
+         '    col = numpy.ndarray((n, c, kh, kw, out_h, out_w), '
+         'dtype=img.dtype)\n\n'
+         '    for j in six.moves.range(kh):\n',
+         '    col = numpy.ndarray((c, kh, kw, n, out_h, out_w), '
+         'dtype=img.dtype)\n'
+         '    col = col.transpose(3, 0, 1, 2, 4, 5)\n\n'
+         '    for j in six.moves.range(kh):\n', 1,
+         'the matrix products had to copy all patches into another order of '
+         'memory; in this one they take them as they are'),
+    Edit('chainer/functions/connection/convolution_2d.py',
+         '        y = numpy.tensordot(\n'
+         '            col, W, ((1, 2, 3), (1, 2, 3)))'
+         '.astype(x.dtype, copy=False)\n'
+         '        if b is not None:\n'
+         '            y += b\n'
+         '        y = numpy.rollaxis(y, 3, 1)\n',
+         '        n, _, _, _, out_h, out_w = col.shape\n'
+         '        y = W.reshape(len(W), -1).dot(\n'
+         '            col.transpose(1, 2, 3, 0, 4, 5).reshape(\n'
+         '                W[0].size, n * out_h * out_w)'
+         ').astype(x.dtype, copy=False)\n'
+         '        if b is not None:\n'
+         '            y += b[:, None]\n'
+         '        y = numpy.ascontiguousarray(\n'
+         '            y.reshape(len(W), n, out_h, out_w)'
+         '.transpose(1, 0, 2, 3))\n',
+         1, 'the same, and the result is contiguous for what follows'),
 
     # Testing, which gradient_check imports too
     Edit('chainer/testing/helper.py',

@@ -17,6 +17,7 @@ from bnn.training import collective
 from bnn.training import devices
 from bnn.training import distributed
 from bnn.training import evaluator
+from bnn.training import memory
 from bnn.training import ranks
 from bnn.training import results
 from bnn.training import resuming
@@ -44,6 +45,7 @@ def start(parser, argv, nets, recipes, learning_rates):
             snapshot, or there is no such GPU.
     """
     args = parser.parse(argv)
+    memory.keep()
     comm = None
     if args.distributed:
         comm = ranks.communicator(args.communicator, args.gpu)
