@@ -45,7 +45,8 @@ def make(run, model, **xnor_options):
         optimizer.add_hook(weight_clip.WeightClip())
     elif args.clip == 'weights':
         weight_clip.clip_weights(model)
-    xnor.add_to(model, **xnor_options)
+    xnor.add_to(
+        model, scale_gradient=args.optimizer == 'adam', **xnor_options)
     decay_weights(model, args.weight_decay)
     names = weight_clip.unbounded_weights(optimizer)
     if names:

@@ -49,8 +49,10 @@ def make_parser():
     options.add_training(
         parser, datasets.IMAGENET_NAMES, ('random-crop', 'center-crop'),
         epoch=100, batchsize=256)
-    options.add_learning(parser, optimization.OPTIMIZERS, {})
-    optimization.add_options(parser)
+    # Bop has no scaled weights.
+    options.add_learning(parser, {
+        name: kind for name, kind in optimization.OPTIMIZERS.items()
+        if name != 'bop'}, {})
     parser.add_argument(
         '--workers', type=arguments.positive, metavar='N',
         help='threads that read images (default: one for each core)')

@@ -2,6 +2,7 @@
 import chainer
 import chainer.links as L
 
+import link_xnor_block
 import weight_clip
 from bnn import kernels
 
@@ -68,25 +69,31 @@ class GradientScale(object):
                     (1 - 1 / param.shape[1]) * param[0].size * self.extra)
 
 
-def add_to(model, min_gamma=.01, extra=1.):
-    """Adds XNOR-Net's hooks to a model of scaled binary weights.
+def add_to(model, min_gamma=.01, extra=1., scale_gradient=True):
+    """Adds XNOR-Net's hooks to a model of its blocks, or of scaled weights.
 
     Gammas of batch normalization are kept from ``min_gamma`` up as well, so
     that none changes the order of what the sign compares.  A model without
-    scaled weights is left alone.
+    such weights is left alone.
 
     Args:
         model (~chainer.Link): A model that an optimizer was set up with.
         min_gamma (float or None): With ``None`` the gammas are free, as in
             XNOR-Net-PyTorch's AlexNet; its LeNet-5 and NIN have 0.01.
         extra (float): See :class:`GradientScale`.
+        scale_gradient (bool): Whether there is a :class:`GradientScale`,
+            which is for Adam: other optimizers take steps as large as the
+            gradient.
 
     Raises:
-        ValueError: If a scaled layer is not initialized or has one input
+        ValueError: If such a layer is not initialized or has one input
             channel, which centring would make 0.
     """
+    in_blocks = {id(child) for block in model.links() if isinstance(
+        block, link_xnor_block.XNORBlock) for child in block.children()}
     links = [link for link in model.links()
-             if getattr(link, 'w_bits', 32) == 1 and link.scaled]
+             if getattr(link, 'w_bits', 32) == 1
+             and (link.scaled or id(link) in in_blocks)]
     for link in links:
         if link.W.array is None or link.W.shape[1] == 1:
             raise ValueError(
@@ -94,7 +101,8 @@ def add_to(model, min_gamma=.01, extra=1.):
                 'must be initialized and have two of them or more')
         with chainer.using_device(link.device):
             prepare(link.W.array)
-        link.W.update_rule.add_hook(GradientScale(extra))
+        if scale_gradient:
+            link.W.update_rule.add_hook(GradientScale(extra))
         link.W.update_rule.add_hook(WeightPreparation())
     if links and min_gamma is not None:
         for link in model.links():

@@ -7,6 +7,7 @@ import pytest
 
 import optimization
 import train_cifar10
+from bnn.training import resuming
 from bnn.training import settling
 
 
@@ -108,6 +109,7 @@ def test_model_of_another_net(cifar):
     cifar.succeed(*SMALL, '--epoch', 1, '--out', 'run')
     line = cifar.refuse(*SMALL, '--initmodel', 'run/mlp.model', '--net', 'nin')
     assert 'run/mlp.model' in line
+    assert 'it has no predictor/b' in line  # the first difference
 
 
 def test_settings_of_the_seeds():
@@ -128,6 +130,32 @@ def test_settings_of_the_seeds():
     assert settle('--net', 'convnet-float').lr_scale == 'none'
 
 
-def test_shorter_runs_take_what_is_left_of_the_steps():
-    args = settle('--net', 'nin', '--epoch', '220')
-    assert args.lr_steps == [120, 200]
+@pytest.mark.parametrize('epoch,rates', [
+    (320, [.01, .001, 1e-4, 1e-5, 1e-6]), (220, [.01, .001, 1e-4]),
+    (100, [.01])])
+def test_shorter_runs_take_what_is_left_of_the_steps(epoch, rates):
+    parser = train_cifar10.make_parser()
+    args = parser.parse(['--net', 'nin', '--epoch', str(epoch)])
+    schedule = settling.settle(
+        parser, args, None, train_cifar10.NETS, train_cifar10.RECIPES,
+        optimization.LEARNING_RATES)
+    assert sorted({schedule(e) for e in range(epoch)}, reverse=True) == (
+        pytest.approx(rates))
+    assert args.lr_steps == [120, 200, 240, 280]  # for a longer one
+
+
+def test_another_schedule_has_no_steps():
+    assert settle('--net', 'nin', '--lr-schedule', 'cosine').lr_steps is None
+
+
+def test_longer_run_takes_the_steps_up_again():
+    run = resuming.Resume('s', {}, {
+        'net': 'nin', 'epoch': 100, 'lr_steps': [120, 200], 'lr': .01,
+        'lr_schedule': 'step'})
+    parser = train_cifar10.make_parser()
+    args = parser.parse(['--epoch', '150', '--resume', 's'])
+    schedule = settling.settle(
+        parser, args, run, train_cifar10.NETS, train_cifar10.RECIPES,
+        optimization.LEARNING_RATES)
+    assert schedule(119) == .01
+    assert schedule(121) == pytest.approx(.001)

@@ -85,3 +85,13 @@ def test_settings_of_the_seed():
         100, 256, 1e-5, 'random-crop')
     assert train_imagenet.NETS['alexnet'].xnor == {
         'min_gamma': None, 'extra': 1e9}
+
+
+@pytest.mark.parametrize('options, words', [
+    (['--lr-scale', 'glorot'], 'without float layers'),
+    (['--clip', 'weights'], 'without float layers'),
+    (['--optimizer', 'bop'], "invalid choice: 'bop'"),
+    (['--recipe', 'best'], 'unrecognized'),
+])
+def test_refused_options(imagenet, options, words):
+    assert words in imagenet.refuse(*SMALL, *options)

@@ -11,6 +11,7 @@ from chainer import testing
 
 import link_binary_convolution_2d
 import link_binary_linear
+import link_xnor_block
 import weight_clip
 import xnor
 
@@ -252,6 +253,34 @@ def test_add_to_a_model_without_scaled_layers():
     optimizer.update()
     for param, b in zip(model.params(), before, strict=True):
         numpy.testing.assert_array_equal(param.array, b)
+
+
+def test_blocks_without_scales_are_prepared_too():
+    block = link_xnor_block.XNORConvolution2D(4, 3, 1, scaled=False)
+    model = chainer.Sequential(block, BinaryLinear(3, 2))
+    optimizer = chainer.optimizers.SGD(lr=.1).setup(model)
+    xnor.add_to(model)
+    assert weight_clip.unbounded_weights(optimizer) == [
+        name for name, param in model.namedparams() if param is model[1].W]
+    W = block.conv.W
+    numpy.testing.assert_allclose(W.array.mean(axis=1), 0, atol=1e-6)
+    before = W.array.copy()
+    for param in model.params():
+        param.grad = numpy.ones_like(param.array)
+    W.grad = random(*W.shape)
+    grad = W.grad.copy()
+    optimizer.update()
+    numpy.testing.assert_allclose(
+        W.array, prepared(before - .1 * 3 * grad), rtol=1e-4, atol=1e-6)
+
+
+def test_gradient_scale_is_an_option():
+    model = make_model()
+    chainer.optimizers.SGD().setup(model)
+    xnor.add_to(model, scale_gradient=False)
+    hooks = model[0].W.update_rule._hookable
+    assert not hooks._pre_update_hooks
+    assert hooks._post_update_hooks
 
 
 def test_gammas_stay_positive():

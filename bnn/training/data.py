@@ -85,7 +85,10 @@ class Feed(typing.NamedTuple):
 
     def first(self, device):
         """Returns the first image as the net sees it, (1, ...)."""
-        return self.converter([0], device)[0]
+        with chainer.using_config('train', False):
+            batches = (self.converter([i], device)[0]
+                       for i in self.iterator.dataset)
+            return next(x for x in batches if len(x))  # a broken one is none
 
 
 class Feeds(typing.NamedTuple):
@@ -185,6 +188,8 @@ class Indices(chainer.iterators.SerialIterator):
             order = self._state.order
             following = (range(len(self.dataset)) if order is None else order)[
                 self.current_position:][:self.batch_size][self.share]
+            if self.is_new_epoch and not self.repeat:
+                following = []  # which would be the first ones again
             self._prefetch([*batch, *(self.dataset[i] for i in following)])
         return batch
 

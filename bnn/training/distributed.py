@@ -123,20 +123,24 @@ class Means(averages.Means):
             # On each rank, so that it weighs as much as it did
             super().serialize(serializer)
         else:
-            self._total(1 / self._comm.size).serialize(serializer)
+            # A rank's part; all ranks have as many iterations, so that
+            # nothing is left over
+            total = self._total()
+            for name in total._sums:
+                total._sums[name] /= self._comm.size
+                total._weights[name] //= self._comm.size
+            total.serialize(serializer)
 
-    def _total(self, factor=1):
-        """Returns the sums of all ranks, the same on each, times a factor."""
+    def _total(self):
+        """Returns the sums of all ranks, the same on each."""
         total = averages.Means()
         mine = {name: (float(value), self._weights[name])
                 for name, value in self._sums.items()}
         # A rank may have seen no example, and then has no names.
         for parts in self._comm.mpi_comm.allgather(mine):
             for name, (value, weight) in parts.items():
-                total._sums[name] = (
-                    total._sums.get(name, 0.) + value * factor)
-                total._weights[name] = (
-                    total._weights.get(name, 0) + weight * factor)
+                total._sums[name] = total._sums.get(name, 0.) + value
+                total._weights[name] = total._weights.get(name, 0) + weight
         return total
 
 

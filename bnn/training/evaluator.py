@@ -59,6 +59,8 @@ class Evaluator(extensions.Evaluator):
         for batch in iterator:
             observation = {}
             images, labels = self.converter(batch, self.device)
+            if not len(labels):  # all of them broken
+                continue
             with reporter.report_scope(observation):
                 target(images, labels)
             means.add(observation, len(labels))

@@ -63,6 +63,8 @@ def predict(predictor, feed, device, images):
             x, t = feed.converter(batch, device)
             if len(t) < len(batch):
                 batch = numpy.asarray(batch)[images.read(batch)[1]]
+            if not len(t):
+                continue
             rows.append(batch)
             scores.append(cuda.to_cpu(predictor(x).array))
     return numpy.concatenate(rows), numpy.concatenate(scores)

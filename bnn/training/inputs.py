@@ -97,6 +97,9 @@ def converter(images, labels, scale, statistics=None, transform=None):
             x = transform(x)
         if kept is not None:
             x, t = x[kept], t[kept]
+        if not len(t) and chainer.config.train:
+            raise errors.UserError(
+                'all %d images of a batch are broken' % len(batch))
         return rescale(x), t
 
     return convert
@@ -113,9 +116,6 @@ def _gather(images, batch):
     whole, kept = images.read(batch)
     if kept.all():
         return whole, None
-    if not kept.any():
-        raise errors.UserError(
-            'all %d images of a batch are broken' % len(batch))
     x = numpy.zeros((len(batch), *whole.shape[1:]), whole.dtype)
     x[kept] = whole
     return x, kept

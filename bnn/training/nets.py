@@ -14,7 +14,7 @@ _NAMES = {'unit': 'n_units', 'layers': 'n_layers', 'binarize': 'stochastic',
 # Of the net's options those that another training of a model may change
 _FREE = ('binarize', 'surrogate', 'dropout_input', 'dropout_hidden')
 # Options of the nets without float layers
-_OF_ALL_BINARY = 'clip', 'lr_scale'
+OF_ALL_BINARY = 'clip', 'lr_scale'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ def takers(nets, option):
         list of str: Empty for an option that is of no net.
     """
     return [name for name, net in nets.items() if option in net.options
-            or option in _OF_ALL_BINARY and net.clip != 'none']
+            or option in OF_ALL_BINARY and net.clip != 'none']
 
 
 def make(net, args, data):

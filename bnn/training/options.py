@@ -109,8 +109,9 @@ def add_learning(parser, optimizers, recipes):
     """
     parser.add_setting(
         '--optimizer', choices=list(optimizers), default=next(
-            iter(optimizers)), help='what updates the weights; bop: binary '
-        'weights without latent ones, Adam for the rest')
+            iter(optimizers)), help='what updates the weights%s' % (
+            '; bop: binary weights without latent ones, Adam for the rest'
+            if 'bop' in optimizers else ''))
     parser.add_setting(
         '--lr', type=arguments.positive_float, metavar='RATE',
         help='learning rate (default: 0.001 for adam and bop, 0.01 for sgd '
@@ -162,10 +163,13 @@ def add_learning(parser, optimizers, recipes):
         '--precise-bn', action=argparse.BooleanOptionalAction, default=False,
         help="at the end batch normalization's statistics are computed anew "
         'over the training images, without dropout')
-    parser.add_argument(
-        '--recipe', choices=list(recipes), help='a set of options: '
-        + '; '.join('%s, %s' % (name, recipe.words)
-                    for name, recipe in recipes.items()))
+    if recipes:
+        parser.add_argument(
+            '--recipe', choices=list(recipes), help='a set of options: '
+            + '; '.join('%s, %s' % (name, recipe.words)
+                        for name, recipe in recipes.items()))
+    else:
+        parser.set_defaults(recipe=None)
     parser.add_argument(
         '--tensorboard', action='store_true',
         help='write scalars for TensorBoard into the results')
@@ -195,9 +199,14 @@ def check_schedule(args, resume=None):
                 '--%s belongs to --lr-schedule %s, not %s'
                 % (name.replace('_', '-'), ' or '.join(wanted),
                    args.lr_schedule))
+    name, steps = args.lr_schedule, args.lr_steps
+    if steps and 'lr_steps' not in args.given:
+        # The net's own, or a snapshot's: a shorter run has fewer.
+        steps = [step for step in steps if step < args.epoch]
+        name = name if steps else 'constant'
     schedule = schedules.Schedule(
-        args.lr_schedule, args.lr, args.epoch, args.lr_final, args.lr_steps,
-        args.lr_decay, args.warmup)
+        name, args.lr, args.epoch, args.lr_final, steps, args.lr_decay,
+        args.warmup)
     if (resume is not None and schedule.depends_on_length
             and resume.settings.get('epoch') != args.epoch):
         raise errors.UserError(

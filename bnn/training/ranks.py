@@ -7,6 +7,7 @@ a rank.  mpi4py starts MPI when it is imported, so that is done by
 import atexit
 import os
 import shlex
+import signal
 import sys
 import time
 import warnings
@@ -26,6 +27,8 @@ _INSTALL = 'pip install -r requirements-distributed.txt'
 # A communicator of its own for the end, whose messages cannot be taken for
 # those of the training.  MPI has one world in a process, so this is global.
 _world = None
+# Whether this process is about to join the ranks, which wait for it
+_joining = False
 
 
 def launched_rank():
@@ -72,7 +75,8 @@ def communicator(name=None, gpu=-1):
         ~bnn.errors.UserError: If there is no MPI, no ``mpiexec`` around this
             process, or no GPU where one is needed.
     """
-    global _world
+    global _world, _joining
+    _joining = True
     if name is None:
         name = 'naive' if gpu < 0 else 'pure_nccl'
     if gpu < 0 and name != 'naive':
@@ -90,6 +94,7 @@ def communicator(name=None, gpu=-1):
         raise errors.UserError(
             '--distributed: %s; load the MPI of this machine, or run: %s'
             % (' '.join(str(e).split()), _INSTALL)) from e
+    _joining = False
     _check_launcher(MPI)
     _world = MPI.COMM_WORLD.Dup()
     import chainermn
@@ -152,14 +157,20 @@ def leave(status):
                  'ended with status %d' % code),
               file=sys.__stderr__, flush=True)
         # Not sys.exit, at which MPI waits for the other ranks
-        _world.Abort(code)
+        if _world is not None:
+            _world.Abort(code)
+        # mpiexec ends the job for a signal, not for a status before MPI.
+        os.kill(os.getpid(), signal.SIGKILL)
     sys.exit(code if rank else status)
 
 
 def _fails_alone():
     """Waits whether the other ranks fail as well."""
     if _world is None:
-        return False  # of the options, as rank 0 does too
+        if _joining and launched_rank():
+            time.sleep(_PATIENCE)  # If rank 0 fails too, this ends here.
+        # Else it is of the options, which all ranks have.
+        return _joining and launched_rank() is not None
     deadline = time.monotonic() + _PATIENCE
     everyone = _world.Ibarrier()
     while not everyone.Test():

@@ -53,7 +53,8 @@ def start(parser, argv, nets, recipes, learning_rates):
         resume = collective.share(comm, resuming.find, args)
         if resume is not None:  # A snapshot has the batch of all ranks.
             resume.settings['batchsize'] = distributed.batchsize_of_rank(
-                resume.settings['batchsize'], comm.size, resume.path)
+                parser.check('batchsize', resume.settings.get('batchsize'),
+                             resume.path), comm.size, resume.path)
     else:
         ranks.check_alone()
         resume = resuming.find(args)

@@ -39,6 +39,10 @@ def settle(parser, args, resume, nets, recipes, learning_rates):
                      'weights' if args.optimizer == 'bop' else net.clip)
     for name in args.given:
         takers = nets_module.takers(nets, name)
+        if name in nets_module.OF_ALL_BINARY and not takers:
+            raise errors.UserError(
+                '--%s is for nets without float layers; here there is none'
+                % name.replace('_', '-'))
         if takers and args.net not in takers:
             raise errors.UserError('--%s belongs to --net %s, not %s' % (
                 name.replace('_', '-'), ' or '.join(takers), args.net))
@@ -63,13 +67,8 @@ def _set_defaults(parser, args, nets, recipe, chosen):
         resuming.take_from_model(parser, args, [*net.shaping, 'input'])
     if args.evaluate:
         resuming.take_from_model(parser, args, ['loss', 'dataset'])
-    if 'lr_steps' not in chosen and args.lr_steps:
-        # The net's own: fewer in a shorter run, none in other schedules
-        args.lr_steps = [
-            step for step in args.lr_steps if step < args.epoch
-            and args.lr_schedule == 'step'] or None
-        if args.lr_steps is None and 'lr_schedule' not in chosen:
-            args.lr_schedule = 'constant'
+    if args.lr_schedule != 'step' and 'lr_steps' not in chosen:
+        args.lr_steps = None  # the net's own
 
 
 def _check_bop(args, nets):

@@ -46,7 +46,9 @@ def recompute(model, feed, device):
     with (_TrainBatchNormalization(finetune=True), chainer.no_backprop_mode(),
           chainer.using_config('train', False)):
         for batch in feed.iterator:
-            model.predictor(feed.converter(batch, device)[0])
+            x, t = feed.converter(batch, device)
+            if len(t):  # not all of them broken
+                model.predictor(x)
 
 
 class _TrainBatchNormalization(chainer.LinkHook):

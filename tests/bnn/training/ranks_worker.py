@@ -78,6 +78,18 @@ def train(comm, iterations, resume=None):
         snapshots.Writer({})('state', 'out', state)
 
 
+def means(comm):
+    """Saves and loads means of n iterations: their weights are whole."""
+    for n in range(1, 50):
+        ours = distributed.Means(comm)
+        for _ in range(n):
+            ours.add({'x': comm.rank})
+        restored = distributed.Means(comm)
+        npz.NpzDeserializer(npz.serialize(ours)).load(restored)
+        assert restored._weights == {'x': n}, n
+        assert restored.compute_mean() == {'x': (comm.size - 1) / 2}
+
+
 def evaluate(comm, n):
     """Prints the means over n examples."""
     n = int(n)

@@ -103,6 +103,9 @@ class TestTraining:
             os.replace(tmp_path / 'out/state', tmp_path / 'half')
             assert_same(state(after, 7, 'half'), expected)
 
+    def test_means_go_on_with_three_ranks(self, run):
+        run(3, 'means')
+
     def test_averages_any_memory_layout(self, run):
         run(2, 'average')
 
