@@ -76,12 +76,12 @@ def communicator(name=None, gpu=-1):
             process, or no GPU where one is needed.
     """
     global _world, _joining
-    _joining = True
     if name is None:
         name = 'naive' if gpu < 0 else 'pure_nccl'
     if gpu < 0 and name != 'naive':
         raise errors.UserError(
             '--communicator %s needs a GPU: add --gpu=0, or take naive' % name)
+    _joining = True
     try:
         with warnings.catch_warnings():
             # Of another mpiexec: _check_launcher says it in a line.
