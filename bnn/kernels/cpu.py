@@ -102,7 +102,18 @@ def quantize(x, n, low, high):
 
 
 def clip(x, low, high):
-    numpy.clip(x, low, high, out=x)
+    if _is_compiled(x) and x.flags.c_contiguous:
+        _clip(x.reshape(-1), *map(x.dtype.type, (low, high)))
+        return
+    # Not numpy.clip, some versions of which make 0.0 of -0.0.
+    numpy.copyto(x, low, where=x < low)
+    numpy.copyto(x, high, where=x > high)
+
+
+@_compile
+def _clip(x, low, high):
+    for i in numba.prange(x.size):
+        x[i] = low if x[i] < low else (high if x[i] > high else x[i])
 
 
 def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
