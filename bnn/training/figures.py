@@ -97,7 +97,8 @@ def _flips(ax, log, links):
 
 
 def _histograms(ax, model):
-    ax.set(title='latent weights', xlabel='W', ylabel='density')
+    ax.set(title='latent weights' if inside.binary_links(model) else
+           'weights', xlabel='W', ylabel='density')
     for name, param in sorted(model.namedparams()):
         if name.endswith('/W'):
             W = cuda.to_cpu(param.array).ravel()
@@ -132,8 +133,8 @@ def _tile(ax, images):
     """Shows images (n, h, w[, 3]) in a square of tiles, a pixel apart."""
     n, h, w = images.shape[:3]
     side = int(numpy.ceil(numpy.sqrt(n)))
-    sheet = numpy.full(
-        (side * (h + 1), side * (w + 1), *images.shape[3:]), numpy.nan)
+    sheet = numpy.full((-(-n // side) * (h + 1), side * (w + 1),
+                        *images.shape[3:]), numpy.nan)
     for i, image in enumerate(images):
         y, x = i // side * (h + 1), i % side * (w + 1)
         sheet[y:y + h, x:x + w] = image
