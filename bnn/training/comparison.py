@@ -37,7 +37,7 @@ def draw(path, title, runs, row, curve):
         if quantity == 'accuracy' and not curve:
             ax.plot([run['epoch'] for run in runs],
                     [run['test_accuracy'] for run in runs], 'C2*',
-                    label='test, ours')
+                    label='test of the saved model')
             if row['accuracy']:
                 ax.axhline(float(row['accuracy']), color='C2', linestyle=':',
                            label='test, published')
