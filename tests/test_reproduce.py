@@ -20,8 +20,8 @@ from bnn.training import standing
 SMALLER = {
     **dict.fromkeys(('lenet5', 'lenet5_float', 'lenet5_shift'), ''),
     **dict.fromkeys(('shallow_convnet', 'shallow_convnet_float', 'nin',
-                     'nin_float', 'alexnet'),
-                    ' --batchsize 8 --allow-modified'),
+                     'nin_float'), ' --batchsize 4 --allow-modified'),
+    'alexnet': ' --unit 64 --batchsize 4 --allow-modified',
     **dict.fromkeys(('convnet', 'convnet_binary_weight'),
                     ' --width 4 --batchsize 8 --allow-modified'),
 }
