@@ -155,6 +155,12 @@ def _edit_snapshot(path, change):
         numpy.savez(f, **arrays)
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    """The same random numbers in each run of a test, alone or among others."""
+    numpy.random.seed(0)
+
+
 @pytest.fixture
 def trainer(tmp_path):
     """A :class:`Trainer` in a folder of the test."""
