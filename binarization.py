@@ -21,7 +21,10 @@ def add_options(group, nets):
              'an activation', {
                  'choices': list(bst.SURROGATES), 'default': 'ste'}),
             ('--weight-scale', 'the signs of a filter are scaled by the mean '
-             'of its absolute weights', {**yes_or_no, 'default': True}),
+             'of its absolute weights, with the gradient of that, the '
+             'straight-through one, or are not', {
+                 'choices': list(nets_module.SCALES),
+                 'default': 'corrected'}),
             ('--input-scale', 'the result is scaled by the mean of the '
              'absolute inputs, K of XNOR-Net', {
                  **yes_or_no, 'default': False}),

@@ -33,6 +33,10 @@ class ScaledBinarize(function_node.FunctionNode):
 
     """Signs times a scale per filter; see :func:`scaled_binarize`."""
 
+    def __init__(self, straight_through=False):
+        super().__init__()
+        self._straight_through = straight_through
+
     def check_type_forward(self, in_types):
         type_check._argname(in_types, ('W',))
         type_check.expect(in_types[0].dtype.kind == 'f',
@@ -44,6 +48,8 @@ class ScaledBinarize(function_node.FunctionNode):
         return kernels.binarize(W) * _scale(W),
 
     def backward(self, indexes, grad_outputs):
+        if self._straight_through:
+            return grad_outputs
         W = self.get_retained_inputs()[0].array
         g, = grad_outputs
         sign = kernels.binarize(W)
@@ -92,7 +98,7 @@ def binarize(W, stochastic=False):
     return Binarize(function).apply((W,))[0]
 
 
-def scaled_binarize(W):
+def scaled_binarize(W, straight_through=False):
     r"""Signs of weights times the mean size of their filter, as in XNOR-Net.
 
     .. math::
@@ -112,6 +118,8 @@ def scaled_binarize(W):
     Args:
         W (~chainer.Variable or array): Latent weights, (filters, ...), 2 or
             more dimensions; float16, 32 or 64.
+        straight_through (bool): If ``True``, the gradient is ``g`` as it is,
+            like that of :func:`binarize`.
 
     Returns:
         ~chainer.Variable: Of the shape and dtype of ``W``.
@@ -120,4 +128,4 @@ def scaled_binarize(W):
         chainer.utils.type_check.InvalidType: If ``W`` is not of a floating
             point dtype, or has less than 2 dimensions.
     """
-    return ScaledBinarize().apply((W,))[0]
+    return ScaledBinarize(straight_through).apply((W,))[0]

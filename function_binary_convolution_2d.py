@@ -27,7 +27,8 @@ def binary_convolution_2d(x, W, b=None, stride=1, pad=0, dilate=1, groups=1,
         dilate (int or pair of ints): Distance of the filter's elements.
         groups (int): Groups of channels that do not see each other.
         pad_value (int): What the padding is: 0 or 1.
-        scaled (bool): Whether the signs are scaled per filter.
+        scaled (bool or str): Whether the signs are scaled per filter;
+            ``'ste'``: with the plain straight-through gradient.
         stochastic (bool): Whether training draws the signs.
 
     Returns:
@@ -43,7 +44,7 @@ def binary_convolution_2d(x, W, b=None, stride=1, pad=0, dilate=1, groups=1,
         raise type_check.InvalidType(
             'x.dtype == W.dtype', '%s != %s' % (x.dtype, W.dtype))
     if scaled:
-        W = function_binarize.scaled_binarize(W)
+        W = function_binarize.scaled_binarize(W, scaled == 'ste')
     else:
         W = function_binarize.binarize(W, stochastic)
     if pad_value == 1:

@@ -104,8 +104,10 @@ def binary_linear(x, W, b=None, stochastic=False, scaled=False):
         stochastic (bool): If ``True``, while ``chainer.config.train`` is on,
             the weights are drawn: +1 with probability
             clip((W + 1) / 2, 0, 1) (Eq. (2)), -1 otherwise.
-        scaled (bool): If ``True``, the signs are scaled per output and have
-            another gradient, see :func:`~function_binarize.scaled_binarize`.
+        scaled (bool or str): If ``True``, the signs are scaled per output and
+            have another gradient, see
+            :func:`~function_binarize.scaled_binarize`; if ``'ste'``, they are
+            scaled and keep this one.
 
     Returns:
         ~chainer.Variable: (batch, out_size), of the dtype of ``x``.
@@ -128,7 +130,8 @@ def binary_linear(x, W, b=None, stochastic=False, scaled=False):
         if x.dtype != W.dtype:
             raise type_check.InvalidType(
                 'x.dtype == W.dtype', '%s != %s' % (x.dtype, W.dtype))
-        return F.linear(x, function_binarize.scaled_binarize(W), b)
+        return F.linear(x, function_binarize.scaled_binarize(
+            W, scaled == 'ste'), b)
     args = (x, W) if b is None else (x, W, b)
     binarize = (kernels.stochastic_binarize
                 if stochastic and chainer.config.train else kernels.binarize)

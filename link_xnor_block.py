@@ -35,7 +35,8 @@ class XNORBlock(chainer.Chain):
             binary weights, no K; ``scaled``, ``input_scale`` and
             ``surrogate`` then mean nothing.
         dropout (float): Ratio of the signs that training drops.
-        scaled (bool): Whether the signs of the weights are scaled.
+        scaled (bool or str): Whether the signs of the weights are scaled;
+            ``'ste'``: with the plain straight-through gradient.
         input_scale (bool): Whether the result is multiplied by K, see
             :func:`~function_input_scale.input_scale`, before the bias.
         surrogate (str): Gradient of the sign, see :func:`bst.bst`.

@@ -204,6 +204,31 @@ def test_options_that_are_not_there():
         XNORConvolution2D(2, 4, 3, shifts=True)
 
 
+@pytest.mark.parametrize('make', [
+    lambda scaled: XNORConvolution2D(3, 4, 3, scaled=scaled),
+    lambda scaled: XNORLinear(75, 4, channels=3, scaled=scaled)])
+def test_scale_with_the_plain_gradient(make):
+    x = normal(4, 3, 5, 5, dtype='f')
+    results = []
+    for scaled in True, 'ste', False:
+        block = make(scaled)
+        link = next(child for child in block.children()
+                    if hasattr(child, 'w_bits'))
+        link.W.array[...] = numpy.random.RandomState(0).randn(*link.W.shape)
+        block.cleargrads()
+        y = block(x)
+        y.grad = numpy.ones_like(y.array)
+        y.backward()
+        alpha = abs(link.W.array).mean(
+            axis=tuple(range(1, link.W.ndim)), keepdims=True)
+        results.append((y.array, link.W.grad, alpha))
+    (y, grad, _), (y_ste, grad_ste, _), (_, grad_plain, _) = results
+    numpy.testing.assert_array_equal(y, y_ste)
+    assert abs(grad - grad_ste).max() > 1e-3
+    # alpha > 0 does not change where the ReLU passes, nor the sign's input
+    numpy.testing.assert_allclose(grad_ste, grad_plain, rtol=1e-5, atol=1e-5)
+
+
 def test_hooks_find_the_layer():
     model = chainer.Sequential(
         XNORConvolution2D(2, 4, 3), XNORLinear(16, 3, scaled=False))

@@ -11,6 +11,8 @@ from bnn.training import multi_node_bn
 # Options that are named otherwise in a net's constructor
 _NAMES = {'unit': 'n_units', 'layers': 'n_layers', 'binarize': 'stochastic',
           'weight_scale': 'scaled'}
+# --weight-scale, as the layers call it
+SCALES = {'corrected': True, 'ste': 'ste', 'none': False}
 # Of the net's options those that another training of a model may change
 _FREE = ('binarize', 'surrogate', 'dropout_input', 'dropout_hidden')
 # Options of the nets without float layers
@@ -94,6 +96,8 @@ def make(net, args, data):
     """
     net_args = {_NAMES.get(name, name): getattr(args, name)
                 for name in net.options}
+    if 'scaled' in net_args:
+        net_args['scaled'] = SCALES[args.weight_scale]
     if 'stochastic' in net_args:
         net_args['stochastic'] = args.binarize == 'stochastic'
     if net.n_in:
