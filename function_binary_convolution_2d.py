@@ -1,8 +1,33 @@
 """Two-dimensional convolution on binarized weights."""
 import chainer.functions as F
+import numpy
+from chainer.functions.connection import convolution_2d
 from chainer.utils import type_check
 
+import bst
 import function_binarize
+from bnn import kernels
+
+
+class _OfSigns(convolution_2d.Convolution2DFunction):
+
+    """Chainer's convolution, where x and W / abs(W) are signs.
+
+    The scale of a filter comes after the exact sum.
+    """
+
+    def forward_cpu(self, inputs):
+        x, W = inputs[:2]
+        if self.groups > 1 or x.dtype not in (numpy.float32, numpy.float64):
+            return super().forward_cpu(inputs)
+        self.retain_inputs((0, 1))
+        self._get_out_size(x.shape, W.shape)  # checks it
+        y = kernels.sign_convolution(
+            x, W, (self.sy, self.sx), (self.ph, self.pw), (self.dy, self.dx))
+        y *= abs(W[:, :1, 0, 0, None])
+        if len(inputs) == 3:
+            y += inputs[2][:, None, None]
+        return y,
 
 
 def binary_convolution_2d(x, W, b=None, stride=1, pad=0, dilate=1, groups=1,
@@ -15,6 +40,9 @@ def binary_convolution_2d(x, W, b=None, stride=1, pad=0, dilate=1, groups=1,
 
     The padding of a binary input is a third value where it is 0.  With 1 it
     is the sign of 0, and every operand of the convolution is +-1.
+
+    On the CPU an input that is known to be +-1 (:func:`bst.is_binary`) is
+    convolved by XNOR and popcount, :func:`bnn.kernels.sign_convolution`.
 
     Args:
         x (~chainer.Variable or array): Images, (batch, channels, h, w);
@@ -43,6 +71,7 @@ def binary_convolution_2d(x, W, b=None, stride=1, pad=0, dilate=1, groups=1,
     if x.dtype != W.dtype:
         raise type_check.InvalidType(
             'x.dtype == W.dtype', '%s != %s' % (x.dtype, W.dtype))
+    of_signs = bst.is_binary(x)
     if scaled:
         W = function_binarize.scaled_binarize(W, scaled == 'ste')
     else:
@@ -52,6 +81,9 @@ def binary_convolution_2d(x, W, b=None, stride=1, pad=0, dilate=1, groups=1,
         x = F.pad(x, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)),
                   'constant', constant_values=1)
         pad = 0
+    if of_signs:
+        function = _OfSigns(stride, pad, dilate=dilate, groups=groups)
+        return function.apply((x, W) if b is None else (x, W, b))[0]
     return F.convolution_2d(
         x, W, b, stride, pad, dilate=dilate, groups=groups)
 

@@ -4,8 +4,10 @@ import math
 import chainer
 import chainer.functions as F
 from chainer import function_node
+from chainer.functions.connection import linear
 from chainer.utils import type_check
 
+import bst
 import function_binarize
 from bnn import kernels
 
@@ -16,11 +18,13 @@ class BinaryLinearFunction(function_node.FunctionNode):
 
     Args:
         binarize (callable): Takes an array, returns its signs.
+        of_signs (bool): Whether the input is +1 and -1 alone.
     """
 
-    def __init__(self, binarize=kernels.binarize):
+    def __init__(self, binarize=kernels.binarize, of_signs=False):
         super().__init__()
         self._binarize = binarize
+        self._of_signs = of_signs
 
     def check_type_forward(self, in_types):
         n_in = type_check.eval(in_types.size())
@@ -40,7 +44,8 @@ class BinaryLinearFunction(function_node.FunctionNode):
         self.retain_inputs((0, 1))
         # Kept for backward, which needs the same signs again.
         self._binary_W = self._binarize(W)
-        y = x.dot(self._binary_W.T)
+        y = (kernels.sign_product(x, self._binary_W) if self._of_signs else
+             x.dot(self._binary_W.T))
         if len(inputs) == 3:
             y += inputs[2]
         return y,
@@ -78,6 +83,23 @@ class _StraightThrough(function_node.FunctionNode):
         return grad_outputs
 
 
+class _ScaledLinear(linear.LinearFunction):
+
+    """Chainer's linear operation, where x and W / abs(W) are signs.
+
+    The scale of an output comes after the exact sum.
+    """
+
+    def forward(self, inputs):
+        x, W = inputs[:2]
+        self.retain_inputs((0, 1))
+        y = kernels.sign_product(x, W)
+        y *= abs(W[:, 0])
+        if len(inputs) == 3:
+            y += inputs[2]
+        return y,
+
+
 def binary_linear(x, W, b=None, stochastic=False, scaled=False):
     r"""Linear operation whose weights are binarized first.
 
@@ -94,6 +116,9 @@ def binary_linear(x, W, b=None, stochastic=False, scaled=False):
     latent weights after each update with
     :class:`~weight_clip.WeightClip`.  Double backward takes the same
     estimator for the derivative of the sign.
+
+    An input that is known to be +-1 (:func:`bst.is_binary`) is multiplied by
+    XNOR and popcount, :func:`bnn.kernels.sign_product`: the same result.
 
     Args:
         x (~chainer.Variable or array): Input, (batch, ...), 2 to N
@@ -123,19 +148,22 @@ def binary_linear(x, W, b=None, stochastic=False, scaled=False):
     >>> binary_linear(x, W).array
     array([[2.]], dtype=float32)
     """
+    of_signs = bst.is_binary(x)
     x = flatten(x)
+    args = (W,) if b is None else (W, b)
     if scaled:
         if stochastic:
             raise ValueError('scaled weights cannot be stochastic')
         if x.dtype != W.dtype:
             raise type_check.InvalidType(
                 'x.dtype == W.dtype', '%s != %s' % (x.dtype, W.dtype))
-        return F.linear(x, function_binarize.scaled_binarize(
-            W, scaled == 'ste'), b)
-    args = (x, W) if b is None else (x, W, b)
+        W = function_binarize.scaled_binarize(W, scaled == 'ste')
+        if of_signs:
+            return _ScaledLinear().apply((x, W, *args[1:]))[0]
+        return F.linear(x, W, b)
     binarize = (kernels.stochastic_binarize
                 if stochastic and chainer.config.train else kernels.binarize)
-    return BinaryLinearFunction(binarize).apply(args)[0]
+    return BinaryLinearFunction(binarize, of_signs).apply((x, *args))[0]
 
 
 def flatten(x):

@@ -6,6 +6,7 @@ import chainer.links as L
 import bst
 import function_binary_linear
 import function_input_scale
+import link_batch_normalization
 import link_binary_convolution_2d
 import link_binary_linear
 import link_rprelu
@@ -55,7 +56,8 @@ class XNORBlock(chainer.Chain):
         self.surrogate = surrogate
         self.shift = shift
         with self.init_scope():
-            self.bn = L.BatchNormalization(n_in, eps=1e-4)
+            self.bn = link_batch_normalization.BatchNormalization(
+                n_in, eps=1e-4)
             if binary and shift:
                 self.sign = link_shifted_bst.ShiftedBST(n_in, surrogate)
             if self.input_scale:
@@ -79,10 +81,14 @@ class XNORBlock(chainer.Chain):
         Returns:
             ~chainer.Variable: (batch, n_out, ...).
         """
-        h = self.bn(x)
-        K = self.scale(h) if self.input_scale else None
-        if self.binary:
-            h = self.sign(h) if self.shift else bst.bst(h, self.surrogate)
+        if self.binary and not self.shift and not self.input_scale:
+            h = link_batch_normalization.binarize(self.bn, x, self.surrogate)
+        else:
+            h = self.bn(x)
+            K = self.scale(h) if self.input_scale else None
+            if self.binary:
+                h = self.sign(h) if self.shift else bst.bst(
+                    h, self.surrogate)
         if self.dropout:
             h = F.dropout(h, self.dropout)
         h = self.operate(h)

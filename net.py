@@ -4,7 +4,7 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
-import bst
+import link_batch_normalization
 import link_binary_linear
 import link_quantized_linear
 import qst
@@ -42,15 +42,19 @@ class MLP(chainer.Chain):
             for i in range(1, n_layers + 2):
                 setattr(self, 'l%d' % i, self.linear(*sizes[i - 1:i + 1]))
                 if batch_norm:
-                    setattr(self, 'b%d' % i, L.BatchNormalization(sizes[i]))
+                    setattr(self, 'b%d' % i, (
+                        link_batch_normalization.BatchNormalization(
+                            sizes[i])))
 
     def linear(self, n_in, n_out):
         """Makes a linear layer."""
         return L.Linear(n_in, n_out, initialW=initializers.HeNormal())
 
-    def activate(self, x):
-        """Applies the activation."""
-        return F.relu(x)
+    def activate(self, x, normalize):
+        """Applies batch normalization, or what stands for it, and the
+        activation.
+        """
+        return F.relu(normalize(x))
 
     def forward(self, x):
         """Computes the class scores.
@@ -65,13 +69,12 @@ class MLP(chainer.Chain):
         h = F.dropout(x, self.dropout_input) if self.dropout_input else x
         for i in range(1, self.n_layers + 2):
             h = self['l%d' % i](h)
-            if self.batch_norm:
-                h = self['b%d' % i](h)
-            if i <= self.n_layers:
-                h = self.activate(h)
-                if self.dropout_hidden:
-                    h = F.dropout(h, self.dropout_hidden)
-        return h
+            normalize = self['b%d' % i] if self.batch_norm else F.identity
+            if i > self.n_layers:
+                return normalize(h)
+            h = self.activate(h, normalize)
+            if self.dropout_hidden:
+                h = F.dropout(h, self.dropout_hidden)
 
 
 class BinaryMLP(MLP):
@@ -100,8 +103,9 @@ class BinaryMLP(MLP):
         return link_binary_linear.BinaryLinear(
             n_in, n_out, stochastic=self.stochastic)
 
-    def activate(self, x):
-        return bst.bst(x, self.surrogate)
+    def activate(self, x, normalize):
+        return link_batch_normalization.binarize(
+            normalize, x, self.surrogate)
 
 
 class QuantizedMLP(MLP):
@@ -132,8 +136,8 @@ class QuantizedMLP(MLP):
         return link_quantized_linear.QuantizedLinear(
             n_in, n_out, self._w_bits, self.quantizer)
 
-    def activate(self, x):
-        return qst.qst(x, self.a_bits, self.quantizer)
+    def activate(self, x, normalize):
+        return qst.qst(normalize(x), self.a_bits, self.quantizer)
 
 
 class FloatMLP(MLP):

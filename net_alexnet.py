@@ -7,6 +7,7 @@ import chainer.links as L
 from chainer import initializer
 from chainer import initializers
 
+import link_batch_normalization
 import link_xnor_block
 
 
@@ -48,14 +49,16 @@ class AlexNet(chainer.Chain):
         with self.init_scope():
             self.conv1 = L.Convolution2D(
                 3, 96, 11, stride=4, initialW=_Normal())
-            self.bn1 = L.BatchNormalization(96, eps=1e-4)
+            self.bn1 = link_batch_normalization.BatchNormalization(
+                96, eps=1e-4)
             self.block2 = block(96, 256, 5, pad=2)
             self.block3 = block(256, 384, 3, pad=1)
             self.block4 = block(384, 384, 3, pad=1)
             self.block5 = block(384, 256, 3, pad=1)
             self.block6 = linear(256 * 6 * 6, n_units)
             self.block7 = linear(n_units, n_units, dropout=.5)
-            self.bn8 = L.BatchNormalization(n_units, eps=1e-3)
+            self.bn8 = link_batch_normalization.BatchNormalization(
+                n_units, eps=1e-3)
             self.l8 = L.Linear(n_units, n_out, initialW=_Normal())
 
     def forward(self, x):

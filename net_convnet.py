@@ -4,7 +4,7 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
-import bst
+import link_batch_normalization
 import link_binary_convolution_2d
 import link_binary_linear
 
@@ -68,12 +68,17 @@ class ConvNet(chainer.Chain):
                 setattr(self, 'l%d' % i, linear(
                     sizes[i - 7], sizes[i - 6], **options))
             for i, size in enumerate(channels[1:] + sizes[1:], 1):
-                setattr(self, 'b%d' % i, L.BatchNormalization(size, eps=1e-4))
+                setattr(self, 'b%d' % i, (
+                    link_batch_normalization.BatchNormalization(
+                        size, eps=1e-4)))
 
-    def activate(self, x):
-        """Applies the activation."""
-        return bst.bst(x, self.surrogate) if self.kind == 'binary' else (
-            F.relu(x))
+    def activate(self, i, x):
+        """Applies batch normalization ``i`` and the activation."""
+        normalize = self['b%d' % i]
+        if self.kind == 'binary':
+            return link_batch_normalization.binarize(
+                normalize, x, self.surrogate)
+        return F.relu(normalize(x))
 
     def forward(self, x):
         """Computes the class scores.
@@ -89,7 +94,7 @@ class ConvNet(chainer.Chain):
             h = self['conv%d' % i](h)
             if i % 2 == 0:
                 h = F.max_pooling_2d(h, 2)
-            h = self.activate(self['b%d' % i](h))
-        h = self.activate(self.b7(self.l7(h)))
-        h = self.activate(self.b8(self.l8(h)))
+            h = self.activate(i, h)
+        h = self.activate(7, self.l7(h))
+        h = self.activate(8, self.l8(h))
         return self.b9(self.l9(h))

@@ -3,6 +3,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
+import link_batch_normalization
 import link_xnor_block
 
 
@@ -29,7 +30,7 @@ class LeNet5(chainer.Chain):
         self.binary = binary
         with self.init_scope():
             self.conv1 = L.Convolution2D(1, 20, 5)
-            self.bn1 = L.BatchNormalization(
+            self.bn1 = link_batch_normalization.BatchNormalization(
                 20, eps=1e-4, use_gamma=False, use_beta=False)
             self.block2 = link_xnor_block.XNORConvolution2D(
                 20, 50, 5, binary=binary, **options)

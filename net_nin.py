@@ -6,6 +6,7 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
+import link_batch_normalization
 import link_xnor_block
 
 
@@ -135,5 +136,5 @@ class NINImageNet(chainer.Chain):
 
 
 def _fixed_batch_normalization(n_channels):
-    return L.BatchNormalization(
+    return link_batch_normalization.BatchNormalization(
         n_channels, eps=1e-4, use_gamma=False, use_beta=False)

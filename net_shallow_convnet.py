@@ -4,6 +4,7 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
+import link_batch_normalization
 import link_binary_convolution_2d
 import link_binary_linear
 
@@ -47,7 +48,8 @@ class ShallowConvNet(chainer.Chain):
             self.l5 = linear(500, n_out, **options)
             if batch_norm:
                 for i, size in enumerate((50, 100, 200, 500, n_out), 1):
-                    setattr(self, 'b%d' % i, L.BatchNormalization(size))
+                    setattr(self, 'b%d' % i, (
+                        link_batch_normalization.BatchNormalization(size)))
 
     def normalize(self, i, x):
         """Applies the batch normalization of layer ``i``, if there is any."""

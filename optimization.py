@@ -5,13 +5,14 @@ import chainer
 
 import adam
 import bop
+import momentum_sgd
 import weight_clip
 import xnor
 from bnn.training import arguments
 from bnn.training import distributed
 
 OPTIMIZERS = {'adam': adam.Adam, 'sgd': chainer.optimizers.SGD,
-              'momentum': chainer.optimizers.MomentumSGD, 'bop': bop.Bop}
+              'momentum': momentum_sgd.MomentumSGD, 'bop': bop.Bop}
 LEARNING_RATES = {'adam': 1e-3, 'sgd': 1e-2, 'momentum': 1e-2, 'bop': 1e-3}
 
 

@@ -1,5 +1,8 @@
 """Optimizer hook that keeps latent weights in their range."""
+import math
+
 import chainer
+import numpy
 
 from bnn import kernels
 
@@ -42,7 +45,7 @@ class WeightClip(object):
 
     def __call__(self, rule, param):
         if getattr(rule, 'clipped', None) == (self.low, self.high):
-            rule.clipped = None  # by the update itself, see adam.py
+            rule.clipped = None  # by the update itself, a ClippingRule
             return
         # With use_fp32_update the optimizer goes on from its own float32
         # copy, so that one has to stay in the range as well.
@@ -50,6 +53,48 @@ class WeightClip(object):
             if p is not None and p.array is not None:
                 with chainer.using_device(p.device):
                     kernels.clip(p.array, self.low, self.high)
+
+
+class ClippingRule(object):
+
+    """Update rule that does the work of a WeightClip in its own pass.
+
+    Of :class:`ClippingOptimizer`; mixed into one of Chainer's.
+    """
+
+    # The range to clip to, and the one that the last update clipped to
+    clip = None
+    clipped = None
+
+    def has_kernel(self, param):
+        """Tells whether there is a kernel for a parameter on the CPU."""
+        return (param.grad is not None and param.array.flags.c_contiguous
+                and param.dtype in (numpy.float32, numpy.float64))
+
+    def take_range(self):
+        """Returns the range for the kernel, which now has to clip to it."""
+        self.clipped = self.clip
+        return self.clip or (-math.inf, math.inf)
+
+
+class ClippingOptimizer(object):
+
+    """Optimizer whose update clips, where that is what follows it.
+
+    Where a parameter's first hook after the update is a :class:`WeightClip`,
+    of the parameter or of the optimizer, its rule is told.  Mixed into one of
+    Chainer's, with rules that are a :class:`ClippingRule`.
+    """
+
+    def update(self, lossfun=None, *args, **kwds):
+        everyones = post_hooks(self)
+        for param in self.target.params():
+            if isinstance(param.update_rule, ClippingRule):
+                hooks = post_hooks(param.update_rule) + everyones
+                param.update_rule.clip = (
+                    (hooks[0].low, hooks[0].high)
+                    if hooks and type(hooks[0]) is WeightClip else None)
+        super().update(lossfun, *args, **kwds)
 
 
 def clip_weights(model):

@@ -125,4 +125,22 @@ def test_input_stays():
     numpy.testing.assert_array_equal(y.grad, 1)
 
 
+def test_result_is_known_to_be_binary():
+    y = bst.bst(numpy.array([-.5, 0, 3], 'f'))
+    assert bst.is_binary(y)
+    # Whatever is made of it is not, and arrays are not.
+    assert not bst.is_binary(y + 0)
+    assert not bst.is_binary(y.array)
+
+
+def test_debug_mode_looks():
+    y = bst.mark(chainer.Variable(numpy.array([1, -1, .5], 'f')))
+    assert bst.is_binary(y)
+    with chainer.using_config('debug', True):
+        with pytest.raises(ValueError, match='other values'):
+            bst.is_binary(y)
+        y.array[2] = 1
+        assert bst.is_binary(y)
+
+
 testing.run_module(__name__, __file__)

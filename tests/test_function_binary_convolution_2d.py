@@ -10,6 +10,7 @@ from chainer import gradient_check
 from chainer import testing
 from chainer.utils import type_check
 
+import bst
 import function_binarize
 import function_binary_convolution_2d
 import function_binary_linear
@@ -388,6 +389,31 @@ def test_composition():
     numpy.testing.assert_array_equal(
         binary_convolution_2d(x, W, scaled=True).array,
         F.convolution_2d(x, function_binarize.scaled_binarize(W)).array)
+
+
+@pytest.mark.parametrize('options', [
+    {}, {'pad': 1}, {'pad': (2, 0), 'stride': (1, 2)},
+    {'pad': 1, 'pad_value': 1}, {'dilate': 2}, {'groups': 2}])
+@pytest.mark.parametrize('scaled', [False, True, 'ste'])
+@pytest.mark.parametrize('nobias', [False, True])
+def test_signs_by_popcount_or_by_blas(scaled, nobias, options):
+    signs = bst.bst(random(3, 4, 6, 7)).array
+    W = random(6, 4 // options.get('groups', 1), 3, 3)
+    b = None if nobias else random(6)
+    results = []
+    for x in chainer.Variable(signs), bst.mark(chainer.Variable(signs)):
+        latent = chainer.Variable(W)
+        y = binary_convolution_2d(x, latent, b, scaled=scaled, **options)
+        y.grad = numpy.arange(y.size, dtype=y.dtype).reshape(y.shape) / y.size
+        y.backward()
+        results.append((y.array, x.grad, latent.grad))
+    for blas, popcount in zip(*results, strict=True):
+        assert popcount.dtype == blas.dtype
+        if scaled:
+            numpy.testing.assert_allclose(
+                popcount, blas, rtol=1e-4, atol=1e-4)
+        else:
+            assert popcount.tobytes() == blas.tobytes()
 
 
 testing.run_module(__name__, __file__)

@@ -10,6 +10,7 @@ from chainer import gradient_check
 from chainer import testing
 from chainer.utils import type_check
 
+import bst
 import function_binary_linear
 from bnn import kernels
 
@@ -248,6 +249,46 @@ def test_inputs_stay():
     F.sum(binary_linear(*v) ** 2).backward()
     for a, c in zip((x, W, b), copies, strict=True):
         numpy.testing.assert_array_equal(a, c)
+
+
+@pytest.mark.parametrize('scaled', [False, True, 'ste'])
+@pytest.mark.parametrize('nobias', [False, True])
+@pytest.mark.parametrize('dtype', ['f', 'd'])
+def test_signs_by_popcount_or_by_blas(scaled, nobias, dtype):
+    signs = bst.bst(random(9, 2, 35).astype(dtype)).array
+    W = random(6, 70).astype(dtype)
+    b = None if nobias else random(6).astype(dtype)
+    results = []
+    for x in chainer.Variable(signs), bst.mark(chainer.Variable(signs)):
+        latent = chainer.Variable(W)
+        y = binary_linear(x, latent, b, scaled=scaled)
+        y.grad = numpy.arange(54, dtype=dtype).reshape(9, 6)
+        y.backward()
+        results.append((y.array, x.grad, latent.grad))
+    for blas, popcount in zip(*results, strict=True):
+        assert popcount.dtype == dtype
+        if scaled:  # the scale of each product, or of the exact sum
+            numpy.testing.assert_allclose(
+                popcount, blas, rtol=1e-5, atol=1e-5)
+        else:
+            assert popcount.tobytes() == blas.tobytes()
+
+
+def test_popcount_is_used(monkeypatch):
+    calls = []
+    original = kernels.sign_product
+
+    def watch(x, W):
+        calls.append(x.shape)
+        return original(x, W)
+
+    monkeypatch.setattr(kernels, 'sign_product', watch)
+    x, W = bst.bst(random(9, 70)), random(6, 70)
+    binary_linear(x.array, W)
+    assert not calls
+    for scaled in False, True:
+        binary_linear(x, W, scaled=scaled)
+    assert calls == [(9, 70)] * 2
 
 
 testing.run_module(__name__, __file__)

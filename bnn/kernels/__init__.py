@@ -10,6 +10,21 @@ import math
 import numpy
 
 
+def arrange(bits):
+    """Arranges packed rows for :func:`xnor_product`, to be used many times.
+
+    Args:
+        bits (numpy.ndarray or cupy.ndarray): Packed rows, see :func:`pack`.
+
+    Returns:
+        What :func:`xnor_product` takes for ``b``.
+    """
+    if isinstance(bits, numpy.ndarray):
+        from bnn.kernels import cpu
+        return cpu.Columns(bits)
+    return bits
+
+
 def _kernels_of(x):
     if x.dtype.kind != 'f':
         raise TypeError(
@@ -177,3 +192,177 @@ def adam(x, grad, m, v, alpha, beta1, beta2, eps=1e-8, keep=1., eta=1.,
     """
     _kernels_of(x).adam(
         x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high)
+
+
+def momentum_sgd(x, grad, v, lr, momentum, low=-math.inf, high=math.inf):
+    r"""One update of SGD with momentum and a clip, in place, in one pass.
+
+    .. math::
+
+        v \leftarrow \mathrm{momentum} \cdot v - \mathrm{lr} \cdot g, \qquad
+        x \leftarrow \mathrm{clip}(x + v, \mathrm{low}, \mathrm{high})
+
+    (in the order of Chainer's arithmetic, so that the bits are the same.)
+    NaN stays NaN.
+
+    Args:
+        x (numpy.ndarray or cupy.ndarray): Parameters, float32 or 64,
+            C-contiguous, changed.
+        grad (numpy.ndarray or cupy.ndarray): Gradient, as ``x``.
+        v (numpy.ndarray or cupy.ndarray): Velocity, as ``x``, changed.
+        lr (float): Learning rate.
+        momentum (float): Share of the velocity that stays.
+        low, high (float): Range of the clip; infinite for none.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    _kernels_of(x).momentum_sgd(x, grad, v, lr, momentum, low, high)
+
+
+def pack(x):
+    """Packs the signs of the last axis, 32 in a word.
+
+    Bit ``i`` of word ``j`` is ``x[..., 32 j + i] >= 0``, so that sign(0) is
+    +1 and NaN gives 0, as in :func:`binarize`; bits past the end are 0.
+
+    Args:
+        x (numpy.ndarray or cupy.ndarray): (..., k), any float dtype.
+
+    Returns:
+        uint32 (..., ceil(k / 32)).
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).pack(x)
+
+
+def xnor_product(a, b, k):
+    """Matrix product of packed signs.
+
+    ``y[i, j] = k - 2 popcount(a[i] xor b[j])``, which is the sum of ``k``
+    products of +-1 (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_, section
+    3.2).  Exact for k < 2^24.
+
+    Args:
+        a (numpy.ndarray or cupy.ndarray): Packed rows, uint32 (m, words).
+        b (numpy.ndarray or cupy.ndarray): Packed rows, uint32 (n, words), or
+            what :func:`arrange` made of them.
+        k (int): Signs in a row.
+
+    Returns:
+        float32 (m, n).
+    """
+    if isinstance(a, numpy.ndarray):
+        from bnn.kernels import cpu as module
+    else:
+        from bnn.kernels import gpu as module
+    return module.xnor_product(a, b, k)
+
+
+def sign_product(x, W):
+    """Product of +-1 and the signs of a matrix, ``x sign(W)^T``.
+
+    On the CPU by :func:`xnor_product` from a number of rows on that the
+    benchmark of the kernels gave, else by the BLAS.  Both are exact, so the
+    results are the same, bit for bit.
+
+    Args:
+        x (numpy.ndarray or cupy.ndarray): +1 and -1 alone, (m, k); any float
+            dtype.
+        W (numpy.ndarray or cupy.ndarray): Numbers whose signs count, (n, k),
+            of the dtype of ``x``.
+
+    Returns:
+        (m, n), of the dtype of ``x``.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).sign_product(x, W)
+
+
+def sign_convolution(x, W, stride, pad, dilate):
+    """Convolution of +-1 with the signs of filters, by XNOR and popcount.
+
+    Exact for less than 2^24 weights a filter.  The padding is 0: it adds
+    nothing.
+
+    Args:
+        x (numpy.ndarray): +1 and -1 alone, (batch, channels, h, w); float32
+            or 64.
+        W (numpy.ndarray): Numbers whose signs count, (filters, channels, kh,
+            kw), of the dtype of ``x``.
+        stride, pad, dilate (pair of ints): As in a convolution, (h, w).
+
+    Returns:
+        (batch, filters, h_out, w_out), of the dtype of ``x``.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).sign_convolution(x, W, stride, pad, dilate)
+
+
+def batch_norm(x, gamma, beta, eps, sign=False):
+    r"""Batch normalization, with the sign if wanted, in two passes.
+
+    .. math::
+
+        y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
+
+    with the mean and the biased variance of each channel (`1502.03167
+    <https://arxiv.org/abs/1502.03167>`_, Algorithm 1), summed in float64.
+
+    Args:
+        x (numpy.ndarray): (n, channels, ...), float32 or 64, not empty.
+        gamma, beta (numpy.ndarray): (channels,), of the dtype of ``x``.
+        eps (float): Added to the variance.
+        sign (bool): Whether the result is :func:`binarize` of ``y``.
+
+    Returns:
+        tuple: The result, of the shape and dtype of ``x``; mean, variance
+        and reciprocal of the deviation, (channels,).
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).batch_norm(x, gamma, beta, eps, sign)
+
+
+def normalize(x, gamma, beta, mean, inv_std, sign=False):
+    r"""Batch normalization by given statistics, in one pass.
+
+    ``y = gamma * ((x - mean) * inv_std) + beta``, or its sign.  Arguments,
+    result and errors as of :func:`batch_norm`, of which it has the bits.
+    """
+    return _kernels_of(x).normalize(x, gamma, beta, mean, inv_std, sign)
+
+
+def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign=False):
+    r"""Gradients of :func:`batch_norm`, in two passes.
+
+    .. math::
+
+        g_\beta = \sum g, \quad g_\gamma = \sum g \hat{x}, \quad
+        g_x = \frac{\gamma}{\sigma} \left(g -
+        \frac{\hat{x} g_\gamma + g_\beta}{m}\right)
+
+    over the ``m`` values of a channel, where ``g`` is ``gy``, or with
+    ``sign`` :func:`ste_gradient` of it.
+
+    Args:
+        x, gamma, beta (numpy.ndarray): Of the forward computation.
+        gy (numpy.ndarray): Gradient of its result.
+        mean, inv_std (numpy.ndarray): What it returned.
+        sign (bool): Whether it binarized.
+
+    Returns:
+        tuple: Gradients of ``x``, ``gamma`` and ``beta``.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).batch_norm_gradient(
+        x, gy, gamma, beta, mean, inv_std, sign)

@@ -1,26 +1,19 @@
 """The kernels on NumPy arrays; documented in :mod:`bnn.kernels`."""
-import os
-
-# Numba's threads must not spin while the BLAS computes; OpenMP reads this
-# when it is loaded.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-
 import numba
 import numpy
 
-# Numba knows its own variable only; the BLAS beside it obeys this one.
-if os.environ.get('OMP_NUM_THREADS', '').isdigit():
-    numba.set_num_threads(max(1, min(
-        int(os.environ['OMP_NUM_THREADS']), numba.config.NUMBA_NUM_THREADS)))
+from bnn.kernels import cpu_threads
+from bnn.kernels.cpu_bits import Columns  # noqa: F401
+from bnn.kernels.cpu_bits import pack  # noqa: F401
+from bnn.kernels.cpu_bits import xnor_product  # noqa: F401
+from bnn.kernels.cpu_convolution import sign_convolution  # noqa: F401
+from bnn.kernels.cpu_norm import batch_norm  # noqa: F401
+from bnn.kernels.cpu_norm import batch_norm_gradient  # noqa: F401
+from bnn.kernels.cpu_norm import normalize  # noqa: F401
 
-
-def _compile(function):
-    # Without fastmath: every operation rounds as NumPy's does.
-    options = {'parallel': True, 'error_model': 'numpy', 'nogil': True}
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # there is no folder to keep machine code in
-        return numba.njit(function, **options)
+# From so many rows on the packed product is faster than the BLAS; see
+# benchmarks/kernels.py.
+MIN_ROWS = 4
 
 
 def binarize(x):
@@ -37,7 +30,7 @@ def binarize(x):
     return y
 
 
-@_compile
+@cpu_threads.compile
 def _binarize(x, y):
     one = x.dtype.type(1)
     for i in numba.prange(x.size):
@@ -57,7 +50,7 @@ def ste_gradient(x, gy, low, high):
     return gx.astype(gy.dtype, copy=False)  # where gives native byte order
 
 
-@_compile
+@cpu_threads.compile
 def _ste_gradient(x, gy, gx, low, high):
     for i in numba.prange(x.size):
         gx[i] = gy[i] if low <= x[i] <= high else 0
@@ -110,7 +103,7 @@ def clip(x, low, high):
     numpy.copyto(x, high, where=x > high)
 
 
-@_compile
+@cpu_threads.compile
 def _clip(x, low, high):
     for i in numba.prange(x.size):
         x[i] = low if x[i] < low else (high if x[i] > high else x[i])
@@ -122,7 +115,7 @@ def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
         alpha, 1 - beta1, 1 - beta2, eps, keep, eta, low, high)))
 
 
-@_compile
+@cpu_threads.compile
 def _adam(x, grad, m, v, alpha, rate1, rate2, eps, keep, eta, low, high):
     for i in numba.prange(x.size):
         g = grad[i]
@@ -130,6 +123,29 @@ def _adam(x, grad, m, v, alpha, rate1, rate2, eps, keep, eta, low, high):
         v[i] += rate2 * (g * g - v[i])
         y = keep * x[i] - eta * (alpha / (numpy.sqrt(v[i]) + eps) * m[i])
         x[i] = low if y < low else (high if y > high else y)
+
+
+def momentum_sgd(x, grad, v, lr, momentum, low, high):
+    scalar = x.dtype.type
+    _momentum_sgd(*map(_flat, (x, grad, v)), *map(
+        scalar, (lr, momentum, low, high)))
+
+
+@cpu_threads.compile
+def _momentum_sgd(x, grad, v, lr, momentum, low, high):
+    for i in numba.prange(x.size):
+        v[i] = momentum * v[i] - lr * grad[i]
+        y = x[i] + v[i]
+        x[i] = low if y < low else (high if y > high else y)
+
+
+def sign_product(x, W):
+    # Both ways are exact, while a sum fits into float32.
+    if (len(x) < MIN_ROWS or x.shape[1] >= 1 << 24
+            or x.dtype not in (numpy.float32, numpy.float64)):
+        return x.dot(binarize(W).T)
+    y = xnor_product(pack(x), pack(W), x.shape[1])
+    return y.astype(x.dtype, copy=False)
 
 
 def _is_compiled(x):

@@ -62,6 +62,37 @@ _adam = cupy.ElementwiseKernel(
        x = x < low ? low : (x > high ? high : x)""",
     'bnn_adam')
 
+_momentum_sgd = cupy.ElementwiseKernel(
+    'T grad, T lr, T momentum, T low, T high', 'T x, T v',
+    """v = momentum * v - lr * grad;
+       T y = x + v;
+       x = y < low ? low : (y > high ? high : y)""",
+    'bnn_momentum_sgd')
+
+# A thread packs one word.
+_pack = cupy.ElementwiseKernel(
+    'raw T x, int64 k, int64 n_words', 'uint32 bits',
+    """const ptrdiff_t row = i / n_words, first = i % n_words * 32;
+       const ptrdiff_t n = k - first < 32 ? k - first : 32;
+       bits = 0;
+       for (ptrdiff_t j = 0; j < n; ++j) {
+           bits |= static_cast<unsigned int>(
+               x[row * k + first + j] >= T(0)) << j;
+       }""",
+    'bnn_pack')
+
+_xnor_product = cupy.ElementwiseKernel(
+    'raw uint32 a, raw uint32 b, int64 n, int64 n_words, int64 k',
+    'float32 y',
+    """const unsigned int *p = &a[i / n * n_words];
+       const unsigned int *q = &b[i % n * n_words];
+       int count = 0;
+       for (ptrdiff_t j = 0; j < n_words; ++j) {
+           count += __popc(p[j] ^ q[j]);
+       }
+       y = k - 2 * count""",
+    'bnn_xnor_product')
+
 
 def binarize(x):
     return _binarize(x)
@@ -95,3 +126,24 @@ def clip(x, low, high):
 def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
     _adam(grad, alpha, 1 - beta1, 1 - beta2, eps, keep, eta, low, high,
           x, m, v)
+
+
+def momentum_sgd(x, grad, v, lr, momentum, low, high):
+    _momentum_sgd(grad, lr, momentum, low, high, x, v)
+
+
+def pack(x):
+    x = cupy.ascontiguousarray(x)
+    n_words = -(-x.shape[-1] // 32)
+    bits = cupy.empty((*x.shape[:-1], n_words), numpy.uint32)
+    return _pack(x, x.shape[-1], n_words, bits)
+
+
+def xnor_product(a, b, k):
+    y = cupy.empty((len(a), len(b)), numpy.float32)
+    return _xnor_product(cupy.ascontiguousarray(a), cupy.ascontiguousarray(b),
+                         len(b), a.shape[1], k, y)
+
+
+def sign_product(x, W):
+    return x.dot(binarize(W).T)

@@ -44,3 +44,73 @@ def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
     v += (1 - beta2) * (grad * grad - v)
     x[...] = keep * x - eta * (alpha / (numpy.sqrt(v) + eps) * m)
     clip(x, low, high)
+
+
+def momentum_sgd(x, grad, v, lr, momentum, low, high):
+    v[...] = momentum * v - lr * grad
+    x += v
+    clip(x, low, high)
+
+
+def pack(x):
+    bits = numpy.packbits(x >= 0, axis=-1, bitorder='little')
+    words = numpy.zeros((*x.shape[:-1], -(-x.shape[-1] // 32)), '<u4')
+    words.view(numpy.uint8)[..., :bits.shape[-1]] = bits
+    return words.astype(numpy.uint32)
+
+
+def xnor_product(a, b, k):
+    differ = numpy.unpackbits(
+        (a[:, None] ^ b).view(numpy.uint8), axis=-1).sum(axis=-1, dtype=int)
+    return (k - 2 * differ).astype(numpy.float32)
+
+
+def sign_product(x, W):
+    return (x @ binarize(W).T).astype(x.dtype)
+
+
+def sign_convolution(x, W, stride, pad, dilate):
+    # One element of the filters after the other
+    x = numpy.pad(x, ((0, 0), (0, 0), *((p, p) for p in pad)))
+    size = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(
+        x.shape[2:], W.shape[2:], stride, dilate, strict=True)]
+    y = numpy.zeros((len(x), len(W), *size), x.dtype)
+    for i, j in numpy.ndindex(*W.shape[2:]):
+        rows, columns = (
+            slice(at * d, at * d + (n - 1) * s + 1, s) for at, d, n, s in zip(
+                (i, j), dilate, size, stride, strict=True))
+        y += numpy.einsum('ncyx,fc->nfyx', x[:, :, rows, columns],
+                          binarize(W[:, :, i, j]))
+    return y
+
+
+def batch_norm(x, gamma, beta, eps, sign=False):
+    axis = (0, *range(2, x.ndim))
+    mean = x.mean(axis, dtype=numpy.float64)
+    var = x.var(axis, dtype=numpy.float64)
+    inv_std = 1 / numpy.sqrt(var + eps)
+    mean, var, inv_std = (v.astype(x.dtype) for v in (mean, var, inv_std))
+    return (normalize(x, gamma, beta, mean, inv_std, sign), mean, var,
+            inv_std)
+
+
+def normalize(x, gamma, beta, mean, inv_std, sign=False):
+    shape = -1, *(1,) * (x.ndim - 2)
+    gamma, beta, mean, inv_std = (
+        v.reshape(shape) for v in (gamma, beta, mean, inv_std))
+    y = gamma * ((x - mean) * inv_std) + beta
+    return binarize(y) if sign else y
+
+
+def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign=False):
+    axis, shape = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
+    x_hat = (x - mean.reshape(shape)) * inv_std.reshape(shape)
+    if sign:
+        gy = ste_gradient(
+            gamma.reshape(shape) * x_hat + beta.reshape(shape), gy)
+    gbeta = gy.sum(axis, dtype=numpy.float64).astype(x.dtype)
+    ggamma = (gy * x_hat).sum(axis, dtype=numpy.float64).astype(x.dtype)
+    m = x.dtype.type(x.size // len(gamma))
+    gx = (gamma * inv_std).reshape(shape) * (
+        gy - (x_hat * ggamma.reshape(shape) + gbeta.reshape(shape)) / m)
+    return gx, ggamma, gbeta

@@ -1,0 +1,135 @@
+"""Steps of the XNOR-popcount product as LLVM vectors, for Numba's kernels.
+
+Numba's own vectorizer takes half of AVX-512's registers and reduces the sums
+in memory; these say which registers there are.  On other machines LLVM makes
+the best of them: the results are the same everywhere.
+"""
+import llvmlite.binding
+import numba
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_FEATURES = llvmlite.binding.get_host_cpu_features()
+_IS_WIDE = bool(_FEATURES.get('avx512vpopcntdq') and _FEATURES.get('avx512f'))
+
+# Columns of a tile, in memory one after the other for each word
+COLUMNS = 64
+# Rows that are computed together, and the vectors that a row has then: sums,
+# operands and one temporary fit into the registers, 32 of AVX-512 or 16.
+ROWS = 6 if _IS_WIDE else 2
+_LANES = 16 if _IS_WIDE else 8
+_VECTORS = 4 if _IS_WIDE else 2
+_GROUPS = COLUMNS // (_LANES * _VECTORS)
+
+_I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+_WORDS = ir.VectorType(_I32, _LANES)
+_FLOATS = ir.VectorType(ir.FloatType(), _LANES)
+_address, _size = numba.types.uintp, numba.types.intp
+
+
+@intrinsic
+def xnor_tile(typingctx, a, a_stride, b, b_stride, n_words, k, y, y_stride):
+    """Multiplies :data:`ROWS` packed rows by :data:`COLUMNS` packed columns.
+
+    ``y[i, j] = k - 2 popcount(a[i] xor b[:, j])``, float32.  Addresses;
+    strides of rows in bytes; at least one word.
+    """
+    def generate(context, builder, signature, args):
+        for group in range(_GROUPS):
+            _multiply(builder, args, group * _LANES * _VECTORS)
+        return context.get_dummy_value()
+
+    return numba.types.void(_address, _size, _address, _size, _size, _size,
+                            _address, _size), generate
+
+
+def _multiply(builder, args, first):
+    a, a_stride, b, b_stride, n_words, k, y, y_stride = args
+    popcount = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(_WORDS, [_WORDS]),
+        'llvm.ctpop.v%di32' % _LANES)
+    rows = [_pointer(builder, _row(builder, a, a_stride, i), _I32)
+            for i in range(ROWS)]
+    before = builder.block
+    loop = builder.append_basic_block('words')
+    after = builder.append_basic_block('end')
+    builder.branch(loop)
+
+    builder.position_at_end(loop)
+    word = builder.phi(_I64)
+    sums = [builder.phi(_WORDS) for _ in range(ROWS * _VECTORS)]
+    column = builder.add(b, builder.mul(word, b_stride))
+    columns = [_load(builder, _at(builder, column, first + v * _LANES),
+                     _WORDS) for v in range(_VECTORS)]
+    results = []
+    for i in range(ROWS):
+        bits = _splat(builder, _load(
+            builder, builder.gep(rows[i], [word]), _I32), _WORDS)
+        for v in range(_VECTORS):
+            count = builder.call(
+                popcount, [builder.xor(bits, columns[v])])
+            results.append(builder.add(sums[i * _VECTORS + v], count))
+    following = builder.add(word, _I64(1))
+    word.add_incoming(_I64(0), before)
+    word.add_incoming(following, loop)
+    for total, result in zip(sums, results, strict=True):
+        total.add_incoming(ir.Constant(_WORDS, [0] * _LANES), before)
+        total.add_incoming(result, loop)
+    builder.cbranch(
+        builder.icmp_signed('<', following, n_words), loop, after)
+
+    builder.position_at_end(after)
+    k = _splat(builder, builder.trunc(k, _I32), _WORDS)
+    for i in range(ROWS):
+        row = _row(builder, y, y_stride, i)
+        for v in range(_VECTORS):
+            count = results[i * _VECTORS + v]
+            dot = builder.sub(k, builder.add(count, count))
+            target = builder.bitcast(
+                _at(builder, row, first + v * _LANES), _FLOATS.as_pointer())
+            builder.store(builder.sitofp(dot, _FLOATS), target).align = 4
+
+
+@intrinsic
+def signs_of_32(typingctx, x):
+    """Packs the signs of 32 floats at an address: bit i is ``x[i] >= 0``."""
+    return _packer(x, ir.FloatType())
+
+
+def _packer(x, scalar):
+    vector = ir.VectorType(scalar, 32)
+
+    def generate(context, builder, signature, args):
+        x = _load(builder, builder.inttoptr(
+            args[0], vector.as_pointer()), vector)
+        bits = builder.fcmp_ordered(
+            '>=', x, ir.Constant(vector, [0.] * 32))
+        return builder.bitcast(bits, _I32)
+
+    return numba.types.uint32(_address), generate
+
+
+def _row(builder, address, stride, i):
+    return builder.add(address, builder.mul(stride, _I64(i)))
+
+
+def _pointer(builder, address, scalar):
+    return builder.inttoptr(address, scalar.as_pointer())
+
+
+def _at(builder, address, i):
+    return builder.gep(_pointer(builder, address, _I32), [_I64(i)])
+
+
+def _load(builder, pointer, kind):
+    value = builder.load(builder.bitcast(pointer, kind.as_pointer()))
+    value.align = 4
+    return value
+
+
+def _splat(builder, value, vector):
+    nothing = ir.Constant(vector, ir.Undefined)
+    return builder.shuffle_vector(
+        builder.insert_element(nothing, value, _I32(0)), nothing,
+        ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count))

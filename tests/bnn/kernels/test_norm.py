@@ -1,0 +1,103 @@
+"""Batch normalization with and without the sign, against the reference."""
+import numpy
+import pytest
+
+from bnn import kernels
+from bnn.kernels import reference
+
+SHAPES = ((100, 130), (7, 3), (5, 65), (2, 1), (6, 4, 3), (8, 20, 5, 7),
+          (3, 2, 1, 1), (2, 3, 2, 2, 2))
+DTYPES = numpy.float32, numpy.float64
+
+
+def case(shape, dtype, mean=0.):
+    normal = numpy.random.standard_normal
+    x = (3 * normal(shape) + mean).astype(dtype)
+    gamma, beta = (normal(shape[1]).astype(dtype) for _ in range(2))
+    gamma[0] = 0
+    return x, gamma, beta
+
+
+def assert_close(actual, expected, ulps=16):
+    """Relative to the largest value, in units of the dtype's epsilon."""
+    assert actual.dtype == expected.dtype
+    size = abs(expected).max() if expected.size else 0
+    numpy.testing.assert_allclose(
+        actual, expected, rtol=0,
+        atol=ulps * numpy.finfo(actual.dtype).eps * max(size, 1e-30))
+
+
+@pytest.mark.parametrize('mean', [0, 100])
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('shape', SHAPES)
+def test_forward(shape, dtype, mean):
+    x, gamma, beta = case(shape, dtype, mean)
+    y, *statistics = kernels.batch_norm(x, gamma, beta, 1e-4)
+    expected, *expected_statistics = reference.batch_norm(
+        x, gamma, beta, 1e-4)
+    for ours, theirs in zip(statistics, expected_statistics, strict=True):
+        # In float64 the sums are no more precise than the values.
+        assert_close(ours, theirs, 4 if dtype == numpy.float32 else 200)
+    # A mean of 100 whose last bit differs moves everything.
+    assert_close(y, expected, (4 if dtype == numpy.float32 else 200) * (
+        4 + mean))
+    # The sign of just these values, and the same with given statistics
+    mean, var, inv_std = statistics
+    sign, *others = kernels.batch_norm(x, gamma, beta, 1e-4, True)
+    assert sign.tobytes() == reference.binarize(y).tobytes()
+    for a, b in zip(statistics, others, strict=True):
+        assert a.tobytes() == b.tobytes()
+    for flag, result in (False, y), (True, sign):
+        assert kernels.normalize(
+            x, gamma, beta, mean, inv_std, flag).tobytes() == (
+                result.tobytes())
+    assert y.tobytes() == reference.normalize(
+        x, gamma, beta, mean, inv_std).tobytes()
+
+
+@pytest.mark.parametrize('sign', [False, True])
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('shape', SHAPES)
+def test_gradient(shape, dtype, sign):
+    x, gamma, beta = case(shape, dtype)
+    gy = numpy.random.standard_normal(shape).astype(dtype)
+    _, mean, _, inv_std = kernels.batch_norm(x, gamma, beta, 1e-4)
+    args = x, gy, gamma, beta, mean, inv_std, sign
+    for ours, theirs in zip(kernels.batch_norm_gradient(*args),
+                            reference.batch_norm_gradient(*args),
+                            strict=True):
+        assert_close(ours, theirs, 32)
+
+
+def test_views():
+    x, gamma, beta = case((8, 6), numpy.float32)
+    gy = numpy.random.standard_normal((6, 8)).astype('f').T
+    for view in x, x[::-1], numpy.asfortranarray(x):
+        y, mean, _, inv_std = kernels.batch_norm(view, gamma, beta, 1e-4)
+        copy = numpy.array(view, order='C')
+        assert y.tobytes() == kernels.batch_norm(
+            copy, gamma, beta, 1e-4)[0].tobytes()
+        results = [kernels.batch_norm_gradient(
+            a, g, gamma, beta, mean, inv_std, True)
+            for a, g in ((view, gy), (copy, numpy.array(gy, order='C')))]
+        for a, b in zip(*results, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_variance_does_not_cancel():
+    x = (1e4 + numpy.random.standard_normal((100, 1))).astype('f')
+    _, _, var, _ = kernels.batch_norm(
+        x, numpy.ones(1, 'f'), numpy.zeros(1, 'f'), 0)
+    numpy.testing.assert_allclose(
+        var, x.astype(float).var(axis=0), rtol=1e-6)
+
+
+def test_not_finite():
+    x = numpy.random.standard_normal((4, 3)).astype('f')
+    x[1, 0], x[2, 1] = numpy.nan, numpy.inf
+    gamma, beta = numpy.ones(3, 'f'), numpy.zeros(3, 'f')
+    y, *_ = kernels.batch_norm(x, gamma, beta, 1e-4)
+    assert numpy.isnan(y[:, :2]).any(axis=0).all()
+    assert numpy.isfinite(y[:, 2]).all()
+    sign, *_ = kernels.batch_norm(x, gamma, beta, 1e-4, True)
+    assert sign.tobytes() == reference.binarize(y).tobytes()
