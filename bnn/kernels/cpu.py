@@ -19,7 +19,7 @@ MIN_ROWS = 4
 def binarize(x):
     if _is_compiled(x):
         y = numpy.empty_like(x, order='C')
-        _binarize(_flat(x), y.reshape(-1))
+        _binarize(x.size, _flat(x), y.reshape(-1))
         return y
     # In place on one temporary: several times faster than numpy.where, which
     # makes an array of integers first.
@@ -30,7 +30,7 @@ def binarize(x):
     return y
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _binarize(x, y):
     one = x.dtype.type(1)
     for i in numba.prange(x.size):
@@ -40,7 +40,7 @@ def _binarize(x, y):
 def ste_gradient(x, gy, low, high):
     if _is_compiled(x) and gy.dtype == x.dtype:
         gx = numpy.empty_like(gy, order='C')
-        _ste_gradient(_flat(x), _flat(gy), gx.reshape(-1),
+        _ste_gradient(x.size, _flat(x), _flat(gy), gx.reshape(-1),
                       *map(x.dtype.type, (low, high)))
         return gx
     # where, not a product with the mask: an infinite gy times 0 is NaN.
@@ -50,7 +50,7 @@ def ste_gradient(x, gy, low, high):
     return gx.astype(gy.dtype, copy=False)  # where gives native byte order
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _ste_gradient(x, gy, gx, low, high):
     for i in numba.prange(x.size):
         gx[i] = gy[i] if low <= x[i] <= high else 0
@@ -96,14 +96,14 @@ def quantize(x, n, low, high):
 
 def clip(x, low, high):
     if _is_compiled(x) and x.flags.c_contiguous:
-        _clip(x.reshape(-1), *map(x.dtype.type, (low, high)))
+        _clip(x.size, x.reshape(-1), *map(x.dtype.type, (low, high)))
         return
     # Not numpy.clip, some versions of which make 0.0 of -0.0.
     numpy.copyto(x, low, where=x < low)
     numpy.copyto(x, high, where=x > high)
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _clip(x, low, high):
     for i in numba.prange(x.size):
         x[i] = low if x[i] < low else (high if x[i] > high else x[i])
@@ -111,11 +111,11 @@ def _clip(x, low, high):
 
 def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
     scalar = x.dtype.type
-    _adam(*map(_flat, (x, grad, m, v)), *map(scalar, (
+    _adam(x.size, *map(_flat, (x, grad, m, v)), *map(scalar, (
         alpha, 1 - beta1, 1 - beta2, eps, keep, eta, low, high)))
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _adam(x, grad, m, v, alpha, rate1, rate2, eps, keep, eta, low, high):
     for i in numba.prange(x.size):
         g = grad[i]
@@ -127,11 +127,11 @@ def _adam(x, grad, m, v, alpha, rate1, rate2, eps, keep, eta, low, high):
 
 def momentum_sgd(x, grad, v, lr, momentum, low, high):
     scalar = x.dtype.type
-    _momentum_sgd(*map(_flat, (x, grad, v)), *map(
+    _momentum_sgd(x.size, *map(_flat, (x, grad, v)), *map(
         scalar, (lr, momentum, low, high)))
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _momentum_sgd(x, grad, v, lr, momentum, low, high):
     for i in numba.prange(x.size):
         v[i] = momentum * v[i] - lr * grad[i]

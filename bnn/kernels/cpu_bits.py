@@ -15,7 +15,7 @@ def pack(x):
         return bits
     rows = bits.reshape(-1, bits.shape[-1])
     if x.dtype == numpy.float32 and x.dtype.isnative:
-        _pack(numpy.ascontiguousarray(x).reshape(len(rows), n), rows)
+        _pack(x.size, numpy.ascontiguousarray(x).reshape(len(rows), n), rows)
     else:
         octets = numpy.packbits(
             (x >= 0).reshape(len(rows), n), axis=1, bitorder='little')
@@ -24,7 +24,7 @@ def pack(x):
     return bits
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _pack(x, bits):
     whole = x.shape[1] // 32
     for i in numba.prange(len(x)):
@@ -48,16 +48,19 @@ class Columns(object):
         self.n_words = bits.shape[1]
         self.tiles = numpy.empty(
             (-(-self.n // _COLUMNS), self.n_words, _COLUMNS), numpy.uint32)
-        _arrange(bits, self.tiles)
+        _arrange(self.tiles.size, bits, self.tiles)
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _arrange(bits, tiles):
-    for i in range(len(bits), len(tiles) * _COLUMNS):
-        tiles[i // _COLUMNS, :, i % _COLUMNS] = 0
-    for i in range(len(bits)):
+    for tile in numba.prange(len(tiles)):
+        first = tile * _COLUMNS
+        n = min(_COLUMNS, len(bits) - first)
         for j in range(bits.shape[1]):
-            tiles[i // _COLUMNS, j, i % _COLUMNS] = bits[i, j]
+            for i in range(n):
+                tiles[tile, j, i] = bits[first + i, j]
+            for i in range(n, _COLUMNS):
+                tiles[tile, j, i] = 0
 
 
 def xnor_product(a, b, k):
@@ -65,14 +68,15 @@ def xnor_product(a, b, k):
         b = Columns(b)
     y = numpy.empty((len(a), b.n), numpy.float32)
     if y.size and b.n_words:
-        _xnor_product(numpy.ascontiguousarray(a), b.tiles, k, y,
-                      numba.get_num_threads())
+        work = y.size * b.n_words // 8
+        _xnor_product(work, numpy.ascontiguousarray(a), b.tiles, k, y,
+                      cpu_threads.n_threads(work))
     else:
         y[...] = 0
     return y
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _xnor_product(a, b, k, y, n_parts):
     m, n_words = a.shape
     n = y.shape[1]

@@ -23,15 +23,16 @@ def sign_convolution(x, W, stride, pad, dilate):
     y = numpy.empty((len(x), n_filters, height, width), numpy.float32)
     if y.size:
         _convolve(
-            numpy.ascontiguousarray(x), rows, (kh, kw), stride, pad, dilate,
-            width, y.reshape(len(x), n_filters, height * width))
+            y.size * rows.shape[1] // 8, numpy.ascontiguousarray(x), rows,
+            (kh, kw), stride, pad, dilate, width,
+            y.reshape(len(x), n_filters, height * width))
         if any(pad):
             y += _of_padding(W, x.shape[2:], (height, width), stride, pad,
                              dilate)
     return y.astype(x.dtype, copy=False)
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _convolve(x, filters, ksize, stride, pad, dilate, width, y):
     n_images, n_channels, x_height, x_width = x.shape
     n_filters, n_pixels = y.shape[1:]

@@ -15,15 +15,15 @@ def batch_norm(x, gamma, beta, eps, sign):
     x, y = _flat(x), numpy.empty(x.shape, x.dtype)
     mean, var, inv_std = numpy.empty((3, len(gamma)), x.dtype)
     kernel = _of_rows if x.ndim == 2 else _of_planes
-    kernel(x, y.reshape(x.shape), gamma, beta, float(eps), sign, mean, var,
-           inv_std)
+    kernel(x.size, x, y.reshape(x.shape), gamma, beta, float(eps), sign,
+           mean, var, inv_std)
     return y, mean, var, inv_std
 
 
 def normalize(x, gamma, beta, mean, inv_std, sign):
     x, y = _flat(x), numpy.empty(x.shape, x.dtype)
     kernel = _normalize_rows if x.ndim == 2 else _normalize_planes
-    kernel(x, y.reshape(x.shape), gamma, beta, mean, inv_std, sign)
+    kernel(x.size, x, y.reshape(x.shape), gamma, beta, mean, inv_std, sign)
     return y
 
 
@@ -32,8 +32,8 @@ def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign):
     x, gy = _flat(x), _flat(gy)
     ggamma, gbeta = numpy.empty((2, len(gamma)), x.dtype)
     kernel = _gradient_of_rows if x.ndim == 2 else _gradient_of_planes
-    kernel(x, gy, gx.reshape(x.shape), gamma, beta, mean, inv_std, sign,
-           ggamma, gbeta)
+    kernel(x.size, x, gy, gx.reshape(x.shape), gamma, beta, mean, inv_std,
+           sign, ggamma, gbeta)
     return gx, ggamma, gbeta
 
 
@@ -68,7 +68,7 @@ def _keep(total, square, shift, n, eps, c, mean, var, inv_std):
     inv_std[c] = 1 / numpy.sqrt(spread + eps)
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _of_rows(x, y, gamma, beta, eps, sign, mean, var, inv_std):
     for block in numba.prange(-(-x.shape[1] // _BLOCK)):
         some = slice(block * _BLOCK, (block + 1) * _BLOCK)
@@ -98,7 +98,7 @@ def _of_columns(x, y, some, gamma, beta, eps, sign, mean, var, inv_std):
                              beta[c], sign, one)
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _normalize_rows(x, y, gamma, beta, mean, inv_std, sign):
     one = x.dtype.type(1)
     for i in numba.prange(len(x)):
@@ -107,7 +107,7 @@ def _normalize_rows(x, y, gamma, beta, mean, inv_std, sign):
                               gamma[c], beta[c], sign, one)
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _gradient_of_rows(x, gy, gx, gamma, beta, mean, inv_std, sign, ggamma,
                       gbeta):
     for block in numba.prange(-(-x.shape[1] // _BLOCK)):
@@ -164,7 +164,7 @@ def _gradient_sums(x, gy, mean, inv_std, gamma, beta, sign, zero):
     return total, product
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _of_planes(x, y, gamma, beta, eps, sign, mean, var, inv_std):
     n, n_channels, size = x.shape
     one = x.dtype.type(1)
@@ -182,7 +182,7 @@ def _of_planes(x, y, gamma, beta, eps, sign, mean, var, inv_std):
                                      gamma[c], beta[c], sign, one)
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _normalize_planes(x, y, gamma, beta, mean, inv_std, sign):
     one = x.dtype.type(1)
     for i in numba.prange(len(x)):
@@ -192,7 +192,7 @@ def _normalize_planes(x, y, gamma, beta, mean, inv_std, sign):
                                      gamma[c], beta[c], sign, one)
 
 
-@cpu_threads.compile
+@cpu_threads.Kernel
 def _gradient_of_planes(x, gy, gx, gamma, beta, mean, inv_std, sign, ggamma,
                         gbeta):
     n, n_channels, size = x.shape

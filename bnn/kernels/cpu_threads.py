@@ -1,5 +1,6 @@
 """How Numba compiles the kernels, and their threads."""
 import os
+import types
 
 # Numba's threads must not spin while the BLAS computes; OpenMP reads this
 # when it is loaded.
@@ -14,10 +15,47 @@ if (os.environ.get('OMP_NUM_THREADS', '').isdigit()
         int(os.environ['OMP_NUM_THREADS']), numba.config.NUMBA_NUM_THREADS)))
 
 
-def compile(function):
-    """Compiles a kernel, and keeps the machine code for the next process."""
+# To wake a second thread takes as long as so many elements.
+_MIN_WORK = 1 << 16
+
+
+class Kernel(object):
+
+    """A kernel, compiled for all threads and for one.
+
+    The machine code is kept for the next process.
+
+    Args:
+        function (callable): What to compile, with :func:`numba.prange` in
+            it.
+    """
+
+    def __init__(self, function):
+        # Numba keeps machine code under this name.
+        alone = types.FunctionType(
+            function.__code__, function.__globals__, function.__name__)
+        alone.__qualname__ = function.__qualname__ + '_alone'
+        self._together = _compile(function, parallel=True)
+        self._alone = _compile(alone)
+
+    def __call__(self, work, *args):
+        """Runs it.
+
+        Args:
+            work (int): How many elements it goes through, about.
+            args: What the function takes.
+        """
+        (self._alone if work < _MIN_WORK else self._together)(*args)
+
+
+def n_threads(work):
+    """Returns how many threads a :class:`Kernel` takes for so much work."""
+    return 1 if work < _MIN_WORK else numba.get_num_threads()
+
+
+def _compile(function, **options):
     # Without fastmath: every operation rounds as NumPy's does.
-    options = {'parallel': True, 'error_model': 'numpy', 'nogil': True}
+    options.update(error_model='numpy', nogil=True)
     try:
         return numba.njit(function, cache=True, **options)
     except RuntimeError:  # there is no folder to keep machine code in
