@@ -44,6 +44,37 @@ def use_threads(environ, n):
     environ.pop('OMP_WAIT_POLICY', None)
 
 
+def _busy():
+    """Returns the seconds that all cores, and those of ours, were busy."""
+    try:
+        with open('/proc/stat') as f:
+            ticks = list(map(int, f.readline().split()[1:9]))
+    except OSError:
+        return None
+    # user, nice, system, interrupts; what another machine stole too
+    busy = sum(ticks[:3] + ticks[5:]) / os.sysconf('SC_CLK_TCK')
+    times = os.times()
+    return time.perf_counter(), busy, sum(times[:4])
+
+
+_AT_START = _busy()
+
+
+def others():
+    """Returns how many cores other programs used since the start.
+
+    Ended contenders are ours.
+
+    Returns:
+        float or None: Cores; ``None`` where the system does not tell.
+    """
+    if _AT_START is None:
+        return None
+    elapsed, busy, ours = (
+        now - before for now, before in zip(_busy(), _AT_START))
+    return max(0., (busy - ours) / elapsed)
+
+
 def images(n, seed=0):
     """Makes images like MNIST's, of classes that can be learned.
 
@@ -294,7 +325,10 @@ def print_table(header, rows):
 
 
 def save(path, result, threads):
-    """Writes results, with the machine and the versions.
+    """Writes results, with the machine, what it did beside, and versions.
+
+    The last line that is printed says how busy other programs were: what was
+    measured beside them is no result.
 
     Args:
         path (str): The file.
@@ -302,9 +336,14 @@ def save(path, result, threads):
         threads (int): Threads of each library.
     """
     from bnn import machine
+    busy = others()
+    print('\nother programs used %s' % (
+        'an unknown number of cores' if busy is None else
+        '%.2f of %d cores' % (busy, cores())))
     with open(path, 'w') as f:
         json.dump({**result, 'machine': {
-            **machine.describe(), 'threads': threads}}, f, indent=1)
+            **machine.describe(), 'threads': threads,
+            'cores_used_by_others': busy}}, f, indent=1)
         f.write('\n')
 
 

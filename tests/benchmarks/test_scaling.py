@@ -31,5 +31,6 @@ def test_run(tmp_path):
             result.stdout.split())
     assert 'units of a hidden layer' in result.stdout
     assert found['machine']['chainer']
+    assert found['machine']['cores_used_by_others'] >= 0
     with PIL.Image.open(tmp_path / 'figure.png') as image:
         assert image.width > 900

@@ -53,6 +53,7 @@ def test_table(run):
     assert rows['train_mnist.py'][3:] == ['1.00', '1.00']
     assert rows['floor: both'][4] == '%.2f' % results['ours_by_floor']
     assert set(results['parts_seconds']) < set(rows)
+    assert output.splitlines()[-1].startswith('other programs used ')
 
 
 def test_results(run):
@@ -60,6 +61,7 @@ def test_results(run):
     assert results['settings']['unit'] == 8
     assert results['machine']['threads'] == 1
     assert 'chainer' in results['machine']
+    assert results['machine']['cores_used_by_others'] >= 0
     there = [one for one in (*results['contenders'].values(),
                              *results['floors'].values()) if is_there(one)]
     for one in there:
