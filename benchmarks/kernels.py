@@ -4,8 +4,9 @@
 The kernels of bnn.kernels on the CPU, bnn/kernels/reference.py and the usual
 way in NumPy take turns, on arrays of three sizes.  Beside GB/s, or Gop/s,
 stands the share of the machine's own peak, measured in the same run: of a
-triad, a = b + s c, over as many bytes, which may fit into a cache; or of a
-large float32 matrix product.
+triad, a = b + s c, over arrays of together the same size, which may fit into
+a cache; or of a large float32 matrix product.  What works in place
+can exceed the triad, whose result is fetched before it is written.
 
     benchmarks/kernels.py --only adam binarize
 """
@@ -185,6 +186,14 @@ def find_peaks(args):
             'operations_per_second': operations / seconds['product']}
 
 
+def footprint(kernel, values):
+    """Returns the bytes of a kernel's arrays, its results among them."""
+    made = kernel(*values)
+    return sum(array.nbytes for array in (
+        *values, *(made if isinstance(made, tuple) else [made]))
+        if isinstance(array, numpy.ndarray))
+
+
 def measure(name, kernel, entry, peak, args):
     """Returns the results of a kernel, one for each size."""
     results = []
@@ -202,7 +211,8 @@ def measure(name, kernel, entry, peak, args):
         if entry.unit == 'GB/s':
             # Small ones again and again, so that the start is not in it
             functions['triad'], moved = peaks.triad(
-                work // 12, max(1, 10 ** 8 // work))
+                footprint(kernel, entry.make(size)) // 12,
+                max(1, 10 ** 8 // work))
         seconds = timing.time_in_turns(functions, args.rounds)
         rate = work / seconds['ours']
         most = (moved / seconds.pop('triad') if entry.unit == 'GB/s'
