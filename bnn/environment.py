@@ -1,8 +1,16 @@
-"""Are we in an environment that has Chainer?  Standard library only."""
+"""The environment of a script, before anything is imported.
+
+Standard library only: a script imports this first.
+"""
 import importlib.util
 import os
 import shlex
 import sys
+
+# NumPy's OpenBLAS lets its threads spin for about 25 ms after a product, 2^26
+# cycles, on the cores that Numba's threads want.  It reads this when it is
+# loaded.
+os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '4')
 
 
 def check(script):
