@@ -1,0 +1,51 @@
+"""Threads and machine code of the kernels, each in a process of its own."""
+import os
+import pathlib
+import subprocess
+import sys
+
+import numba
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+LARGE = 'numpy.ones(1 << 18, "f")'
+
+
+def run(code, **env):
+    result = subprocess.run(
+        [sys.executable, '-W', 'error', '-c',
+         'import numpy; from bnn import kernels; '
+         'from bnn.kernels import cpu, cpu_threads; ' + code],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, env={
+            **{name: value for name, value in os.environ.items()
+               if name not in ('OMP_NUM_THREADS', 'NUMBA_NUM_THREADS')},
+            **env})
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr
+    return result.stdout.split()
+
+
+def test_machine_code_is_kept(tmp_path):
+    env = {'NUMBA_CACHE_DIR': str(tmp_path / 'cache')}
+    code = ('y = kernels.binarize(%s); '
+            'print(y.sum(), sum(cpu._binarize._%s.stats.cache_hits.values()))')
+    for name, x in (('alone', 'numpy.ones(9, "f")'), ('together', LARGE)):
+        hits = [run(code % (x, name), **env) for _ in range(2)]
+        total = '9.0' if name == 'alone' else '262144.0'
+        assert hits == [[total, '0'], [total, '1']]
+
+
+def test_no_folder_for_machine_code():
+    assert run('print(kernels.binarize(%s).sum())' % LARGE,
+               NUMBA_CACHE_DIR='/dev/null/cache') == ['262144.0']
+
+
+@pytest.mark.parametrize('env, expected', [
+    ({}, numba.config.NUMBA_DEFAULT_NUM_THREADS),
+    ({'OMP_NUM_THREADS': '1'}, 1),
+    ({'NUMBA_NUM_THREADS': '1'}, 1),
+    ({'OMP_NUM_THREADS': '1', 'NUMBA_NUM_THREADS': '2'}, 2),
+])
+def test_threads(env, expected):
+    assert run('print(cpu_threads.n_threads(1 << 30), '
+               'cpu_threads.n_threads(9))', **env) == [str(expected), '1']
