@@ -265,9 +265,9 @@ def xnor_product(a, b, k):
 def sign_product(x, W):
     """Product of +-1 and the signs of a matrix, ``x sign(W)^T``.
 
-    On the CPU by :func:`xnor_product` from a number of rows on that the
-    benchmark of the kernels gave, else by the BLAS.  Both are exact, so the
-    results are the same, bit for bit.
+    On the CPU by :func:`xnor_product` from a number of multiplications on
+    that the benchmark of the kernels gave, else by the BLAS.  Both are exact,
+    so the results are the same, bit for bit.
 
     Args:
         x (numpy.ndarray or cupy.ndarray): +1 and -1 alone, (m, k); any float

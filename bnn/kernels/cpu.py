@@ -11,9 +11,9 @@ from bnn.kernels.cpu_norm import batch_norm  # noqa: F401
 from bnn.kernels.cpu_norm import batch_norm_gradient  # noqa: F401
 from bnn.kernels.cpu_norm import normalize  # noqa: F401
 
-# From so many rows on the packed product is faster than the BLAS; see
-# benchmarks/kernels.py.
-MIN_ROWS = 4
+# With fewer multiplications the BLAS is sooner done than the packing is
+# begun; see benchmarks/kernels.py.
+MIN_PRODUCTS = 1 << 18
 
 
 def binarize(x):
@@ -200,11 +200,16 @@ def _momentum_sgd(x, grad, v, lr, momentum, low, high):
 
 def sign_product(x, W):
     # Both ways are exact, while a sum fits into float32.
-    if (len(x) < MIN_ROWS or x.shape[1] >= 1 << 24
-            or x.dtype not in (numpy.float32, numpy.float64)):
+    if not is_packed(x, W):
         return x.dot(binarize(W).T)
     y = xnor_product(pack(x), pack(W), x.shape[1])
     return y.astype(x.dtype, copy=False)
+
+
+def is_packed(x, W):
+    """Tells whether :func:`sign_product` packs both."""
+    return (x.size * len(W) >= MIN_PRODUCTS and x.shape[1] < 1 << 24
+            and x.dtype in (numpy.float32, numpy.float64))
 
 
 def _is_compiled(x):
