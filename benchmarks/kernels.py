@@ -6,13 +6,20 @@ way in NumPy take turns, on arrays of three sizes.  Beside GB/s, or Gop/s,
 stands the share of the machine's own peak, measured in the same run: of a
 triad, a = b + s c, over arrays of together the same size, which may fit into
 a cache; or of a large float32 matrix product.  What works in place
-can exceed the triad, whose result is fetched before it is written.
+can exceed the triad, whose result is fetched before it is written, and
+popcount exceeds the float32 product.
 
-    benchmarks/kernels.py --only adam binarize
+The products of signs stand beside the same float32 matrices in the BLAS, the
+convolutions beside Chainer's.  A last table shows where the packed product
+is faster than the BLAS, packing and binarizing included: what
+kernels.sign_product decides by.
+
+    benchmarks/kernels.py --only adam binarize rule
 """
 import argparse
 import functools
 import inspect
+import math
 import os
 import sys
 import typing
@@ -33,9 +40,29 @@ import numpy
 
 import peaks
 from bnn import kernels
+from bnn.kernels import cpu
 from bnn.kernels import reference
 
 FLOATS = {'small': 10 ** 4, 'medium': 10 ** 6, 'large': 10 ** 7}
+# The second are the activations of a layer, the third those of images.
+BATCHES = {'small': (100, 100), 'medium': (1000, 1000),
+           'large': (128, 64, 32, 32)}
+MATRICES = {'small': (100, 100), 'medium': (1000, 1000),
+            'large': (4096, 4096)}
+# Rows, products in each sum, columns
+PRODUCTS = {'small': (60, 100, 70), '100x1000x1000': (100, 1000, 1000),
+            '1000x1024x1024': (1000, 1024, 1024),
+            '1024x4096x4096': (1024, 4096, 4096)}
+# Images, filters, padding: the second convolution of LeNet-5, one of NIN's
+CONVOLUTIONS = {'small': ((2, 20, 6, 6), (9, 20, 3, 3), 0),
+                'lenet5': ((128, 20, 12, 12), (50, 20, 5, 5), 0),
+                'nin': ((32, 192, 16, 16), (192, 192, 3, 3), 1)}
+# The definition of a product takes its time, and memory.
+MOST_BY_DEFINITION = 10 ** 7
+# Of --only: not a kernel, but the table of sign_product's rule
+RULE = 'rule'
+RULE_ROWS = 1, 2, 4, 8, 16, 64, 100, 1000
+RULE_WIDTHS = {'small': 64, 'medium': 256, 'large': 1000, 'huge': 4096}
 random = numpy.random.RandomState(0)
 
 
@@ -45,13 +72,19 @@ class Entry(typing.NamedTuple):
 
     Attributes:
         make (callable): Takes a size, returns the arguments.
-        plain (callable): The usual way in NumPy, of the same arguments.
+        plain (callable): The usual way, in NumPy, of the same arguments.
         work (callable): Takes a size; returns the bytes that have to be read
             and written, or the operations.
         unit (str): ``'GB/s'`` of those bytes or ``'Gop/s'``.
         reference (callable or None): What calls the definition, where that
             takes other arguments.
         sizes (dict): Names to sizes: elements, or shapes.
+        ours (callable or None): What calls the kernel, where it is not
+            called as it is.
+        make_plain (callable or None): As ``make``, of the arguments of
+            ``plain`` where they are others; the definition, which would
+            take other ones again, is left out then.
+        beside (str): What ``plain`` is.
     """
 
     make: typing.Callable
@@ -60,15 +93,22 @@ class Entry(typing.NamedTuple):
     unit: str = 'GB/s'
     reference: typing.Callable = None
     sizes: dict = FLOATS
+    ours: typing.Callable = None
+    make_plain: typing.Callable = None
+    beside: str = 'NumPy'
 
 
 def floats(*shape):
     return random.uniform(-1.5, 1.5, shape).astype(numpy.float32)
 
 
+def signs(*shape):
+    return kernels.binarize(floats(*shape))
+
+
 def streams(n_arrays):
     """Returns what counts the bytes of float32 arrays, each passed once."""
-    return lambda n: 4 * n_arrays * n
+    return lambda size: int(4 * n_arrays * numpy.prod(size))
 
 
 def plain_adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
@@ -84,6 +124,96 @@ def plain_ste(x, gy):
     gx[abs(x) > 1] = 0
     return gx
 
+
+def plain_momentum_sgd(x, grad, v, lr, momentum, low, high):
+    v *= momentum
+    v -= lr * grad
+    x += v
+    numpy.clip(x, low, high, out=x)
+
+
+def plain_normalize(x, gamma, beta, mean, inv_std, sign):
+    gamma, beta, mean, inv_std = (
+        v.reshape(-1, *(1,) * (x.ndim - 2))
+        for v in (gamma, beta, mean, inv_std))
+    y = gamma * ((x - mean) * inv_std) + beta
+    return numpy.where(y >= 0, 1, -1).astype(x.dtype) if sign else y
+
+
+def plain_batch_norm(x, gamma, beta, eps, sign):
+    axis = (0, *range(2, x.ndim))
+    mean, var = x.mean(axis), x.var(axis)
+    return plain_normalize(x, gamma, beta, mean, 1 / numpy.sqrt(var + eps),
+                           sign)
+
+
+def plain_batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign):
+    axis, shape = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
+    gamma, beta, mean, inv_std = (
+        v.reshape(shape) for v in (gamma, beta, mean, inv_std))
+    x_hat = (x - mean) * inv_std
+    if sign:
+        gy = plain_ste(gamma * x_hat + beta, gy)
+    gbeta, ggamma = gy.sum(axis), (gy * x_hat).sum(axis)
+    n = x.size // gamma.size
+    return gamma * inv_std * (gy - (
+        x_hat * ggamma.reshape(shape) + gbeta.reshape(shape)) / n)
+
+
+def channels(size):
+    """Makes gamma, beta, mean and the reciprocal of the deviation."""
+    return [random.uniform(.5, 1.5, size[1]).astype(numpy.float32)
+            for _ in range(4)]
+
+
+def plain_pack(x):
+    return numpy.packbits(x >= 0, axis=-1, bitorder='little')
+
+
+def plain_arrange(bits):
+    whole = bits[:len(bits) // 64 * 64]
+    return numpy.ascontiguousarray(whole.reshape(
+        -1, 64, bits.shape[1]).transpose(0, 2, 1))
+
+
+def plain_convolution(x, W, pad):
+    import chainer
+    with chainer.no_backprop_mode():
+        return chainer.functions.convolution_2d(x, W, pad=pad)
+
+
+def sign_convolution(x, W, pad, convolve=kernels.sign_convolution):
+    return convolve(x, W, (1, 1), (pad, pad), (1, 1))
+
+
+def of_product(size):
+    m, k, n = size
+    return 2 * m * k * n
+
+
+def of_convolution(size):
+    (n, _, height, width), W, pad = size
+    pixels = math.prod(side + 2 * pad - k + 1 for side, k in (
+        (height, W[2]), (width, W[3])))
+    return of_product((n * pixels, math.prod(W[1:]), W[0]))
+
+
+def float_product(x, W):
+    return x.dot(W.T)
+
+
+def factors(size):
+    m, k, n = size
+    return [signs(m, k), signs(n, k)]
+
+
+def packed_once(size):
+    # As of a net whose weights do not change
+    x, W = map(kernels.pack, factors(size))
+    return [x, kernels.arrange(W), size[1]]
+
+
+BLAS = {'unit': 'Gop/s', 'sizes': PRODUCTS, 'beside': 'BLAS'}
 
 # A kernel that is not here is named in the output.
 ENTRIES = {
@@ -116,15 +246,49 @@ ENTRIES = {
     'adam': Entry(
         lambda n: [floats(n), floats(n), floats(n), abs(floats(n)), 1e-3, .9,
                    .999, 1e-8, 1., 1., -1., 1.], plain_adam, streams(7)),
+    'momentum_sgd': Entry(
+        lambda n: [floats(n), floats(n), floats(n), .1, .9, -1., 1.],
+        plain_momentum_sgd, streams(5)),
+    'batch_norm': Entry(
+        lambda size: [floats(*size), *channels(size)[:2], 1e-5, True],
+        plain_batch_norm, streams(3), sizes=BATCHES),
+    'normalize': Entry(
+        lambda size: [floats(*size), *channels(size), True],
+        plain_normalize, streams(2), sizes=BATCHES),
+    'batch_norm_gradient': Entry(
+        lambda size: [floats(*size), floats(*size), *channels(size), True],
+        plain_batch_norm_gradient, streams(5), sizes=BATCHES),
+    'pack': Entry(lambda size: [floats(*size)], plain_pack,
+                  streams(33 / 32), sizes=MATRICES),
+    'arrange': Entry(
+        lambda size: [kernels.pack(floats(*size))], plain_arrange,
+        streams(2 / 32), sizes=MATRICES,
+        ours=lambda bits: kernels.arrange(bits).tiles),
+    'xnor_product': Entry(
+        packed_once, float_product, of_product, make_plain=factors, **BLAS),
+    'pack x + xnor_product': Entry(
+        lambda size: [signs(*size[:2]), packed_once(size)[1]], float_product,
+        of_product, make_plain=factors,
+        ours=lambda x, columns: kernels.xnor_product(
+            kernels.pack(x), columns, x.shape[1]), **BLAS),
+    'sign_product': Entry(factors, float_product, of_product, **BLAS),
+    'sign_convolution': Entry(
+        lambda size: [signs(*size[0]), signs(*size[1]), size[2]],
+        plain_convolution, of_convolution, 'Gop/s',
+        functools.partial(
+            sign_convolution, convolve=reference.sign_convolution),
+        CONVOLUTIONS, sign_convolution, beside='Chainer'),
 }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--only', nargs='+', metavar='KERNEL',
-                        help='not all kernels')
+                        help='not all kernels; %s for the table of '
+                        "sign_product's rule" % RULE)
     parser.add_argument('--sizes', nargs='+', metavar='SIZE',
-                        help='not all sizes: small, medium, large')
+                        help='not all sizes: small, medium, large and others, '
+                        'see the table')
     parser.add_argument('--rounds', type=timing.positive, default=7,
                         metavar='N', help='turns of each')
     parser.add_argument('--threads', type=timing.positive,
@@ -139,10 +303,12 @@ def main():
     args = parser.parse_args()
     ours = {name: function for name, function in vars(kernels).items()
             if inspect.isfunction(function) and not name.startswith('_')}
-    unknown = set(args.only or ()) - set(ours)
+    names = list(dict.fromkeys([*ours, *ENTRIES, RULE]))
+    unknown = set(args.only or ()) - set(names)
     if unknown:
         parser.error('no kernel %s; there are: %s' % (
-            ', '.join(sorted(unknown)), ', '.join(ours)))
+            ', '.join(sorted(unknown)), ', '.join(names)))
+    names = args.only or names
 
     peak = find_peaks(args)
     print('peaks with %d threads: triad in cache %.0f GB/s, in memory %.0f '
@@ -151,9 +317,21 @@ def main():
                   'cache_bytes_per_second', 'memory_bytes_per_second',
                   'operations_per_second'))))
     results = []
-    for name in args.only or ours:
+    for name in names:
         if name in ENTRIES:
-            results += measure(name, ours[name], ENTRIES[name], peak, args)
+            results += measure(name, ours.get(name), ENTRIES[name], peak, args)
+    print_results(results)
+    rule = measure_rule(args) if RULE in names else []
+    print_rule(rule)
+    missing = [name for name in names if name not in (*ENTRIES, RULE)]
+    if missing:
+        print('\nnot measured, without an entry: ' + ', '.join(missing))
+    timing.save(args.out, {
+        'peaks': peak, 'rounds': args.rounds, 'results': results,
+        'rule': rule, 'not_measured': missing}, args.threads)
+
+
+def print_results(results):
     timing.print_table(
         ['kernel', 'size', 'ms', 'rate', '', 'of peak', 'reference/ours',
          'NumPy/ours'], [[
@@ -162,13 +340,54 @@ def main():
              '%.1f' % (result['per_second'] / 1e9), result['unit'],
              '%.0f %%' % (100 * result['of_peak']),
              *('%.1f' % (result['seconds'][way] / result['seconds']['ours'])
+               if way in result['seconds'] else '-'
                for way in ('reference', 'numpy'))] for result in results])
-    missing = [name for name in args.only or ours if name not in ENTRIES]
-    if missing:
-        print('\nnot measured, without an entry: ' + ', '.join(missing))
-    timing.save(args.out, {
-        'peaks': peak, 'rounds': args.rounds, 'results': results,
-        'not_measured': missing}, args.threads)
+    print()
+    for result in results:
+        if result['beside'] != 'NumPy':
+            print('%s / %s, %s: %.1f' % (
+                result['beside'], result['kernel'], result['size'],
+                result['seconds']['numpy'] / result['seconds']['ours']))
+
+
+# What sign_product chooses from, always the one and always the other
+RULE_WAYS = {
+    'blas': lambda x, W: x.dot(kernels.binarize(W).T),
+    'packed': lambda x, W: kernels.xnor_product(
+        kernels.pack(x), kernels.pack(W), x.shape[1]),
+}
+
+
+def measure_rule(args):
+    """Returns how long both ways of sign_product take, by its size."""
+    results = []
+    for name, k in RULE_WIDTHS.items():
+        if args.sizes and name not in args.sizes:
+            continue
+        W = floats(k, k)
+        for m in RULE_ROWS:
+            x = signs(m, k)
+            results.append({
+                'rows': m, 'width': k, 'is_packed': cpu.is_packed(x, W),
+                'seconds': timing.time_in_turns({
+                    way: functools.partial(function, x, W)
+                    for way, function in RULE_WAYS.items()}, args.rounds)})
+    return results
+
+
+def print_rule(results):
+    if results:
+        print('\nbinarizing W and the BLAS beside packing both and popcount, '
+              'm x k by k x k:')
+        timing.print_table(
+            ['k', 'm', 'BLAS ms', 'packed ms', 'BLAS/packed',
+             'sign_product takes'], [[
+                 str(one['width']), str(one['rows']),
+                 *('%.3f' % (1e3 * one['seconds'][way])
+                   for way in ('blas', 'packed')),
+                 '%.2f' % (one['seconds']['blas'] / one['seconds']['packed']),
+                 'packed' if one['is_packed'] else 'BLAS']
+                 for one in results])
 
 
 def find_peaks(args):
@@ -200,14 +419,18 @@ def measure(name, kernel, entry, peak, args):
     for size_name, size in entry.sizes.items():
         if args.sizes and size_name not in args.sizes:
             continue
-        ways = {'ours': kernel,
-                'reference': entry.reference or getattr(reference, name),
-                'numpy': entry.plain}
-        # Each has arrays of its own: some change them.
-        functions = {
-            way: functools.partial(function, *entry.make(size))
-            for way, function in ways.items()}
         work = entry.work(size)
+        kernel = entry.ours or kernel
+        plain = entry.make_plain or entry.make
+        # Each has arrays of its own: some change them.
+        functions = {'ours': functools.partial(kernel, *entry.make(size)),
+                     'numpy': functools.partial(
+                         entry.plain, *plain(size))}
+        definition = entry.reference or getattr(reference, name, None)
+        if definition and not entry.make_plain and (
+                entry.unit == 'GB/s' or work <= MOST_BY_DEFINITION):
+            functions['reference'] = functools.partial(
+                definition, *entry.make(size))
         if entry.unit == 'GB/s':
             # Small ones again and again, so that the start is not in it
             functions['triad'], moved = peaks.triad(
@@ -219,6 +442,7 @@ def measure(name, kernel, entry, peak, args):
                 else peak['operations_per_second'])
         results.append({
             'kernel': name, 'size': size_name, 'shape': size,
+            'beside': entry.beside,
             'seconds': seconds, 'per_second': rate, 'unit': entry.unit,
             'peak_per_second': most, 'of_peak': rate / most})
     return results

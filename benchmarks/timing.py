@@ -34,13 +34,16 @@ def use_threads(environ, n):
 
     How threads wait is left to each program: PyTorch takes twice as long
     where OMP_WAIT_POLICY=PASSIVE is forced upon it.  Those of a contender
-    that is not asked are asleep after :data:`PAUSE` all the same.
+    that is not asked are asleep after :data:`PAUSE` all the same.  Those of
+    OpenBLAS that have no work would keep a core from Numba's for a tenth of a
+    second: they are told to look for some for 2^16 clock cycles only.
 
     Args:
         environ (dict): The environment to change, before they are loaded.
         n (int): Threads.
     """
     environ.update(dict.fromkeys(_THREADS, str(n)))
+    environ['OPENBLAS_THREAD_TIMEOUT'] = '16'
     environ.pop('OMP_WAIT_POLICY', None)
 
 

@@ -11,9 +11,9 @@ from bnn.kernels.cpu_norm import batch_norm  # noqa: F401
 from bnn.kernels.cpu_norm import batch_norm_gradient  # noqa: F401
 from bnn.kernels.cpu_norm import normalize  # noqa: F401
 
-# From so many rows on the packed product is faster than the BLAS; see
-# benchmarks/kernels.py.
-MIN_ROWS = 4
+# With fewer multiplications the BLAS is sooner done than the packing is
+# begun; see benchmarks/kernels.py.
+MIN_PRODUCTS = 1 << 18
 
 
 def binarize(x):
@@ -57,13 +57,34 @@ def _ste_gradient(x, gy, gx, low, high):
 
 
 def approx_sign_gradient(x, gy):
+    if _is_compiled(x) and gy.dtype == x.dtype:
+        gx = numpy.empty_like(gy, order='C')
+        _approx_sign_gradient(x.size, _flat(x), _flat(gy), gx.reshape(-1))
+        return gx
     size = numpy.abs(x)
     with numpy.errstate(invalid='ignore', over='ignore'):  # outside [-1, 1]
         gx = gy * (2 - 2 * size)
     return numpy.where(size <= 1, gx, 0).astype(gy.dtype, copy=False)
 
 
+@cpu_threads.Kernel
+def _approx_sign_gradient(x, gy, gx):
+    two = x.dtype.type(2)
+    for i in numba.prange(x.size):
+        size = abs(x[i])
+        gx[i] = gy[i] * (two - two * size) if size <= 1 else 0
+
+
 def swish_sign_gradient(x, gy, beta):
+    if _is_compiled(x) and gy.dtype == x.dtype:
+        gx = numpy.empty_like(gy, order='C')
+        e = numpy.abs(_flat(x))
+        with numpy.errstate(all='ignore'):
+            e *= -beta
+            numpy.exp(e, out=e)  # NumPy's has vectors, Numba's has not
+        _swish_sign_gradient(x.size, _flat(x), _flat(gy), e, gx.reshape(-1),
+                             x.dtype.type(beta))
+        return gx
     # cosh would overflow in float32 soon after 80.
     z = x.astype(numpy.promote_types(x.dtype, numpy.float32))
     z = beta * numpy.clip(z, -80 / beta, 80 / beta)
@@ -74,10 +95,26 @@ def swish_sign_gradient(x, gy, beta):
         numpy.abs(z) < 80, gx, 0).astype(gy.dtype, copy=False)
 
 
+@cpu_threads.Kernel
+def _swish_sign_gradient(x, gy, e, gx, beta):
+    # With e = exp(-|z|) nothing is large: tanh(|z| / 2) = (1 - e) / (1 + e)
+    # and 1 + cosh(z) = (1 + e)^2 / (2 e).
+    one, two = x.dtype.type(1), x.dtype.type(2)
+    for i in numba.prange(x.size):
+        z = abs(beta * x[i])
+        f = one + e[i]
+        slope = two * beta * e[i] * (two + (two + z) * e[i] - z) / (f * f * f)
+        gx[i] = gy[i] * slope if z < 80 else 0
+
+
 def stochastic_binarize(x):
     # 24 bits are exact in float32; rounding up to 1 would break p = 1.
-    u = numpy.random.randint(
-        0, 1 << 24, x.shape, numpy.uint32) * numpy.float32(2 ** -24)
+    bits = numpy.random.randint(0, 1 << 24, x.shape, numpy.uint32)
+    if _is_compiled(x):
+        y = numpy.empty_like(x, order='C')
+        _stochastic_binarize(x.size, _flat(x), _flat(bits), y.reshape(-1))
+        return y
+    u = bits * numpy.float32(2 ** -24)
     y = numpy.empty_like(x)
     numpy.less(u, (x + 1) / 2, out=y, casting='unsafe')
     y += y
@@ -85,13 +122,35 @@ def stochastic_binarize(x):
     return y
 
 
+@cpu_threads.Kernel
+def _stochastic_binarize(x, bits, y):
+    one, half = x.dtype.type(1), x.dtype.type(.5)
+    unit = numpy.float32(2 ** -24)
+    for i in numba.prange(x.size):
+        u = numpy.float32(bits[i]) * unit
+        y[i] = one if u < (x[i] + one) * half else -one
+
+
 def quantize(x, n, low, high):
+    if _is_compiled(x):
+        y = numpy.empty_like(x, order='C')
+        _quantize(x.size, _flat(x), y.reshape(-1),
+                  *map(x.dtype.type, (n, low, high)))
+        return y
     # out: without it, an array of no dimensions becomes a scalar
     y = numpy.clip(x, low, high, out=numpy.empty_like(x))
     y *= n
     numpy.rint(y, out=y)
     y /= n
     return y
+
+
+@cpu_threads.Kernel
+def _quantize(x, y, n, low, high):
+    for i in numba.prange(x.size):
+        # low of -0.0 where low is 0.0, as numpy.clip
+        v = low if x[i] <= low else (high if x[i] >= high else x[i])
+        y[i] = numpy.rint(v * n) / n
 
 
 def clip(x, low, high):
@@ -141,11 +200,16 @@ def _momentum_sgd(x, grad, v, lr, momentum, low, high):
 
 def sign_product(x, W):
     # Both ways are exact, while a sum fits into float32.
-    if (len(x) < MIN_ROWS or x.shape[1] >= 1 << 24
-            or x.dtype not in (numpy.float32, numpy.float64)):
+    if not is_packed(x, W):
         return x.dot(binarize(W).T)
     y = xnor_product(pack(x), pack(W), x.shape[1])
     return y.astype(x.dtype, copy=False)
+
+
+def is_packed(x, W):
+    """Tells whether :func:`sign_product` packs both."""
+    return (x.size * len(W) >= MIN_PRODUCTS and x.shape[1] < 1 << 24
+            and x.dtype in (numpy.float32, numpy.float64))
 
 
 def _is_compiled(x):

@@ -8,6 +8,7 @@ import pytest
 from chainer import testing
 
 from bnn import kernels
+from bnn.kernels import cpu
 from bnn.kernels import cpu_bits
 from bnn.kernels import reference
 
@@ -88,9 +89,11 @@ class TestXnorProduct(unittest.TestCase):
 
 
 @pytest.mark.parametrize('dtype', DTYPES)
-@pytest.mark.parametrize('m', [1, 3, 4, 100])
+@pytest.mark.parametrize('m', [1, 3, 291, 292])
 def test_sign_product(dtype, m):
     x, W = signs(m, 100, dtype=dtype), normal(9, 100, dtype=dtype)
+    # 2^18 multiplications, in what can be packed
+    assert cpu.is_packed(x, W) == (m == 292 and dtype != numpy.float16)
     W[0, :2] = 0, -0.
     y = kernels.sign_product(x, W)
     assert y.dtype == dtype

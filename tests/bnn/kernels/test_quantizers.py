@@ -235,6 +235,48 @@ class TestSurrogates(unittest.TestCase):
                           reference.swish_sign_gradient, beta=beta)
 
 
+def arrays(dtype):
+    """Of one thread and of all, of each layout, and of the other byte order.
+    """
+    x = numpy.random.RandomState(0).uniform(-1.5, 1.5, (8, 1001)).astype(
+        dtype)
+    return [x, x[::2, 1::3], x.T, x[:, ::-1],
+            numpy.broadcast_to(x[0], x.shape), x[:0], numpy.array(.5, dtype),
+            points(dtype), numpy.tile(x, (10, 1)),
+            x.astype(x.dtype.newbyteorder())]
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_same_bits_as_the_reference(dtype):
+    for x in arrays(dtype):
+        gy = x[..., ::-1] if x.ndim else x
+        for y, expected in [
+                (kernels.approx_sign_gradient(x, gy),
+                 reference.approx_sign_gradient(x, gy)),
+                *((kernels.quantize(x, *levels),
+                   reference.quantize(x, *levels)) for levels in (
+                       (3, 0., 1.), (128, -1., 1.)))]:
+            assert y.dtype == expected.dtype
+            assert y.shape == expected.shape
+            # + 0: versions of numpy.clip differ in the sign of 0
+            assert (y + 0).tobytes() == (expected + 0).tobytes()
+
+
+@pytest.mark.parametrize('dtype', DTYPES[1:])
+@pytest.mark.parametrize('beta', [.5, 1., 5., 10.])
+def test_bound_of_swish(dtype, beta):
+    for x in arrays(dtype):
+        x = numpy.array(6 / beta * x, x.dtype)
+        gy = numpy.random.RandomState(1).uniform(-3, 3, x.shape)
+        gy = numpy.array(gy, x.dtype)
+        gx = kernels.swish_sign_gradient(x, gy, beta)
+        assert gx.dtype == gy.dtype
+        expected = reference.swish_sign_gradient(
+            x.astype(float), gy.astype(float), beta)
+        assert (abs(gx - expected) <= (
+            4 * beta * numpy.finfo(dtype).eps * abs(gy))).all()
+
+
 @pytest.mark.parametrize('dtype', DTYPES)
 @pytest.mark.parametrize('name', ['approx_sign_gradient',
                                   'swish_sign_gradient'])
@@ -272,6 +314,20 @@ def test_stochastic_not_finite(dtype):
     numpy.testing.assert_array_equal(y[0], -1)
     numpy.testing.assert_array_equal(y[1], 1)
     numpy.testing.assert_array_equal(y[2], -1)
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_stochastic_large(dtype):
+    # From 2^16 elements on there are threads
+    x = numpy.random.RandomState(1).uniform(-1.5, 1.5, (300, 301)).T.astype(
+        dtype)
+    numpy.random.seed(3)
+    u = numpy.random.randint(0, 1 << 24, x.shape, numpy.uint32) * 2. ** -24
+    following = numpy.random.randint(1 << 30)
+    numpy.random.seed(3)
+    numpy.testing.assert_array_equal(
+        kernels.stochastic_binarize(x), reference.stochastic_binarize(x, u))
+    assert numpy.random.randint(1 << 30) == following
 
 
 def test_stochastic_non_contiguous():
