@@ -59,7 +59,7 @@ RECIPES = {
         'binary weights and activations, as good as 20 epochs make them',
         ('binary',), {
             'optimizer': 'adam', 'lr': 0.01, 'lr_schedule': 'cosine',
-            'clip': 'weights', 'dropout_input': 0.2, 'dropout_hidden': 0.1,
+            'batchsize': 50, 'clip': 'weights', 'dropout_input': 0.2,
             'precise_bn': True}),
     # It left the last layer untrained, this does not.
     'seed003': nets.Recipe(
