@@ -10,20 +10,18 @@ import bnn.kernels.cpu
 DATA = 'data: batch and conversion'
 BINARIZE = 'binarize weights'
 PRODUCTS = 'matrix products, bias'
-NORMALIZE = 'batch normalization'
-ACTIVATE = 'activation'
+ACTIVATE = 'batch normalization, activation'
 LOSS = 'loss, accuracy'
 OPTIMIZE = 'optimizer, clip'
 CHAINER = 'Chainer: graph, types, gradients'
 TRAINER = 'trainer: reports, log, triggers'
-PARTS = (DATA, BINARIZE, PRODUCTS, NORMALIZE, ACTIVATE, LOSS, OPTIMIZE,
+PARTS = (DATA, BINARIZE, PRODUCTS, ACTIVATE, LOSS, OPTIMIZE,
          CHAINER, TRAINER)
 
 # Classes of functions; of the others the time is that of their caller.
 _OF_FUNCTIONS = (
-    ('BatchNorm', NORMALIZE),
+    ('BatchNorm|BST|QST|Surrogate|Sign|ReLU', ACTIVATE),
     ('CrossEntropy|Hinge|Accuracy', LOSS),
-    ('BST|QST|Surrogate|Sign|ReLU', ACTIVATE),
     ('Linear|MatMul|Convolution', PRODUCTS),
     ('Binarize', BINARIZE))
 _BINARIZERS = 'binarize|pack'
@@ -90,7 +88,7 @@ class Parts(chainer.FunctionHook):
         def timed(*args, **kwargs):
             # Signs of activations are no weights.
             self._enter(self._stack[-1] if part is BINARIZE and self._stack[
-                -1] in (ACTIVATE, NORMALIZE) else part)
+                -1] == ACTIVATE else part)
             try:
                 return function(*args, **kwargs)
             finally:

@@ -80,7 +80,7 @@ def test_results(run):
 def test_parts(run):
     parts = run[1]['parts_seconds']
     assert {'binarize weights', 'matrix products, bias', 'loss, accuracy',
-            'batch normalization', 'activation', 'optimizer, clip',
+            'batch normalization, activation', 'optimizer, clip',
             'data: batch and conversion', 'trainer: reports, log, triggers',
             'Chainer: graph, types, gradients'} == set(parts)
     assert min(parts.values()) > 0
