@@ -3,7 +3,9 @@ from chainer import initializers
 from chainer import link
 from chainer import variable
 
+import description
 import function_binary_convolution_2d
+from bnn.deploy import operations
 
 
 class BinaryConvolution2D(link.Link):
@@ -100,3 +102,13 @@ class BinaryConvolution2D(link.Link):
             self._initialize(x.shape[1])
         return function_binary_convolution_2d.binary_convolution_2d(
             x, self.W, self.b, **self.options)
+
+    def describe(self):
+        """Describes the layer, see :func:`description.of`."""
+        options = self.options
+        return [operations.Convolution2D(
+            W=description.weights(self.W, 1, self.scaled),
+            b=description.array(self.b),
+            **{name: description.pair(options[name])
+               for name in ('stride', 'pad', 'dilate')},
+            pad_value=options['pad_value'], groups=options['groups'])]

@@ -5,7 +5,9 @@ from chainer import initializers
 from chainer import link
 from chainer import variable
 
+import description
 import function_binary_linear
+from bnn.deploy import operations
 
 
 class BinaryLinear(link.Link):
@@ -96,3 +98,9 @@ class BinaryLinear(link.Link):
         self.initialize_for(x)
         return function_binary_linear.binary_linear(
             x, self.W, self.b, self.stochastic, self.scaled)
+
+    def describe(self):
+        """Describes the layer, see :func:`description.of`."""
+        return [operations.Linear(
+            W=description.weights(self.W, self.w_bits, self.scaled),
+            b=description.array(self.b))]

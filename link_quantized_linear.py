@@ -1,9 +1,15 @@
 """Fully connected layer with k-bit weights."""
+import dataclasses
+
+import numpy
 from chainer import initializers
 
+import description
+import function_quantize
 import function_quantized_linear
 import link_binary_linear
 import qst
+from bnn.deploy import operations
 
 
 class QuantizedLinear(link_binary_linear.BinaryLinear):
@@ -60,3 +66,17 @@ class QuantizedLinear(link_binary_linear.BinaryLinear):
         self.initialize_for(x)
         return function_quantized_linear.quantized_linear(
             x, self.W, self.b, self.w_bits, self.quantizer)
+
+    def describe(self):
+        """Describes the layer, see :func:`description.of`."""
+        layer, = super().describe()
+        if 1 < self.w_bits < 32:
+            n = qst.levels(self.w_bits, self.quantizer)[0]
+            W = description.array(function_quantize.quantize(
+                self.W.array, self.w_bits, self.quantizer))
+            values = numpy.rint(numpy.nan_to_num(W) * n).astype(numpy.int16)
+            # Weights that are all 0 have no largest one: NaN, as in training
+            layer = dataclasses.replace(layer, W=operations.Weights(
+                self.w_bits, values, numpy.float32(1 / n) * (
+                    numpy.float32('nan') if numpy.isnan(W).any() else 1)))
+        return [layer]

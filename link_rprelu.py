@@ -3,6 +3,9 @@ import chainer.functions as F
 from chainer import link
 from chainer import variable
 
+import description
+from bnn.deploy import operations
+
 
 class RPReLU(link.Link):
 
@@ -49,3 +52,9 @@ class RPReLU(link.Link):
         """
         return F.bias(
             F.prelu(F.bias(x, -self.gamma), self.beta), self.zeta)
+
+    def describe(self):
+        """Describes the activation, see :func:`description.of`."""
+        return [operations.RPReLU(**{
+            name: description.array(getattr(self, name))
+            for name in ('gamma', 'zeta', 'beta')})]

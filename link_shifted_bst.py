@@ -4,6 +4,8 @@ from chainer import link
 from chainer import variable
 
 import bst
+import description
+from bnn.deploy import operations
 
 
 class ShiftedBST(link.Link):
@@ -47,3 +49,7 @@ class ShiftedBST(link.Link):
             ~chainer.Variable: +1 and -1, of the shape of ``x``.
         """
         return bst.bst(F.bias(x, -self.alpha), self.surrogate)
+
+    def describe(self):
+        """Describes the activation, see :func:`description.of`."""
+        return [operations.Sign(shift=description.array(self.alpha))]

@@ -4,6 +4,7 @@ import chainer.functions as F
 import chainer.links as L
 
 import bst
+import description
 import function_binary_linear
 import function_input_scale
 import link_batch_normalization
@@ -11,6 +12,7 @@ import link_binary_convolution_2d
 import link_binary_linear
 import link_rprelu
 import link_shifted_bst
+from bnn.deploy import operations
 
 
 class XNORBlock(chainer.Chain):
@@ -96,6 +98,21 @@ class XNORBlock(chainer.Chain):
             h = self.bias(h * K)
         return self.rprelu(h) if self.shift else F.relu(h)
 
+    def describe(self):
+        """Describes the block, see :func:`description.of`."""
+        found = description.of(self.bn)
+        if self.input_scale:
+            found.append(self.describe_scale())
+        if self.binary:
+            found += description.of(self.sign) if self.shift else [
+                operations.Sign()]
+        found += self.describe_operation()
+        if self.input_scale:
+            found.append(operations.MultiplyScale())
+            found += description.of(self.bias)
+        return found + (description.of(self.rprelu) if self.shift else [
+            operations.ReLU()])
+
 
 class XNORConvolution2D(XNORBlock):
 
@@ -128,6 +145,14 @@ class XNORConvolution2D(XNORBlock):
 
     def operate(self, h):
         return self.conv(h)
+
+    def describe_scale(self):
+        return operations.KeepScale(**dict(zip(
+            ('ksize', 'stride', 'pad'), map(description.pair, self.geometry),
+            strict=True)))
+
+    def describe_operation(self):
+        return description.of(self.conv)
 
 
 class XNORLinear(XNORBlock):
@@ -163,3 +188,14 @@ class XNORLinear(XNORBlock):
 
     def operate(self, h):
         return self.linear(h)
+
+    def describe_scale(self):
+        return operations.KeepScale()
+
+    def describe_operation(self):
+        flatten = [] if self.channels is None else [operations.Flatten()]
+        return flatten + description.of(self.linear)
+
+    def describe(self):
+        flatten = [operations.Flatten()] if self.channels is None else []
+        return flatten + super().describe()

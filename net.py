@@ -4,10 +4,12 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
+import description
 import link_batch_normalization
 import link_binary_linear
 import link_quantized_linear
 import qst
+from bnn.deploy import operations
 
 
 class MLP(chainer.Chain):
@@ -76,6 +78,21 @@ class MLP(chainer.Chain):
             if self.dropout_hidden:
                 h = F.dropout(h, self.dropout_hidden)
 
+    def describe(self):
+        """Describes the net, see :func:`description.of`."""
+        found = [operations.Flatten()]
+        for i in range(1, self.n_layers + 2):
+            found += description.of(self['l%d' % i])
+            if self.batch_norm:
+                found += description.of(self['b%d' % i])
+            if i <= self.n_layers:
+                found += self.describe_activation()
+        return found
+
+    def describe_activation(self):
+        """Describes what follows batch normalization."""
+        return [operations.ReLU()]
+
 
 class BinaryMLP(MLP):
 
@@ -106,6 +123,9 @@ class BinaryMLP(MLP):
     def activate(self, x, normalize):
         return link_batch_normalization.binarize(
             normalize, x, self.surrogate)
+
+    def describe_activation(self):
+        return [operations.Sign()]
 
 
 class QuantizedMLP(MLP):
@@ -138,6 +158,9 @@ class QuantizedMLP(MLP):
 
     def activate(self, x, normalize):
         return qst.qst(normalize(x), self.a_bits, self.quantizer)
+
+    def describe_activation(self):
+        return [description.quantizer(self.a_bits, self.quantizer)]
 
 
 class FloatMLP(MLP):

@@ -7,8 +7,10 @@ import chainer.links as L
 from chainer import initializer
 from chainer import initializers
 
+import description
 import link_batch_normalization
 import link_xnor_block
+from bnn.deploy import operations
 
 
 class _Normal(initializer.Initializer):
@@ -77,3 +79,14 @@ class AlexNet(chainer.Chain):
         h = F.max_pooling_2d(h, 3, 2)
         h = self.block7(self.block6(h))
         return self.l8(F.dropout(self.bn8(h), .5))
+
+    def describe(self):
+        """Describes the net, see :func:`description.of`."""
+        pool = description.max_pooling(3, 2)
+        return [
+            *description.of(self.conv1), *description.of(self.bn1),
+            operations.ReLU(), pool, *description.of(self.block2), pool,
+            *description.of(self.block3), *description.of(self.block4),
+            *description.of(self.block5), pool,
+            *description.of(self.block6), *description.of(self.block7),
+            *description.of(self.bn8), *description.of(self.l8)]

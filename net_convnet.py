@@ -4,9 +4,11 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
+import description
 import link_batch_normalization
 import link_binary_convolution_2d
 import link_binary_linear
+from bnn.deploy import operations
 
 KINDS = ('binary', 'binary-weight', 'float')
 
@@ -98,3 +100,20 @@ class ConvNet(chainer.Chain):
         h = self.activate(7, self.l7(h))
         h = self.activate(8, self.l8(h))
         return self.b9(self.l9(h))
+
+    def describe(self):
+        """Describes the net, see :func:`description.of`."""
+        activation = (operations.Sign if self.kind == 'binary' else
+                      operations.ReLU)
+        found = []
+        for i in range(1, 10):
+            if i == 7:
+                found.append(operations.Flatten())
+            found += description.of(self['%s%d' % (
+                'conv' if i < 7 else 'l', i)])
+            if i in (2, 4, 6):
+                found.append(description.max_pooling(2))
+            found += description.of(self['b%d' % i])
+            if i < 9:
+                found.append(activation())
+        return found

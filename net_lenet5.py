@@ -3,8 +3,10 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
+import description
 import link_batch_normalization
 import link_xnor_block
+from bnn.deploy import operations
 
 
 class LeNet5(chainer.Chain):
@@ -50,3 +52,11 @@ class LeNet5(chainer.Chain):
         h = F.max_pooling_2d(F.relu(self.bn1(self.conv1(x))), 2)
         h = F.max_pooling_2d(self.block2(h), 2)
         return self.l4(self.block3(h))
+
+    def describe(self):
+        """Describes the net, see :func:`description.of`."""
+        return [
+            *description.of(self.conv1), *description.of(self.bn1),
+            operations.ReLU(), description.max_pooling(2),
+            *description.of(self.block2), description.max_pooling(2),
+            *description.of(self.block3), *description.of(self.l4)]

@@ -6,8 +6,10 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
+import description
 import link_batch_normalization
 import link_xnor_block
+from bnn.deploy import operations
 
 
 class NIN(chainer.Chain):
@@ -69,6 +71,12 @@ class NIN(chainer.Chain):
         h = self.block8(self.block7(h))
         h = F.relu(self.conv9(self.bn9(h)))
         return F.mean(h, axis=(2, 3))
+
+    def describe(self):
+        """Describes the net, see :func:`description.of`."""
+        return _describe(
+            self, {3: description.max_pooling(3, 2, 1, cover_all=False),
+                   6: description.average_pooling(3, 2, 1)}, 9)
 
 
 class NINImageNet(chainer.Chain):
@@ -133,6 +141,25 @@ class NINImageNet(chainer.Chain):
         h = self.block11(self.block10(h))
         h = F.relu(self.conv12(self.bn12(h)))
         return F.mean(h, axis=(2, 3))
+
+    def describe(self):
+        """Describes the net, see :func:`description.of`."""
+        return _describe(self, dict.fromkeys(
+            (3, 6, 9), description.max_pooling(3, 2)), 12)
+
+
+def _describe(net, pools, last):
+    """Lists the operations, with pools behind blocks of these numbers."""
+    found = [*description.of(net.conv1), *description.of(net.bn1),
+             operations.ReLU()]
+    for i in range(2, last):
+        found += description.of(net['block%d' % i])
+        if i in pools:
+            found.append(pools[i])
+    return found + [
+        *description.of(net['bn%d' % last]),
+        *description.of(net['conv%d' % last]), operations.ReLU(),
+        operations.Mean()]
 
 
 def _fixed_batch_normalization(n_channels):

@@ -4,9 +4,11 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
+import description
 import link_batch_normalization
 import link_binary_convolution_2d
 import link_binary_linear
+from bnn.deploy import operations
 
 
 class ShallowConvNet(chainer.Chain):
@@ -70,3 +72,19 @@ class ShallowConvNet(chainer.Chain):
             h = F.max_pooling_2d(h, 2)
         h = F.relu(self.normalize(4, self.l4(h)))
         return self.normalize(5, self.l5(h))
+
+    def describe(self):
+        """Describes the net, see :func:`description.of`."""
+        found = []
+        for i in range(1, 6):
+            if i == 4:
+                found.append(operations.Flatten())
+            found += description.of(self['%s%d' % (
+                'conv' if i < 4 else 'l', i)])
+            if self.batch_norm:
+                found += description.of(self['b%d' % i])
+            if i < 5:
+                found.append(operations.ReLU())
+            if i < 4:
+                found.append(description.max_pooling(2))
+        return found

@@ -1,0 +1,215 @@
+"""The definition of every operation, in plain NumPy of any precision.
+
+Slow; what is packed is held to it, in float64.
+"""
+import functools
+
+import numpy
+
+from bnn.deploy import operations
+
+
+def run(net_operations, images, dtype=numpy.float64, watch=None):
+    """Computes a net.
+
+    Args:
+        net_operations (list of ~bnn.deploy.operations.Operation): The net,
+            with a Rescale in front if the images are pixels.
+        images (numpy.ndarray): (batch, channels, h, w).
+        dtype: Of the arithmetic, float32 or float64.
+        watch (callable or None): Called with each operation and its operand.
+
+    Returns:
+        numpy.ndarray: The result of the last one.
+
+    """
+    x, kept = images, []
+    for operation in net_operations:
+        if watch is not None:
+            watch(operation, x)
+        if isinstance(operation, operations.KeepScale):
+            kept.append(keep_scale(operation, x))
+        elif isinstance(operation, operations.MultiplyScale):
+            x = x * kept.pop()
+        else:
+            x = apply(operation, x, dtype)
+    return x
+
+
+@functools.singledispatch
+def apply(operation, x, dtype):
+    """Computes an operation of one operand, in ``dtype``."""
+    raise TypeError('no operation %s' % type(operation).__name__)
+
+
+@apply.register
+def _(operation: operations.Rescale, x, dtype):
+    if operation.kind == 'binary':
+        return numpy.where(x >= 128, 1, -1).astype(dtype)
+    x = x.astype(dtype)
+    if operation.kind == 'signed':
+        return x / dtype(127.5) - dtype(1)
+    x /= dtype(255)
+    if operation.kind == 'unit':
+        return x
+    return (x - channels(dtype(operation.mean), x)) / channels(
+        dtype(operation.std), x)
+
+
+@apply.register
+def _(operation: operations.Linear, x, dtype):
+    y = x.reshape(len(x), -1) @ operation.W.values.astype(dtype).T
+    return _scaled(operation, y, dtype)
+
+
+@apply.register
+def _(operation: operations.Convolution2D, x, dtype):
+    W = operation.W.values
+    x = padded(x, operation.pad, operation.pad_value)
+    n_groups = operation.groups
+    y = numpy.concatenate([
+        _convolve(part, filters.astype(dtype), operation)
+        for part, filters in zip(
+            numpy.split(x, n_groups, axis=1), numpy.split(W, n_groups),
+            strict=True)], axis=1)
+    return _scaled(operation, y, dtype)
+
+
+def _convolve(x, W, operation):
+    rows = patches(x, W.shape[2:], operation.stride, operation.dilate)
+    return numpy.moveaxis(numpy.tensordot(
+        rows, W, ((1, 4, 5), (1, 2, 3))), 3, 1)
+
+
+def _scaled(operation, y, dtype):
+    # The scale comes after the exact sum, as in training on signs.
+    if operation.W.scale is not None:
+        y *= channels(operation.W.scales().astype(dtype), y)
+    if operation.b is not None:
+        y += channels(operation.b.astype(dtype), y)
+    return y
+
+
+def padded(x, pad, value):
+    """Pads images, (h, w) on each side."""
+    if not any(pad):
+        return x
+    return numpy.pad(x, ((0, 0), (0, 0), *((p, p) for p in pad)),
+                     constant_values=value)
+
+
+def patches(x, ksize, stride, dilate=(1, 1)):
+    """Returns a view of the windows, (batch, channels, h, w, kh, kw)."""
+    size = tuple(d * (k - 1) + 1 for k, d in zip(ksize, dilate, strict=True))
+    view = numpy.lib.stride_tricks.sliding_window_view(x, size, axis=(2, 3))
+    return view[:, :, ::stride[0], ::stride[1], ::dilate[0], ::dilate[1]]
+
+
+def channels(values, x):
+    """Shapes one value a channel to be combined with ``x``."""
+    return values.reshape(-1, *(1,) * (x.ndim - 2))
+
+
+@apply.register
+def _(operation: operations.BatchNormalization, x, dtype):
+    inv_std = 1 / numpy.sqrt(
+        operation.var.astype(numpy.float64) + operation.eps)
+    gamma, beta, mean, inv_std = (channels(v.astype(dtype), x) for v in (
+        operation.gamma, operation.beta, operation.mean, inv_std))
+    return gamma * ((x - mean) * inv_std) + beta
+
+
+@apply.register
+def _(operation: operations.Bias, x, dtype):
+    return x + channels(operation.b.astype(dtype), x)
+
+
+@apply.register
+def _(operation: operations.Sign, x, dtype):
+    if operation.shift is not None:
+        x = x - channels(operation.shift.astype(dtype), x)
+    return numpy.where(x >= 0, 1, -1).astype(dtype)
+
+
+@apply.register
+def _(operation: operations.Quantize, x, dtype):
+    return numpy.rint(numpy.clip(x, operation.low, operation.high)
+                      * dtype(operation.n)) / dtype(operation.n)
+
+
+@apply.register
+def _(operation: operations.Clip, x, dtype):
+    return numpy.clip(x, operation.low, operation.high)
+
+
+@apply.register
+def _(operation: operations.ReLU, x, dtype):
+    return numpy.maximum(x, 0)
+
+
+@apply.register
+def _(operation: operations.RPReLU, x, dtype):
+    gamma, zeta, beta = (channels(v.astype(dtype), x) for v in (
+        operation.gamma, operation.zeta, operation.beta))
+    x = x - gamma
+    return numpy.where(x > 0, x, beta * x) + zeta
+
+
+@apply.register
+def _(operation: operations.MaxPooling2D, x, dtype):
+    return pooled(operation, x, numpy.maximum, -numpy.inf)
+
+
+@apply.register
+def _(operation: operations.AveragePooling2D, x, dtype):
+    return pooled(operation, x, numpy.add, 0) / dtype(
+        operation.ksize[0] * operation.ksize[1])
+
+
+def pooled(operation, x, combine, outside):
+    """Combines windows, element by element.
+
+    Args:
+        operation: With the ``ksize``, ``stride``, ``pad`` of a pooling.
+        x (numpy.ndarray): (batch, channels, h, w).
+        combine (numpy.ufunc): Of two arrays.
+        outside (float): What the padding is.
+
+    Returns:
+        numpy.ndarray: (batch, channels, h_out, w_out).
+
+    """
+    size = operation.output_shape(x.shape[1:])[1:]
+    after = [max(0, (n - 1) * s + k - p - length) for n, s, k, p, length in
+             zip(size, operation.stride, operation.ksize, operation.pad,
+                 x.shape[2:], strict=True)]
+    if any(operation.pad) or any(after):
+        x = numpy.pad(x, ((0, 0), (0, 0), *zip(
+            operation.pad, after, strict=True)), constant_values=outside)
+    y = None
+    for at in numpy.ndindex(*operation.ksize):
+        rows, columns = (
+            slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(
+                at, size, operation.stride, strict=True))
+        part = x[:, :, rows, columns]
+        y = part.copy() if y is None else combine(y, part, out=y)
+    return y
+
+
+@apply.register
+def _(operation: operations.Mean, x, dtype):
+    return x.mean(axis=(2, 3))
+
+
+@apply.register
+def _(operation: operations.Flatten, x, dtype):
+    return x.reshape(len(x), -1)
+
+
+def keep_scale(operation, x):
+    """Returns K, see :class:`~bnn.deploy.operations.KeepScale`."""
+    x = abs(x)
+    if operation.ksize is None:
+        return x.reshape(len(x), -1).mean(axis=1, keepdims=True)
+    x = padded(x.mean(axis=1, keepdims=True), operation.pad, 0)
+    return patches(x, operation.ksize, operation.stride).mean(axis=(4, 5))
