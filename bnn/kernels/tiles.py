@@ -46,11 +46,37 @@ def xnor_tile(typingctx, a, a_stride, b, b_stride, n_words, k, y, y_stride):
 
 def _multiply(builder, args, first):
     a, a_stride, b, b_stride, n_words, k, y, y_stride = args
+    counts = count(builder, [_row(builder, a, a_stride, i)
+                             for i in range(ROWS)],
+                   b, b_stride, n_words, first, _VECTORS)
+    k = _splat(builder, builder.trunc(k, _I32), _WORDS)
+    for i in range(ROWS):
+        row = _row(builder, y, y_stride, i)
+        for v in range(_VECTORS):
+            dot = builder.sub(k, builder.add(counts[i][v], counts[i][v]))
+            target = builder.bitcast(
+                _at(builder, row, first + v * _LANES), _FLOATS.as_pointer())
+            builder.store(builder.sitofp(dot, _FLOATS), target).align = 4
+
+
+def count(builder, rows, b, b_stride, n_words, first, n_vectors):
+    """Counts in which bits rows and columns differ, in a loop over words.
+
+    Args:
+        builder (llvmlite.ir.IRBuilder): Where the code goes.
+        rows (list): Addresses of the rows.
+        b, b_stride, n_words: Of the columns, as of :func:`xnor_tile`.
+        first (int): The first column.
+        n_vectors (int): Vectors of columns.
+
+    Returns:
+        list of list: Vectors of int32, row by row.
+
+    """
     popcount = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_WORDS, [_WORDS]),
         'llvm.ctpop.v%di32' % _LANES)
-    rows = [_pointer(builder, _row(builder, a, a_stride, i), _I32)
-            for i in range(ROWS)]
+    rows = [_pointer(builder, row, _I32) for row in rows]
     before = builder.block
     loop = builder.append_basic_block('words')
     after = builder.append_basic_block('end')
@@ -58,18 +84,18 @@ def _multiply(builder, args, first):
 
     builder.position_at_end(loop)
     word = builder.phi(_I64)
-    sums = [builder.phi(_WORDS) for _ in range(ROWS * _VECTORS)]
+    sums = [builder.phi(_WORDS) for _ in range(len(rows) * n_vectors)]
     column = builder.add(b, builder.mul(word, b_stride))
     columns = [_load(builder, _at(builder, column, first + v * _LANES),
-                     _WORDS) for v in range(_VECTORS)]
+                     _WORDS) for v in range(n_vectors)]
     results = []
-    for i in range(ROWS):
+    for i, row in enumerate(rows):
         bits = _splat(builder, _load(
-            builder, builder.gep(rows[i], [word]), _I32), _WORDS)
-        for v in range(_VECTORS):
-            count = builder.call(
+            builder, builder.gep(row, [word]), _I32), _WORDS)
+        for v in range(n_vectors):
+            differ = builder.call(
                 popcount, [builder.xor(bits, columns[v])])
-            results.append(builder.add(sums[i * _VECTORS + v], count))
+            results.append(builder.add(sums[i * n_vectors + v], differ))
     following = builder.add(word, _I64(1))
     word.add_incoming(_I64(0), before)
     word.add_incoming(following, loop)
@@ -80,15 +106,8 @@ def _multiply(builder, args, first):
         builder.icmp_signed('<', following, n_words), loop, after)
 
     builder.position_at_end(after)
-    k = _splat(builder, builder.trunc(k, _I32), _WORDS)
-    for i in range(ROWS):
-        row = _row(builder, y, y_stride, i)
-        for v in range(_VECTORS):
-            count = results[i * _VECTORS + v]
-            dot = builder.sub(k, builder.add(count, count))
-            target = builder.bitcast(
-                _at(builder, row, first + v * _LANES), _FLOATS.as_pointer())
-            builder.store(builder.sitofp(dot, _FLOATS), target).align = 4
+    return [results[i:i + n_vectors]
+            for i in range(0, len(results), n_vectors)]
 
 
 @intrinsic

@@ -1,0 +1,351 @@
+"""From what a net computes to a packed net."""
+import dataclasses
+import math
+
+import numpy
+
+from bnn import errors
+from bnn.deploy import folding
+from bnn.deploy import operations
+from bnn.deploy import packed
+
+# More levels than these are not told apart by thresholds: they would take
+# more room than the weights.
+MAX_THRESHOLDS = 16
+
+_PRODUCTS = operations.Linear, operations.Convolution2D
+_ENDS = operations.Sign, operations.Quantize
+
+
+def pack(net_operations, input_shape, rescale, class_names, facts=None):
+    """Packs a net.
+
+    Args:
+        net_operations (list of ~bnn.deploy.operations.Operation): What it
+            computes from the scaled pixels.
+        input_shape (tuple of int): (channels, h, w) of an image.
+        rescale (~bnn.deploy.operations.Rescale): How pixels were scaled.
+        class_names (sequence of str): The classes.
+        facts (dict or None): See :class:`~bnn.deploy.packed.PackedNet`.
+
+    Returns:
+        ~bnn.deploy.packed.PackedNet: The net.
+
+    Raises:
+        ~bnn.errors.UserError: If it cannot be packed: which layer, and why.
+
+    """
+    packer = _Packer(tuple(input_shape), rescale)
+    rest = list(net_operations)
+    if rescale.kind == 'binary':
+        packer.add(packed.PixelSigns(
+            name='', input_shape=packer.shape, output_shape=packer.shape))
+        packer.kind = 'bits'
+    while rest:
+        operation = rest[0]
+        check(operation)
+        n_used = 1
+        if isinstance(operation, _PRODUCTS):
+            n_used = packer.add_product(operation, rest[1:])
+        else:
+            packer.add_operation(operation)
+        del rest[:n_used]
+    if packer.kind != 'float' or len(packer.shape) != 1:
+        raise errors.UserError(
+            'a net that ends with %s of %s cannot be packed: its scores are '
+            'floats, one for each class' % (packer.kind, packer.shape))
+    return packed.PackedNet(
+        input_shape=tuple(input_shape), rescale=rescale,
+        stages=tuple(packer.stages), class_names=tuple(class_names),
+        facts=dict(facts or {}))
+
+
+def check(operation):
+    """Raises UserError for an operation that holds NaN or infinity."""
+    for field in dataclasses.fields(operation):
+        value = getattr(operation, field.name)
+        parts = [value]
+        if isinstance(value, operations.Weights):
+            parts = [value.values, value.scale]
+        for part in parts:
+            if isinstance(part, (numpy.ndarray, numpy.floating)) and not (
+                    numpy.isfinite(part).all()):
+                raise errors.UserError(
+                    '%s cannot be packed: its %s is NaN or infinite' % (
+                        operation.name, field.name))
+
+
+class _Packer(object):
+    """Stages so far, and what the last one gives.
+
+    Attributes:
+        kind (str): Of the value.
+        step (float): What a level is worth.
+        shape (tuple of int): Of an example.
+
+    """
+
+    def __init__(self, shape, rescale):
+        self.stages = []
+        self.kind, self.step, self.shape = 'pixels', 1., shape
+        self._rescale = rescale
+        self._input_shape, self._n_channels = shape, shape[0]
+        self._largest = None
+
+    def add(self, stage):
+        self.stages.append(stage)
+        self.shape = stage.output_shape
+
+    def add_operation(self, operation):
+        """Adds an operation as it is."""
+        if not isinstance(operation, operations.Flatten):
+            self.to_float()
+        elif len(self.shape) == 1:
+            return
+        self.add(packed.FloatStage(
+            operation=operation, input_shape=self.shape,
+            output_shape=tuple(operation.output_shape(self.shape))))
+        if isinstance(operation, operations.Sign):
+            self.kind = 'bits'
+        elif isinstance(operation, operations.Quantize):
+            self._has_levels(operation)
+
+    def to_float(self):
+        """Adds what makes floats of pixels."""
+        if self.kind == 'pixels':
+            self.kind = 'float'
+            flatten = self.stages[:]  # of pixels, if anything
+            self.stages, self.shape = [], self._input_shape
+            self.add(packed.FloatStage(
+                operation=self._rescale, input_shape=self.shape,
+                output_shape=self.shape))
+            for stage in flatten:
+                self.add(stage)
+        elif self.kind != 'float':
+            raise errors.UserError(
+                'a net in which %s go elsewhere than into a layer cannot be '
+                'packed' % self.kind)
+        self.kind = 'float'
+
+    def add_product(self, operation, following):
+        """Adds a layer with what of the following is folded into it.
+
+        Returns:
+            int: How many operations that were.
+
+        """
+        geometry = self._geometry(operation)
+        if self.kind == 'pixels' and geometry is None:
+            self.to_float()
+            geometry = self._geometry(operation)
+        shape = tuple(operation.output_shape(self.shape))
+        fan_in = math.prod(operation.W.values.shape[1:])
+        if (fan_in * geometry['groups'] != math.prod(self.shape)
+                if isinstance(operation, operations.Linear) else
+                operation.W.values.shape[1] * geometry['groups']
+                != self.shape[0] or min(shape) < 1):
+            raise errors.UserError(
+                '%s cannot be packed: it does not take %s' % (
+                    operation.name, 'x'.join(map(str, self.shape))))
+        layer = {
+            'name': operation.name, 'operand': self.kind,
+            'input_shape': self.shape, 'output_shape': shape}
+        layer.update(geometry)
+        factor, offset = self._affine(operation, layer)
+        values, W = operation.W.values, operation.W
+        largest = {'bits': 1, 'pixels': max(
+            abs(layer['pixel_map'][0] * p + layer['pixel_map'][1])
+            for p in (0, 255)), 'levels': self._largest}.get(self.kind)
+        bound = None
+        if self.kind != 'float' and W.bits < 32:
+            bound = abs(values.astype(numpy.int64)).reshape(
+                len(values), -1).sum(axis=1) * largest
+            if bound.max() >= packed.NEVER:
+                raise errors.UserError(
+                    '%s cannot be packed: its sums exceed 32 bits'
+                    % operation.name)
+
+        end = self._end(operation, following, shape)
+        chain = folding.Chain(factor, offset, following[:end])
+        if end and isinstance(following[end - 1], operations.Quantize):
+            kind = self._add_levels(layer, W, chain, bound)
+        elif end:
+            kind = self._add_bits(layer, W, chain, bound)
+        else:
+            end, kind = self._add_float(layer, W, chain, following)
+        self._finish(layer, operation, following[:end])
+        self.kind = kind
+        for one in following[:end]:
+            if isinstance(one, operations.MaxPooling2D):
+                self._add_pooling(one, following[:end], chain, bound)
+            elif isinstance(one, operations.Flatten) and len(self.shape) > 1:
+                self.add_operation(one)
+        return 1 + end
+
+    def _has_levels(self, quantize):
+        self.kind, self.step = 'levels', 1 / quantize.n
+        self._largest = round(
+            quantize.n * max(abs(quantize.low), abs(quantize.high)))
+
+    def _geometry(self, operation):
+        """Returns the fields of a product; None of pixels as floats."""
+        fields = {'groups': 1, 'pad': (0, 0), 'pad_value': 0,
+                  'pixel_map': (1, 0)}
+        if isinstance(operation, operations.Convolution2D):
+            fields.update({name: getattr(operation, name) for name in (
+                'stride', 'pad', 'dilate', 'pad_value', 'groups')})
+        if self.kind == 'pixels':
+            factor, offset = self._rescale.affine(self._n_channels)
+            if operation.W.bits == 32 or (factor != factor[0]).any():
+                return None
+            if any(fields['pad']) and self._rescale.kind == 'signed':
+                fields['pixel_map'] = 2, -255
+            elif any(fields['pad']) and offset.any():
+                return None
+            if any(fields['pad']) and fields['pad_value']:
+                return None
+        return fields
+
+    def _affine(self, operation, layer):
+        """Returns factor and offset that make the layer's result of sums."""
+        factor = operation.W.scales()
+        offset = numpy.zeros(len(factor))
+        if self.kind == 'levels':
+            factor = factor * self.step
+        elif self.kind == 'pixels':
+            scale, shift = self._rescale.affine(self._n_channels)
+            multiplier, addend = layer['pixel_map']
+            # x = scale p + shift, q = multiplier p + addend
+            shift = shift - scale * addend / multiplier
+            if layer['pixel_map'] == (2, -255):
+                shift = numpy.zeros_like(shift)  # exactly
+            by_channel = operation.W.values.astype(numpy.float64).reshape(
+                len(factor), -1)
+            if isinstance(operation, operations.Linear):
+                shift = numpy.repeat(
+                    shift, by_channel.shape[1] // len(shift))
+            else:
+                n = operation.W.values[0, 0].size
+                shift = numpy.repeat(shift[:by_channel.shape[1] // n], n)
+            offset = factor * (by_channel @ shift)
+            factor = factor * (scale[0] / multiplier)
+        if operation.b is not None:
+            offset = offset + operation.b.astype(numpy.float64)
+        return factor, offset
+
+    def _end(self, operation, following, shape):
+        """Returns how many operations make bits or levels, or 0."""
+        n_pools, kind = 0, None
+        for i, one in enumerate(following):
+            check(one)
+            if isinstance(one, _ENDS):
+                if isinstance(one, operations.Quantize):
+                    n = round((one.high - one.low) * one.n)
+                    if (n_pools or n > MAX_THRESHOLDS or self.kind == 'float'
+                            or operation.W.bits == 32):
+                        return 0
+                return i + 1
+            if not folding.is_monotone(one):
+                return 0
+            if isinstance(one, operations.Flatten) and len(shape) > 1:
+                # Then each pixel has a channel of its own, as a rule.
+                if not isinstance(following[i + 1], _ENDS):
+                    return 0
+            n_pools += isinstance(one, operations.MaxPooling2D)
+            kind = one
+        return 0
+
+    def _turned(self, chain, bound, filters):
+        """Returns +1 for each filter that rises with its sum, else -1."""
+        if bound is None:
+            bound = numpy.full(filters, 3e38)
+        return numpy.where(chain.rises(-bound, bound), 1, -1)
+
+    def _add_bits(self, layer, W, chain, bound):
+        turn = self._turned(chain, bound, len(W.values))
+        if bound is None:
+            thresholds = folding.float_threshold(
+                lambda s: chain(s * turn), len(turn))
+        else:
+            thresholds = folding.threshold(
+                lambda s: chain(s * turn), -bound, bound, 0.)
+        layer.update(result='bits', thresholds=thresholds,
+                     weights=_packed_weights(W, turn))
+        return 'bits'
+
+    def _add_levels(self, layer, W, chain, bound):
+        quantize = chain.operations[-1]
+        turn = self._turned(chain, bound, len(W.values))
+        low, high = (round(v * quantize.n)
+                     for v in (quantize.low, quantize.high))
+        layer.update(
+            result='levels', low=low, high=high,
+            weights=_packed_weights(W, turn), thresholds=numpy.stack([
+                folding.threshold(
+                    lambda s: chain(s * turn), -bound, bound,
+                    (level - .5) / quantize.n)
+                for level in range(low + 1, high + 1)], axis=1))
+        self._has_levels(quantize)
+        return 'levels'
+
+    def _add_float(self, layer, W, chain, following):
+        """Adds the layer with the biases and normalizations behind it."""
+        n = 0
+        while n < len(following) and isinstance(following[n], (
+                operations.Bias, operations.BatchNormalization)) and not any(
+                    isinstance(one, _ENDS) for one in following):
+            n += 1
+        ends = folding.Chain(chain.factor, chain.offset, following[:n])(
+            numpy.array([[0.], [1.]]))
+        layer.update(
+            result='float', weights=_packed_weights(W, 1),
+            scale=(ends[1] - ends[0]).astype(numpy.float32),
+            offset=ends[0].astype(numpy.float32))
+        return n, 'float'
+
+    def _finish(self, layer, operation, folded):
+        layer['float_bytes'] = sum(map(float_bytes, [operation, *folded]))
+        self.add(packed.Product(**layer))
+
+    def _add_pooling(self, pool, folded, chain, bound):
+        if bound is None:
+            bound = numpy.full(len(chain.factor), 3e38)
+        # The maximum is that of the largest sum where it rises with the sum
+        # up to here, else of the least; the bit of it is OR where the whole
+        # rises, else AND, or the other way round.
+        before = chain.rises(-bound, bound, folded.index(pool))
+        self.add(packed.BitMaxPooling(
+            ksize=pool.ksize, stride=pool.stride, pad=pool.pad,
+            cover_all=pool.cover_all,
+            is_minimum=before != chain.rises(-bound, bound),
+            input_shape=self.shape,
+            output_shape=tuple(pool.output_shape(self.shape))))
+
+
+def _packed_weights(W, turn):
+    values = W.values
+    if numpy.ndim(turn):
+        values = values * turn.astype(values.dtype).reshape(
+            -1, *(1,) * (values.ndim - 1))
+    if W.bits == 1:
+        return packed.PackedWeights.pack(values, 1)
+    if W.bits == 32:
+        return packed.PackedWeights.pack(values, 32)
+    if (values % 2 != 0).all() and abs(values).max() < 2 ** W.bits:
+        # DoReFa's: odd numbers
+        return packed.PackedWeights.pack(
+            values, W.bits, 1 - 2 ** W.bits, 2)
+    # QNN's have one level more than k bits tell apart.
+    low = -2 ** (W.bits - 1)
+    return packed.PackedWeights.pack(values, W.bits + 1, low, 1)
+
+
+def float_bytes(operation):
+    """Returns what the parameters and statistics take as float32."""
+    total = 0
+    for field in dataclasses.fields(operation):
+        value = getattr(operation, field.name)
+        if isinstance(value, operations.Weights):
+            value = value.values
+        total += 4 * value.size if isinstance(value, numpy.ndarray) else 0
+    return total

@@ -1,0 +1,171 @@
+"""Steps of a packed net as LLVM vectors: products that end as bits.
+
+As :mod:`bnn.kernels.tiles`, with a comparison in place of the sum's store:
+a bit is 1 where operands differ in at most so many places.
+"""
+import numba
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from bnn.kernels import tiles
+from bnn.kernels.tiles import COLUMNS
+from bnn.kernels.tiles import ROWS
+
+_LANES = tiles._LANES
+HAS_DOT = bool(tiles._FEATURES.get('avx512vnni')
+               and tiles._FEATURES.get('avx512f'))
+PLANES = 8
+
+_I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
+_WORDS = ir.VectorType(_I32, _LANES)
+_address, _size = numba.types.uintp, numba.types.intp
+
+
+def _store_bits(builder, counts, thresholds, out, first, predicate='<='):
+    """Compares vectors of counts and stores a bit for each column."""
+    for v, vector in enumerate(counts):
+        column = first + v * _LANES
+        limit = tiles._load(
+            builder, tiles._at(builder, thresholds, column), _WORDS)
+        bits = builder.icmp_signed(predicate, vector, limit)
+        kind = ir.IntType(_LANES)
+        target = builder.inttoptr(
+            builder.add(out, _I64(column // 8)), kind.as_pointer())
+        builder.store(builder.bitcast(bits, kind), target).align = 1
+
+
+def _product(n_rows, n_vectors):
+    @intrinsic
+    def threshold_tile(typingctx, a, a_stride, b, n_words, thresholds,
+                       t_stride, out, out_stride):
+        def generate(context, builder, signature, args):
+            a, a_stride, b, n_words, thresholds, t_stride, out, out_stride = (
+                args)
+            for first in range(0, COLUMNS, n_vectors * _LANES):
+                counts = tiles.count(
+                    builder, [tiles._row(builder, a, a_stride, i)
+                              for i in range(n_rows)],
+                    b, _I64(4 * COLUMNS), n_words, first, n_vectors)
+                for i in range(n_rows):
+                    _store_bits(
+                        builder, counts[i],
+                        tiles._row(builder, thresholds, t_stride, i),
+                        tiles._row(builder, out, out_stride, i), first)
+            return context.get_dummy_value()
+
+        return numba.types.void(
+            _address, _size, _address, _size, _address, _size, _address,
+            _size), generate
+    return threshold_tile
+
+
+# Bits of ROWS packed rows, or of one, by 64 columns: 1 where at most
+# ``thresholds[column]`` bits differ.  Addresses; strides in bytes.
+threshold_tile = _product(ROWS, tiles._VECTORS)
+threshold_row = _product(1, tiles._GROUPS and min(4, COLUMNS // _LANES))
+
+
+@intrinsic
+def planes_tile(typingctx, a, a_stride, b, n_words, thresholds, out):
+    """The same of one image of pixels, 8 rows with a bit of each pixel.
+
+    The bits of row j count ``2^j``.
+    """
+    n_vectors = 2 if _LANES == 16 else 1
+
+    def generate(context, builder, signature, args):
+        a, a_stride, b, n_words, thresholds, out = args
+        for first in range(0, COLUMNS, n_vectors * _LANES):
+            counts = tiles.count(
+                builder, [tiles._row(builder, a, a_stride, i)
+                          for i in range(PLANES)],
+                b, _I64(4 * COLUMNS), n_words, first, n_vectors)
+            totals = list(counts[PLANES - 1])
+            for i in reversed(range(PLANES - 1)):
+                totals = [builder.add(builder.add(t, t), c)
+                          for t, c in zip(totals, counts[i], strict=True)]
+            _store_bits(builder, totals, thresholds, out, first)
+        return context.get_dummy_value()
+
+    return numba.types.void(
+        _address, _size, _address, _size, _address, _address), generate
+
+
+@intrinsic
+def plane_of_32(typingctx, x, plane):
+    """Packs bit ``plane`` of the 32 bytes at an address."""
+    vector = ir.VectorType(_I8, 32)
+
+    def generate(context, builder, signature, args):
+        x, plane = args
+        pointer = builder.inttoptr(x, vector.as_pointer())
+        octets = builder.load(pointer)
+        octets.align = 1
+        shift = builder.trunc(builder.sub(_I64(7), plane), _I8)
+        nothing = ir.Constant(vector, ir.Undefined)
+        shifts = builder.shuffle_vector(
+            builder.insert_element(nothing, shift, _I32(0)), nothing,
+            ir.Constant(ir.VectorType(_I32, 32), [0] * 32))
+        bits = builder.icmp_signed(
+            '<', builder.shl(octets, shifts), ir.Constant(vector, [0] * 32))
+        return builder.bitcast(bits, _I32)
+
+    return numba.types.uint32(_address, _size), generate
+
+
+@intrinsic
+def pixels_tile(typingctx, a, a_stride, b, n_words, thresholds, out,
+                out_stride):
+    """Bits of ROWS images of pixels by 64 columns of int8 weights.
+
+    A word has four pixels, or four weights of a column; a bit is 1 where
+    the sum is at least ``thresholds[column]``.  Needs :data:`HAS_DOT`.
+    """
+    n_vectors = 4
+
+    def generate(context, builder, signature, args):
+        a, a_stride, b, n_words, thresholds, out, out_stride = args
+        dot = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(_WORDS, [_WORDS] * 3),
+            'llvm.x86.avx512.vpdpbusd.512')
+        rows = [tiles._pointer(
+            builder, tiles._row(builder, a, a_stride, i), _I32)
+            for i in range(ROWS)]
+        before = builder.block
+        loop = builder.append_basic_block('words')
+        after = builder.append_basic_block('end')
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        word = builder.phi(_I64)
+        sums = [builder.phi(_WORDS) for _ in range(ROWS * n_vectors)]
+        column = builder.add(b, builder.mul(word, _I64(4 * COLUMNS)))
+        columns = [tiles._load(
+            builder, tiles._at(builder, column, v * _LANES), _WORDS)
+            for v in range(n_vectors)]
+        results = []
+        for i in range(ROWS):
+            pixels = tiles._splat(builder, tiles._load(
+                builder, builder.gep(rows[i], [word]), _I32), _WORDS)
+            for v in range(n_vectors):
+                results.append(builder.call(
+                    dot, [sums[i * n_vectors + v], pixels, columns[v]]))
+        following = builder.add(word, _I64(1))
+        word.add_incoming(_I64(0), before)
+        word.add_incoming(following, loop)
+        for total, result in zip(sums, results, strict=True):
+            total.add_incoming(ir.Constant(_WORDS, [0] * _LANES), before)
+            total.add_incoming(result, loop)
+        builder.cbranch(
+            builder.icmp_signed('<', following, n_words), loop, after)
+        builder.position_at_end(after)
+        for i in range(ROWS):
+            _store_bits(
+                builder, results[i * n_vectors:(i + 1) * n_vectors],
+                thresholds, tiles._row(builder, out, out_stride, i), 0, '>=')
+        return context.get_dummy_value()
+
+    return numba.types.void(
+        _address, _size, _address, _size, _address, _address,
+        _size), generate
