@@ -127,6 +127,7 @@ class Product:
         thresholds (numpy.ndarray or None): int32, or float32 if the sum is;
             (filters,) or for levels (filters, n), rising.
         low, high (int): Least and largest level.
+        operand_range (tuple of int): Least and largest q; of floats (0, 0).
         multiplier, addend (numpy.ndarray or None): int64 (filters,).
         shift (int): Bits.
         scale, offset (numpy.ndarray or None): float32 (filters,).
@@ -156,7 +157,17 @@ class Product:
     shift: int = 0
     scale: numpy.ndarray = None
     offset: numpy.ndarray = None
+    operand_range: tuple = (0, 0)
     float_bytes: int = 0
+
+    @property
+    def largest_sum(self):
+        """int: What the sums of whole numbers do not exceed."""
+        largest = max(map(abs, self.operand_range))
+        if self.pad_pixels is not None:
+            largest = max(largest, 255)
+        return int(abs(self.weights.rows().astype(numpy.int64)).sum(
+            axis=1).max(initial=0)) * largest
 
     @property
     def is_convolution(self):

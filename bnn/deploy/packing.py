@@ -90,7 +90,7 @@ class _Packer(object):
         self.kind, self.step, self.shape = 'pixels', 1., shape
         self._rescale = rescale
         self._input_shape, self._n_channels = shape, shape[0]
-        self._largest = None
+        self._range = None
 
     def add(self, stage):
         self.stages.append(stage)
@@ -153,9 +153,11 @@ class _Packer(object):
         layer.update(geometry)
         factor, offset = self._affine(operation, layer)
         values, W = operation.W.values, operation.W
-        largest = {'bits': 1, 'pixels': max(
-            abs(layer['pixel_map'][0] * p + layer['pixel_map'][1])
-            for p in (0, 255)), 'levels': self._largest}.get(self.kind)
+        multiplier, addend = layer['pixel_map']
+        layer['operand_range'] = {
+            'bits': (-1, 1), 'pixels': (addend, 255 * multiplier + addend),
+            'levels': self._range, 'float': (0, 0)}[self.kind]
+        largest = max(map(abs, layer['operand_range']))
         bound = None
         if self.kind != 'float' and W.bits < 32:
             bound = abs(values.astype(numpy.int64)).reshape(
@@ -184,8 +186,8 @@ class _Packer(object):
 
     def _has_levels(self, quantize):
         self.kind, self.step = 'levels', 1 / quantize.n
-        self._largest = round(
-            quantize.n * max(abs(quantize.low), abs(quantize.high)))
+        self._range = tuple(
+            round(v * quantize.n) for v in (quantize.low, quantize.high))
 
     def _geometry(self, operation):
         """Returns the fields of a product; None of pixels as floats."""

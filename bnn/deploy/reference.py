@@ -64,21 +64,31 @@ def _(operation: operations.Linear, x, dtype):
 
 @apply.register
 def _(operation: operations.Convolution2D, x, dtype):
-    W = operation.W.values
     x = padded(x, operation.pad, operation.pad_value)
-    n_groups = operation.groups
-    y = numpy.concatenate([
-        _convolve(part, filters.astype(dtype), operation)
-        for part, filters in zip(
-            numpy.split(x, n_groups, axis=1), numpy.split(W, n_groups),
-            strict=True)], axis=1)
-    return _scaled(operation, y, dtype)
+    return _scaled(operation, convolve(
+        x, operation.W.values.astype(dtype), operation.stride,
+        operation.dilate, operation.groups), dtype)
 
 
-def _convolve(x, W, operation):
-    rows = patches(x, W.shape[2:], operation.stride, operation.dilate)
-    return numpy.moveaxis(numpy.tensordot(
-        rows, W, ((1, 4, 5), (1, 2, 3))), 3, 1)
+def convolve(x, W, stride, dilate, groups):
+    """Convolves padded images.
+
+    Args:
+        x (numpy.ndarray): (n, channels, h, w).
+        W (numpy.ndarray): (filters, channels / groups, kh, kw).
+        stride, dilate (tuple of int): (h, w).
+        groups (int): Groups of channels.
+
+    Returns:
+        numpy.ndarray: (n, filters, h_out, w_out).
+
+    """
+    parts = [numpy.moveaxis(numpy.tensordot(
+        patches(part, W.shape[2:], stride, dilate), filters,
+        ((1, 4, 5), (1, 2, 3))), 3, 1) for part, filters in zip(
+            numpy.split(x, groups, axis=1), numpy.split(W, groups),
+            strict=True)]
+    return parts[0] if groups == 1 else numpy.concatenate(parts, axis=1)
 
 
 def _scaled(operation, y, dtype):

@@ -367,3 +367,19 @@ def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign=False):
     """
     return _kernels_of(x).batch_norm_gradient(
         x, gy, gamma, beta, mean, inv_std, sign)
+
+
+def __getattr__(name):
+    """Finds the kernels of packed nets, which are for NumPy arrays alone.
+
+    ``Perceptron``, ``BitConvolution``, ``pack_channels`` and
+    ``unpack_channels``, see :mod:`bnn.kernels.cpu_perceptron` and
+    :mod:`bnn.kernels.cpu_bit_images`.
+    """
+    if name == 'Perceptron':
+        from bnn.kernels import cpu_perceptron as module
+    elif name in ('BitConvolution', 'pack_channels', 'unpack_channels'):
+        from bnn.kernels import cpu_bit_images as module
+    else:
+        raise AttributeError(name)
+    return getattr(module, name)
