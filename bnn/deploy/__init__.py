@@ -26,3 +26,24 @@ Three descriptions of a net follow one another:
 
 `docs/packed_format.md` describes the file.
 """
+from bnn.deploy import file_format as _file_format
+from bnn.deploy import runtime as _runtime
+
+__all__ = ['load']
+
+
+def load(path):
+    """Loads a packed net.
+
+    Args:
+        path (str): The file, of ``export.py --to packed``.
+
+    Returns:
+        ~bnn.deploy.runtime.Net: The net, ready to predict.
+
+    Raises:
+        ~bnn.errors.UserError: If it cannot be read, is no packed net,
+            truncated, damaged, of a later version, or contradicts itself.
+
+    """
+    return _runtime.Net(_file_format.load(path))
