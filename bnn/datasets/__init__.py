@@ -13,7 +13,7 @@ from bnn.datasets.errors import CorruptError
 from bnn.datasets.errors import UnavailableError
 
 __all__ = [
-    'CIFAR_NAMES', 'IMAGENET_NAMES', 'NAMES', 'STATISTICS', 'TITLES',
+    'CIFAR_NAMES', 'IMAGENET_NAMES', 'NAMES', 'SHAPES', 'STATISTICS', 'TITLES',
     'CorruptError', 'Dataset', 'UnavailableError', 'load']
 
 TITLES = {
@@ -33,6 +33,10 @@ STATISTICS = {
     # XNOR-Net-PyTorch subtracts the mean and goes on in [0, 255].
     'imagenet': ((0.485, 0.456, 0.406), (1 / 255,) * 3),
 }
+# Channels, height and width of what a net is given to test
+SHAPES = {**dict.fromkeys(NAMES, (1, 28, 28)),
+          **dict.fromkeys(CIFAR_NAMES, (3, 32, 32)),
+          **dict.fromkeys(IMAGENET_NAMES, (3, 227, 227))}
 
 
 def load(name, data_dir=None, allow_modified=False, workers=None):

@@ -84,14 +84,11 @@ def converter(images, labels, scale, statistics=None, transform=None):
         callable: Takes a batch of indices and a device; returns the float32
         images and the labels on that device.
     """
-    rescale = SCALES[scale]
-    if scale == 'standard':
-        mean, std = statistics
-        rescale = functools.partial(rescale, mean=mean, std=std)
+    rescale = rescaler(scale, statistics)
 
     @chainer.dataset.converter()
     def convert(batch, device):
-        x, kept = _gather(images, batch)
+        x, kept = gather(images, batch)
         x, t = device.send((x, labels[batch]))
         if transform is not None:
             x = transform(x)
@@ -105,7 +102,15 @@ def converter(images, labels, scale, statistics=None, transform=None):
     return convert
 
 
-def _gather(images, batch):
+def rescaler(scale, statistics=None):
+    """Returns what makes float32 of uint8 images; see :func:`converter`."""
+    if scale != 'standard':
+        return SCALES[scale]
+    mean, std = statistics
+    return functools.partial(_standard, mean=mean, std=std)
+
+
+def gather(images, batch):
     """Returns images, uint8, and of images from files which are whole.
 
     Broken ones are zeros, to be left out last, so that a transform draws as

@@ -71,13 +71,25 @@ def summarize(predictor, x):
 
 def describe(predictor, x):
     """Returns what :func:`summarize` finds as a table of text."""
-    rows = summarize(predictor, x)
+    return table(summarize(predictor, x))
+
+
+def table(rows, n_left=3):
+    """Returns rows as a table of text.
+
+    Args:
+        rows (list of dict): The rows, of the same columns.
+        n_left (int): Columns of words, which are flush left.
+
+    Returns:
+        str: A line for the names of the columns, and one for each row.
+    """
     cells = [list(rows[0])] + [
         [format(value, ',') if isinstance(value, int) else value
          for value in row.values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return '\n'.join(
-        '  '.join(cell.ljust(width) if i < 3 else cell.rjust(width)
+        '  '.join(cell.ljust(width) if i < n_left else cell.rjust(width)
                   for i, (cell, width) in enumerate(
                       zip(row, widths, strict=True))).rstrip()
         for row in cells)

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Export a trained net: packed to one bit per binary weight.
+
+Reads a model of train_*.py, prints what each layer takes, and compares the
+predictions with Chainer's on the test set.
+"""
+from bnn import environment
+
+environment.check(__file__)
+
+import dataclasses
+import os
+import typing
+
+import trained as trained_module
+from bnn import datasets
+from bnn.deploy import file_format
+from bnn.deploy import packed
+from bnn.deploy import packing
+from bnn.deploy import runtime
+from bnn.deploy import table
+from bnn.training import agreement
+from bnn.training import arguments
+from bnn.training import cli
+from bnn.training import files
+from bnn.training import summary
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+
+    """What an exporter is given.
+
+    Attributes:
+        trained (trained.Trained): The net in Chainer.
+        operations (list of ~bnn.deploy.operations.Operation): What it
+            computes, behind ``trained.rescale``.
+        net (~bnn.deploy.packed.PackedNet): The same, packed.
+        out (str): The file or folder to write.
+    """
+
+    trained: trained_module.Trained
+    operations: list
+    net: packed.PackedNet
+    out: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+
+    """What a net is exported to.
+
+    Attributes:
+        words (str): What it is, for the help.
+        suffix (str): Of the file, if none is named.
+        write (callable): Takes an :class:`Export`, writes it, returns lines
+            to print.
+    """
+
+    words: str
+    suffix: str
+    write: typing.Callable
+
+
+def write_packed(export):
+    contents = file_format.dump(export.net)
+    with files.atomic_write(export.out) as f:
+        f.write(contents)
+    total = table.rows(export.net)[-1]['float bytes']
+    return ['%s: %s bytes, 1/%.1f of %s bytes in float32' % (
+        export.out, format(len(contents), ','), total / len(contents),
+        format(total, ','))]
+
+
+FORMATS = {
+    'packed': Format('one file, for predict.py and bnn.deploy', '.bnn',
+                     write_packed),
+}
+
+
+def make_parser():
+    parser = arguments.Parser(description=__doc__.splitlines()[0])
+    parser.add_argument('model', metavar='MODEL',
+                        help='mlp.model of a training')
+    parser.add_argument(
+        '--to', choices=list(FORMATS), default='packed',
+        help='; '.join('%s: %s' % (name, kind.words)
+                       for name, kind in FORMATS.items()))
+    parser.add_argument(
+        '-o', '--out', metavar='FILE',
+        help='file to write (default: the name of the model)')
+    parser.add_argument(
+        '--int8-ends', action='store_true',
+        help='float first and last layers with 8-bit weights, and 8-bit '
+        'operands of the last')
+    parser.add_argument(
+        '--no-check', dest='check', action='store_false',
+        help='do not compare with Chainer on the test set')
+    parser.add_argument(
+        '--data-dir', metavar='DIR', help='folder of the data')
+    parser.add_argument(
+        '--allow-modified', action='store_true',
+        help='accept well-formed data files with another content')
+    return parser
+
+
+def check(trained, net, args):
+    """Prints how the predictions stand to Chainer's.
+
+    Returns:
+        int: 1 if some of them differ and nobody knows why, else 0.
+    """
+    data = datasets.load(trained.dataset, args.data_dir, args.allow_modified)
+    found = agreement.compare(
+        trained, runtime.Net(net), data, explain=not args.int8_ends)
+    print('%d test images of %s: accuracy %.4f in Chainer, %.4f packed; '
+          'predictions that differ: %d' % (
+              found.n, data.title, found.chainer_accuracy,
+              found.packed_accuracy, len(found.differing)))
+    if args.int8_ends:
+        return 0
+    for i, theirs, ours, words in found.differing:
+        print('image %d, %s in Chainer, %s packed: %s' % (
+            i, net.class_names[theirs], net.class_names[ours],
+            words or 'no tie explains it'))
+    return int(any(words is None for *_, words in found.differing))
+
+
+def main(argv=None):
+    args = make_parser().parse_args(argv)
+    trained = trained_module.load(args.model)
+    operations = trained.predictor.describe()
+    net = packing.pack(
+        operations, trained.input_shape, trained.rescale,
+        trained.class_names, trained.facts)
+    kind = FORMATS[args.to]
+    out = args.out or os.path.splitext(args.model)[0] + kind.suffix
+    print(summary.table(table.rows(net)))
+    for line in kind.write(Export(trained, operations, net, out)):
+        print(line)
+    if args.check:
+        return check(trained, net, args)
+
+
+if __name__ == '__main__':
+    cli.run(main)

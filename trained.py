@@ -1,0 +1,108 @@
+"""A trained net, as its model file says it is."""
+import dataclasses
+
+import chainer
+import chainer.links as L
+
+import net
+import net_alexnet
+import net_convnet
+import net_lenet5
+import net_nin
+import net_shallow_convnet
+from bnn import datasets
+from bnn import errors
+from bnn.deploy import operations
+from bnn.training import inputs
+from bnn.training import models
+
+NETS = {kind.__name__: kind for kind in (
+    *net.NETS.values(), net_alexnet.AlexNet, net_convnet.ConvNet,
+    net_lenet5.LeNet5, net_nin.NIN, net_nin.NINImageNet,
+    net_shallow_convnet.ShallowConvNet)}
+# Of the attributes what goes with a packed net
+_FACTS = ('net', 'net_class', 'dataset', 'input', 'epoch', 'test_accuracy',
+          'loss')
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+
+    """A trained net and what is known of it.
+
+    Attributes:
+        predictor (~chainer.Chain): The net, on the CPU.
+        attributes (dict): What its file says.
+        dataset (str): The name of its data.
+        rescale (~bnn.deploy.operations.Rescale): What became of its pixels.
+        input_shape (tuple of int): (channels, h, w) of an image.
+        class_names (tuple of str): The classes.
+    """
+
+    predictor: chainer.Chain
+    attributes: dict
+    dataset: str
+    rescale: operations.Rescale
+    input_shape: tuple
+    class_names: tuple
+
+    @property
+    def facts(self):
+        """dict: What goes with a packed net."""
+        return {name: self.attributes[name] for name in _FACTS
+                if name in self.attributes}
+
+    def scale(self, images):
+        """Makes of uint8 images the float32 ones that the net sees."""
+        return inputs.rescaler(
+            self.rescale.kind, datasets.STATISTICS[self.dataset])(images)
+
+    def crop(self, images):
+        """Does with uint8 images what the training did before each test."""
+        test = inputs.AUGMENTATIONS[
+            self.attributes.get('augment', 'none')].test
+        return images if test is None else test(images)
+
+
+def load(path):
+    """Loads a model file of a training script.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        Trained: The net.
+
+    Raises:
+        ~bnn.errors.UserError: If it cannot be read, is of a net that is not
+            known here, or does not say what it is.
+    """
+    attributes = models.read_attributes(path)
+    # The first models had the class under another name, and no choice of
+    # scaling.
+    name = attributes.get('net_class', attributes.get('net'))
+    dataset = attributes.get('dataset')
+    scale = attributes.get('input', 'unit')
+    if name is None:
+        raise errors.UserError(
+            '%s does not say of which net it is: train_*.py writes that into '
+            'its models' % path)
+    if (name not in NETS or dataset not in datasets.STATISTICS
+            or scale not in inputs.SCALES):
+        raise errors.UserError(
+            '%s is of a net that this program does not know: %.40s, data '
+            '%.40s, input %.40s' % (path, name, dataset, scale))
+    try:
+        predictor = NETS[name](**attributes['net_args'])
+        names = tuple(map(str, attributes['class_names']))
+    except (KeyError, TypeError, ValueError) as e:
+        raise errors.UserError('%s does not say how its net was made: %s'
+                               % (path, ' '.join(str(e).split()))) from e
+    models.load(path, L.Classifier(predictor))
+    mean, std = datasets.STATISTICS[dataset]
+    if scale != 'standard':
+        mean = std = ()
+    return Trained(
+        predictor, attributes, dataset,
+        operations.Rescale(kind=scale, mean=mean, std=std),
+        datasets.SHAPES[dataset], names)
