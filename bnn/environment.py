@@ -13,21 +13,22 @@ import sys
 os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '16')
 
 
-def check(script):
+def check(script, package='Chainer'):
     """Ends the program with one line if Chainer is not installed.
 
     Args:
         script (str): ``__file__`` of the script, in the root of the project.
+        package (str): What the script needs instead, ``'Numba'``.
 
     Raises:
         SystemExit: With the command that activates or makes the environment.
     """
-    if importlib.util.find_spec('chainer') is not None:
+    if importlib.util.find_spec(package.lower()) is not None:
         return
     root = os.path.dirname(os.path.abspath(script))
     activate = os.path.join(root, '.venv', 'bin', 'activate')
     command = '. %s' % shlex.quote(activate)
     if not os.path.exists(activate):
         command = 'make -C %s setup && %s' % (shlex.quote(root), command)
-    sys.exit('%s: Chainer is not installed in %s; run: %s'
-             % (os.path.basename(script), sys.executable, command))
+    sys.exit('%s: %s is not installed in %s; run: %s' % (
+        os.path.basename(script), package, sys.executable, command))

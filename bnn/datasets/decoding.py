@@ -1,4 +1,5 @@
 """One file of a picture as an array of pixels."""
+import contextlib
 import warnings
 
 import numpy
@@ -44,12 +45,51 @@ def decode(path, draft=True):
             the reason alone, for the caller to say of which file.
 
     """
+    with _reasons(), Image.open(path, formats=_FORMATS) as picture:
+        if draft:
+            picture.draft('RGB', (SIZE, SIZE))
+        picture = _rgb(picture).resize(
+            (SIZE, SIZE), Image.Resampling.BILINEAR)
+    return numpy.ascontiguousarray(numpy.asarray(picture).transpose(2, 0, 1))
+
+
+def read(path):
+    """Reads a picture in its own size.
+
+    Args:
+        path (str): As for :func:`decode`.
+
+    Returns:
+        numpy.ndarray: uint8 (h, w, 3): red, green and blue.
+
+    Raises:
+        CorruptError: As :func:`decode`.
+
+    """
+    with _reasons(), Image.open(path, formats=_FORMATS) as picture:
+        return numpy.asarray(_rgb(picture))
+
+
+def resize(pixels, height, width):
+    """Scales an image bilinearly, over the whole area where it shrinks.
+
+    Args:
+        pixels (numpy.ndarray): uint8 (h, w) or (h, w, 3).
+        height, width (int): The new size.
+
+    Returns:
+        numpy.ndarray: uint8.
+
+    """
+    return numpy.asarray(Image.fromarray(pixels).resize(
+        (width, height), Image.Resampling.BILINEAR))
+
+
+@contextlib.contextmanager
+def _reasons():
+    """Makes a CorruptError of whatever Pillow raises."""
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
-            if draft:
-                picture.draft('RGB', (SIZE, SIZE))
-            picture = _rgb(picture).resize(
-                (SIZE, SIZE), Image.Resampling.BILINEAR)
+        yield
     except Image.UnidentifiedImageError:
         raise errors.CorruptError('not a picture') from None
     except Exception as error:
@@ -57,7 +97,6 @@ def decode(path, draft=True):
         reason = getattr(error, 'strerror', None) or error
         raise errors.CorruptError(
             ' '.join(str(reason).split()) or type(error).__name__) from None
-    return numpy.ascontiguousarray(numpy.asarray(picture).transpose(2, 0, 1))
 
 
 def _rgb(picture):

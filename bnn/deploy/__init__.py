@@ -28,22 +28,29 @@ Three descriptions of a net follow one another:
 """
 from bnn.deploy import file_format as _file_format
 from bnn.deploy import runtime as _runtime
+from bnn.deploy.runtime import softmax
 
-__all__ = ['load']
+__all__ = ['load', 'softmax']
 
 
-def load(path):
+def load(path, gpu=False):
     """Loads a packed net.
 
     Args:
         path (str): The file, of ``export.py --to packed``.
+        gpu (bool): Whether to compute on a GPU, with CuPy.
 
     Returns:
         ~bnn.deploy.runtime.Net: The net, ready to predict.
 
     Raises:
         ~bnn.errors.UserError: If it cannot be read, is no packed net,
-            truncated, damaged, of a later version, or contradicts itself.
+            truncated, damaged, of a later version, or contradicts itself; or
+            there is no GPU.
 
     """
-    return _runtime.Net(_file_format.load(path))
+    net = _file_format.load(path)
+    if gpu:
+        from bnn.deploy import gpu_runtime
+        return gpu_runtime.GPUNet(net)
+    return _runtime.Net(net)

@@ -23,7 +23,7 @@ class Dense(object):
         if product.is_integer:
             if product.largest_sum >= 1 << 24:
                 self.dtype = numpy.float64
-        self._W = numpy.ascontiguousarray(W, self.dtype)
+        self.W = numpy.ascontiguousarray(W, self.dtype)
 
     def sums(self, x):
         """Computes the sums.
@@ -42,41 +42,50 @@ class Dense(object):
             x = x * self.dtype(product.pixel_map[0]) + self.dtype(
                 product.pixel_map[1])
         if not product.is_convolution:
-            return x.reshape(len(x), -1) @ self._W.T
+            return x.reshape(len(x), -1) @ self.W.T
         if product.pad_pixels is not None:
             x = _pad_channels(x, product.pad, product.pad_pixels)
         else:
             x = reference.padded(x, product.pad, product.pad_value)
         return reference.convolve(
-            x, self._W, product.stride, product.dilate, product.groups)
+            x, self.W, product.stride, product.dilate, product.groups)
 
     def __call__(self, x):
-        """Computes the result.
+        """Computes the result, see :func:`finish`."""
+        return finish(self.product, self.sums(x))
 
-        Returns:
-            numpy.ndarray: float32: scores, levels; of bits float32 +-1.
 
-        """
-        product, s = self.product, self.sums(x)
-        if product.result == 'float':
-            s = s.astype(numpy.float32, copy=False)
-            s *= reference.channels(product.scale, s)
-            s += reference.channels(product.offset, s)
-            return s
-        if product.result == 'bits':
-            limits = reference.channels(product.thresholds, s)
-            return numpy.where(s >= limits, numpy.float32(1),
-                               numpy.float32(-1))
-        if product.thresholds is None:
-            levels = (s.astype(numpy.int64) * reference.channels(
-                product.multiplier, s) + reference.channels(
-                    product.addend, s)) >> product.shift
-            return numpy.clip(levels, product.low, product.high).astype(
-                numpy.float32)
-        levels = numpy.full(s.shape, product.low, numpy.float32)
-        for limits in product.thresholds.T:
-            levels += s >= reference.channels(limits, s)
-        return levels
+def finish(product, s):
+    """Makes the result of a layer of its sums.
+
+    Args:
+        product (~bnn.deploy.packed.Product): The layer.
+        s (numpy.ndarray): Sums, (n, filters, ...), changed.
+
+    Returns:
+        numpy.ndarray: float32: floats, levels, or +1 and -1.
+
+    """
+    if product.result == 'float':
+        s = s.astype(numpy.float32, copy=False)
+        s *= reference.channels(product.scale, s)
+        s += reference.channels(product.offset, s)
+        return s
+    if product.result == 'bits':
+        limits = reference.channels(product.thresholds, s)
+        return numpy.where(
+            s >= limits, numpy.float32(1), numpy.float32(-1))
+    if product.thresholds is None:
+        levels = (s.astype(numpy.int64) * reference.channels(
+            product.multiplier, s) + reference.channels(
+                product.addend, s)) >> product.shift
+        return numpy.clip(levels, product.low, product.high).astype(
+            numpy.float32)
+    levels = numpy.zeros_like(s, numpy.float32)
+    levels += product.low
+    for limits in product.thresholds.T:
+        levels += s >= reference.channels(limits, s)
+    return levels
 
 
 def _pad_channels(x, pad, values):
@@ -85,4 +94,3 @@ def _pad_channels(x, pad, values):
     padded[...] = reference.channels(values, x)
     padded[:, :, pad[0]:pad[0] + x.shape[2], pad[1]:pad[1] + x.shape[3]] = x
     return padded
-

@@ -237,7 +237,7 @@ class _Packer(object):
 
     def _end(self, operation, following, shape):
         """Returns how many operations make bits or levels, or 0."""
-        n_pools, kind = 0, None
+        n_pools = 0
         for i, one in enumerate(following):
             check(one)
             if isinstance(one, _ENDS):
@@ -254,7 +254,6 @@ class _Packer(object):
                 if not isinstance(following[i + 1], _ENDS):
                     return 0
             n_pools += isinstance(one, operations.MaxPooling2D)
-            kind = one
         return 0
 
     def _turned(self, chain, bound, filters):

@@ -42,8 +42,12 @@ class Net(object):
         self.input_shape = net.input_shape
         self.class_names = net.class_names
         self._width = math.prod(net.input_shape)
-        self._steps = list(_steps(net.stages))
+        self._steps = self.make_steps()
         self._chunk = _chunk(net.stages)
+
+    def make_steps(self):
+        """Returns callables of a value and a list of kept scales."""
+        return list(_steps(self.packed.stages))
 
     def scores(self, images):
         """Computes the class scores, before the softmax.
@@ -180,7 +184,7 @@ def _steps(stages):
             yield _pixel_signs
             is_packed = True
         else:
-            yield _operation(operation)
+            yield operation_step(operation)
             is_packed = isinstance(operation, operations.Sign)
 
 
@@ -293,7 +297,8 @@ def _pixel_signs(x, kept):
         x.astype(numpy.float32), numpy.full(x.shape[1], 128, numpy.float32))
 
 
-def _operation(operation):
+def operation_step(operation):
+    """Returns the step of an operation that stays as it was trained."""
     if isinstance(operation, operations.KeepScale):
         def step(x, kept):
             kept.append(reference.keep_scale(operation, x))

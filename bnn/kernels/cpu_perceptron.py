@@ -100,7 +100,8 @@ class Perceptron(object):
         _forward(work, x, self.of_pixels,
                  n >= _MIN_DOT and len(self._dot_words) > 0, self._words,
                  self._limits, self._layers, self._dot_words,
-                 self._dot_limits, self._scale, self._offset, self.is_float, y, bits,
+                 self._dot_limits, self._scale, self._offset, self.is_float,
+                 y, bits,
                  min(cpu_threads.n_threads(work), -(-n // _ROWS)))
         return y if self.is_float else bits
 

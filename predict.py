@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Classify pictures with a packed net, or test it on a data set.
+
+Needs NumPy, Numba and Pillow, but no Chainer.
+"""
+from bnn import environment
+
+environment.check(__file__, 'Numba')
+
+import json
+import sys
+import time
+
+import numpy
+
+import bnn.deploy
+from bnn import datasets
+from bnn import errors
+from bnn.datasets import augment
+from bnn.deploy import pictures
+from bnn.training import arguments
+from bnn.training import cli
+
+_BATCH = 1000
+
+
+def make_parser():
+    parser = arguments.Parser(description=__doc__.splitlines()[0])
+    parser.add_argument('net', metavar='NET',
+                        help='a packed net of export.py, .bnn')
+    parser.add_argument(
+        'pictures', nargs='*', metavar='PICTURE',
+        help='image files, of any size, in colour or grey')
+    parser.add_argument(
+        '--top', type=arguments.positive, default=1, metavar='N',
+        help='how many classes to print, the likeliest first')
+    parser.add_argument('--json', action='store_true',
+                        help='print JSON')
+    parser.add_argument(
+        '--dataset', choices=list(datasets.TITLES),
+        help='test on the test images of a data set instead')
+    parser.add_argument('--data-dir', metavar='DIR',
+                        help='folder of the data')
+    parser.add_argument(
+        '--allow-modified', action='store_true',
+        help='accept well-formed data files with another content')
+    parser.add_argument('--gpu', action='store_true',
+                        help='compute on a GPU, with CuPy')
+    return parser
+
+
+def classify(net, paths, n_top):
+    """Yields for each picture what it shows.
+
+    Args:
+        net (~bnn.deploy.runtime.Net): The net.
+        paths (list of str): The pictures.
+        n_top (int): How many classes.
+
+    Yields:
+        dict: ``'file'``, ``'class'``, ``'probability'``, ``'microseconds'``
+        of the net alone, ``'assumed'`` and ``'top'``.
+    """
+    dataset = net.packed.facts.get('dataset')
+    images = []
+    for path in paths:
+        images.append(pictures.load(path, net.input_shape, dataset))
+    net.scores(numpy.stack([x for x, _ in images[:1]]))  # compiled by then
+    for path, (x, how) in zip(paths, images, strict=True):
+        start = time.perf_counter()
+        scores = net.scores(x[None])
+        seconds = time.perf_counter() - start
+        likely = bnn.deploy.softmax(scores)[0]
+        best = numpy.argsort(-likely, kind='stable')[:n_top]
+        top = [{'class': net.class_names[i], 'probability': round(
+            float(likely[i]), 6)} for i in best]
+        yield {'file': path, **top[0], 'microseconds': round(
+            1e6 * seconds, 1), 'assumed': how, 'top': top}
+
+
+def describe(found):
+    """Returns the lines for a picture."""
+    return '\n'.join([
+        '%s: %s, %.1f %%, %.0f microseconds (%s)' % (
+            found['file'], found['class'], 100 * found['probability'],
+            found['microseconds'], found['assumed'])] + [
+        '    %-12s %5.1f %%' % (one['class'], 100 * one['probability'])
+        for one in found['top'] if len(found['top']) > 1])
+
+
+def test(net, data):
+    """Tests a net on a data set.
+
+    Args:
+        net (~bnn.deploy.runtime.Net): The net.
+        data (~bnn.datasets.Dataset): The data.
+
+    Returns:
+        dict: ``'dataset'``, ``'images'``, ``'accuracy'``,
+        ``'images_per_second'`` of the net alone, and ``'confusion'``, a list
+        for each class of how often it was taken for which.
+    """
+    n = len(net.class_names)
+    confusion = numpy.zeros((n, n), int)
+    seconds = 0.
+    for start in range(0, len(data.test_labels), _BATCH):
+        batch = numpy.arange(start, min(
+            start + _BATCH, len(data.test_labels)))
+        images, labels = data.test_images, data.test_labels[batch]
+        if hasattr(images, 'read'):
+            images, kept = images.read(batch)
+            labels = labels[kept]
+            images = augment.center_crop(images, net.input_shape[1])
+        else:
+            images = images[batch]
+        if not start:
+            net.predict(images[:1])  # compiled by then
+            net.predict(images)
+        before = time.perf_counter()
+        found = net.predict(images)
+        seconds += time.perf_counter() - before
+        numpy.add.at(confusion, (labels, found), 1)
+    total = int(confusion.sum())
+    return {'dataset': data.title, 'images': total,
+            'accuracy': float(numpy.trace(confusion)) / max(total, 1),
+            'images_per_second': round(total / seconds),
+            'confusion': confusion.tolist()}
+
+
+def describe_test(net, found):
+    """Returns the lines for a test."""
+    width = max(len(str(max(map(max, found['confusion'])))), 4) + 1
+    lines = ['%s: accuracy %.4f on %d images, %s images/s' % (
+        found['dataset'], found['accuracy'], found['images'],
+        format(found['images_per_second'], ','))]
+    if len(net.class_names) <= 20:
+        names = [name[:width - 1] for name in net.class_names]
+        lines += ['rows: what it is, columns: what it was taken for',
+                  ''.join(name.rjust(width) for name in ['', *names])]
+        lines += [''.join(str(cell).rjust(width) for cell in [name, *row])
+                  for name, row in zip(names, found['confusion'])]
+    return '\n'.join(lines)
+
+
+def main(argv=None):
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if bool(args.pictures) == bool(args.dataset):
+        parser.error('give pictures, or --dataset')
+    net = bnn.deploy.load(args.net, gpu=args.gpu)
+    if args.dataset is not None:
+        data = datasets.load(args.dataset, args.data_dir, args.allow_modified)
+        if datasets.SHAPES[data.name] != net.input_shape or len(
+                data.class_names) != len(net.class_names):
+            raise errors.UserError(
+                '%s is of %s images and %d classes, %s of %s and %d' % (
+                    args.net, 'x'.join(map(str, net.input_shape)),
+                    len(net.class_names), data.title, 'x'.join(
+                        map(str, datasets.SHAPES[data.name])),
+                    len(data.class_names)))
+        found = test(net, data)
+        print(json.dumps(found) if args.json else describe_test(net, found))
+        return
+    for found in classify(net, args.pictures, args.top):
+        print(json.dumps(found) if args.json else describe(found))
+        sys.stdout.flush()
+
+
+if __name__ == '__main__':
+    cli.run(main)
