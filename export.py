@@ -15,6 +15,7 @@ import typing
 import trained as trained_module
 from bnn import datasets
 from bnn.deploy import file_format
+from bnn.deploy import int8
 from bnn.deploy import packed
 from bnn.deploy import packing
 from bnn.deploy import runtime
@@ -24,6 +25,9 @@ from bnn.training import arguments
 from bnn.training import cli
 from bnn.training import files
 from bnn.training import summary
+
+# Training images that tell how large the operands of the last layer are
+_CALIBRATION = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,13 +108,12 @@ def make_parser():
     return parser
 
 
-def check(trained, net, args):
+def check(trained, net, data, args):
     """Prints how the predictions stand to Chainer's.
 
     Returns:
         int: 1 if some of them differ and nobody knows why, else 0.
     """
-    data = datasets.load(trained.dataset, args.data_dir, args.allow_modified)
     found = agreement.compare(
         trained, runtime.Net(net), data, explain=not args.int8_ends)
     print('%d test images of %s: accuracy %.4f in Chainer, %.4f packed; '
@@ -129,17 +132,25 @@ def check(trained, net, args):
 def main(argv=None):
     args = make_parser().parse_args(argv)
     trained = trained_module.load(args.model)
-    operations = trained.predictor.describe()
+    operations, rescale = trained.predictor.describe(), trained.rescale
+    data = None
+    if args.check or args.int8_ends:
+        data = datasets.load(
+            trained.dataset, args.data_dir, args.allow_modified)
+    if args.int8_ends:
+        operations, rescale = int8.quantize_ends(
+            operations, rescale, agreement.pixels(
+                trained, data.train_images, range(_CALIBRATION))[0])
     net = packing.pack(
-        operations, trained.input_shape, trained.rescale,
-        trained.class_names, trained.facts)
+        operations, trained.input_shape, rescale, trained.class_names,
+        trained.facts, pad_pixels=args.int8_ends)
     kind = FORMATS[args.to]
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     print(summary.table(table.rows(net)))
     for line in kind.write(Export(trained, operations, net, out)):
         print(line)
     if args.check:
-        return check(trained, net, args)
+        return check(trained, net, data, args)
 
 
 if __name__ == '__main__':

@@ -178,7 +178,7 @@ class Quantize(Operation):
     """round(clip(x, low, high) n) / n, a tie to the even level.
 
     Attributes:
-        n (int): Levels in a unit.
+        n (int or float): Levels in a unit.
         low, high (float): Range, multiples of 1/n.
 
     """

@@ -17,7 +17,8 @@ _PRODUCTS = operations.Linear, operations.Convolution2D
 _ENDS = operations.Sign, operations.Quantize
 
 
-def pack(net_operations, input_shape, rescale, class_names, facts=None):
+def pack(net_operations, input_shape, rescale, class_names, facts=None,
+         pad_pixels=False):
     """Packs a net.
 
     Args:
@@ -27,6 +28,8 @@ def pack(net_operations, input_shape, rescale, class_names, facts=None):
         rescale (~bnn.deploy.operations.Rescale): How pixels were scaled.
         class_names (sequence of str): The classes.
         facts (dict or None): See :class:`~bnn.deploy.packed.PackedNet`.
+        pad_pixels (bool): Whether 0 outside the image may be the nearest
+            pixel, so that the first layer is of whole numbers.
 
     Returns:
         ~bnn.deploy.packed.PackedNet: The net.
@@ -35,7 +38,7 @@ def pack(net_operations, input_shape, rescale, class_names, facts=None):
         ~bnn.errors.UserError: If it cannot be packed: which layer, and why.
 
     """
-    packer = _Packer(tuple(input_shape), rescale)
+    packer = _Packer(tuple(input_shape), rescale, pad_pixels)
     rest = list(net_operations)
     if rescale.kind == 'binary':
         packer.add(packed.PixelSigns(
@@ -85,10 +88,11 @@ class _Packer(object):
 
     """
 
-    def __init__(self, shape, rescale):
+    def __init__(self, shape, rescale, pad_pixels):
         self.stages = []
         self.kind, self.step, self.shape = 'pixels', 1., shape
         self._rescale = rescale
+        self._pad_pixels = pad_pixels
         self._input_shape, self._n_channels = shape, shape[0]
         self._range = None
 
@@ -203,7 +207,10 @@ class _Packer(object):
             if any(fields['pad']) and self._rescale.kind == 'signed':
                 fields['pixel_map'] = 2, -255
             elif any(fields['pad']) and offset.any():
-                return None
+                if not self._pad_pixels:
+                    return None
+                fields['pad_pixels'] = numpy.clip(numpy.rint(
+                    -offset / factor), 0, 255).astype(numpy.uint8)
             if any(fields['pad']) and fields['pad_value']:
                 return None
         return fields
@@ -243,8 +250,10 @@ class _Packer(object):
             if isinstance(one, _ENDS):
                 if isinstance(one, operations.Quantize):
                     n = round((one.high - one.low) * one.n)
-                    if (n_pools or n > MAX_THRESHOLDS or self.kind == 'float'
-                            or operation.W.bits == 32):
+                    if n_pools or self.kind == 'float' or (
+                            operation.W.bits == 32) or (
+                                n > MAX_THRESHOLDS
+                                and not _is_affine(following[:i], one)):
                         return 0
                 return i + 1
             if not folding.is_monotone(one):
@@ -276,11 +285,16 @@ class _Packer(object):
 
     def _add_levels(self, layer, W, chain, bound):
         quantize = chain.operations[-1]
-        turn = self._turned(chain, bound, len(W.values))
         low, high = (round(v * quantize.n)
                      for v in (quantize.low, quantize.high))
+        layer.update(result='levels', low=low, high=high)
+        if high - low > MAX_THRESHOLDS:
+            layer.update(
+                weights=_packed_weights(W, 1), **_multiplier(chain, bound))
+            self._has_levels(quantize)
+            return 'levels'
+        turn = self._turned(chain, bound, len(W.values))
         layer.update(
-            result='levels', low=low, high=high,
             weights=_packed_weights(W, turn), thresholds=numpy.stack([
                 folding.threshold(
                     lambda s: chain(s * turn), -bound, bound,
@@ -323,6 +337,32 @@ class _Packer(object):
             output_shape=tuple(pool.output_shape(self.shape))))
 
 
+def _is_affine(chain, quantize):
+    """Tells whether a chain is ``s factor + offset`` before its clip."""
+    return all(isinstance(one, (
+        operations.Bias, operations.BatchNormalization)) or (
+            isinstance(one, operations.ReLU) and quantize.low == 0
+            and i == len(chain) - 1) for i, one in enumerate(chain))
+
+
+def _multiplier(chain, bound):
+    """Returns multiplier, addend and shift of a product with levels."""
+    quantize = chain.operations[-1]
+    affine = folding.Chain(chain.factor, chain.offset, [
+        one for one in chain.operations[:-1]
+        if not isinstance(one, operations.ReLU)])
+    at_0, at_1 = affine(numpy.array([[0.], [1.]])) * quantize.n
+    # 31 bits for the largest, and 62 for all of them together
+    largest = max(abs(at_1 - at_0).max(), 1e-30)
+    total = max((abs(at_1 - at_0) * bound + abs(at_0) + 1).max(), 1.)
+    shift = int(numpy.clip(min(30 - math.ceil(math.log2(largest)),
+                               61 - math.ceil(math.log2(total))), 0, 40))
+    return {
+        'multiplier': numpy.rint((at_1 - at_0) * 2. ** shift).astype(
+            numpy.int64), 'shift': shift,
+        'addend': numpy.rint((at_0 + .5) * 2. ** shift).astype(numpy.int64)}
+
+
 def _packed_weights(W, turn):
     values = W.values
     if numpy.ndim(turn):
@@ -336,9 +376,10 @@ def _packed_weights(W, turn):
         # DoReFa's: odd numbers
         return packed.PackedWeights.pack(
             values, W.bits, 1 - 2 ** W.bits, 2)
-    # QNN's have one level more than k bits tell apart.
+    # QNN's may have one level more than k bits tell apart.
     low = -2 ** (W.bits - 1)
-    return packed.PackedWeights.pack(values, W.bits + 1, low, 1)
+    is_more = int(values.max(initial=0) >= -low)
+    return packed.PackedWeights.pack(values, W.bits + is_more, low, 1)
 
 
 def float_bytes(operation):

@@ -159,7 +159,9 @@ def _check_operation(operation, here):
         expect(type(operation.low) is float and type(operation.high) is float
                and operation.low < operation.high, 'a range has two ends')
         if isinstance(operation, operations.Quantize):
-            whole(operation.n, 1, 1 << 16)
+            expect(0 < operation.n < 1e30 and (
+                operation.high - operation.low) * operation.n < 1 << 16,
+                'levels are few')
     elif isinstance(operation, operations.KeepScale):
         if operation.ksize is not None:
             expect(len(here) == 3, 'windows are of images')

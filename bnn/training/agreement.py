@@ -49,28 +49,42 @@ def compare(trained, net, data, explain=True):
     images, labels = data.test_images, data.test_labels
     n, hits, differing = 0, numpy.zeros(2, int), []
     for start in range(0, len(labels), _BATCH):
-        some = numpy.arange(start, min(start + _BATCH, len(labels)))
-        pixels, kept = inputs.gather(images, some)
-        if kept is not None:
-            pixels, some = pixels[kept], some[kept]
-        pixels = trained.crop(pixels)
-        theirs = predict(trained, pixels)
-        ours = net.predict(pixels)
+        x, some = pixels(trained, images, range(start, start + _BATCH))
+        theirs, ours = predict(trained, x), net.predict(x)
         n += len(some)
         hits += [(y == labels[some]).sum() for y in (theirs, ours)]
         for i in numpy.flatnonzero(theirs != ours):
             words = None
             if explain and len(differing) < _MAX_EXPLAINED:
-                words = find_tie(trained, pixels[i:i + 1], theirs[i], ours[i])
+                words = find_tie(trained, x[i:i + 1], theirs[i], ours[i])
             differing.append((int(some[i]), theirs[i], ours[i], words))
     return Agreement(n, *(hits / max(n, 1)), differing)
 
 
-def predict(trained, pixels):
+def pixels(trained, images, some):
+    """Reads images as the net is given them to test.
+
+    Args:
+        trained (trained.Trained): The net.
+        images (array-like): uint8 (n, channels, h, w), or pictures in files.
+        some (range): Which of them; those past the end are none.
+
+    Returns:
+        tuple: uint8 (n, channels, h, w), and the numbers of the images, of
+        which broken ones are left out.
+    """
+    some = numpy.arange(some.start, min(some.stop, len(images)))
+    x, kept = inputs.gather(images, some)
+    if kept is not None:
+        x, some = x[kept], some[kept]
+    return trained.crop(x), some
+
+
+def predict(trained, x):
     """Returns the classes that Chainer gives to uint8 images."""
     with (chainer.using_config('train', False), chainer.no_backprop_mode(),
           numpy.errstate(over='ignore')):
-        return trained.predictor(trained.scale(pixels)).array.argmax(axis=1)
+        return trained.predictor(trained.scale(x)).array.argmax(axis=1)
 
 
 class _Outputs(chainer.LinkHook):
@@ -90,7 +104,7 @@ class _Outputs(chainer.LinkHook):
             args.out)
 
 
-def find_tie(trained, pixels, theirs, ours):
+def find_tie(trained, x, theirs, ours):
     """Says which tie made two classes of an image.
 
     The net is computed in float64, and the first sign looked for that
@@ -98,7 +112,7 @@ def find_tie(trained, pixels, theirs, ours):
 
     Args:
         trained (trained.Trained): The net in Chainer.
-        pixels (numpy.ndarray): One uint8 image, (1, channels, h, w).
+        x (numpy.ndarray): One uint8 image, (1, channels, h, w).
         theirs, ours (int): The classes.
 
     Returns:
@@ -106,18 +120,18 @@ def find_tie(trained, pixels, theirs, ours):
     """
     found = trained.predictor.describe()
     with _Outputs(trained.predictor) as hook:
-        predict(trained, pixels)
+        predict(trained, x)
     before, names = {}, {}
 
-    def watch(operation, x):
+    def watch(operation, value):
         if isinstance(operation, (operations.Sign, operations.Quantize)):
             i = found.index(operation)
-            before[i] = operation, x
+            before[i] = operation, value
             names[i] = operation.name or found[i - 1].name
 
-    scores = reference.run([trained.rescale, *found], pixels, watch=watch)[0]
-    for i, (operation, x) in before.items():
-        wanted = reference.apply(operation, x, numpy.float64)
+    scores = reference.run([trained.rescale, *found], x, watch=watch)[0]
+    for i, (operation, value) in before.items():
+        wanted = reference.apply(operation, value, numpy.float64)
         given = hook.arrays.get(names[i])
         if given is None:
             continue
@@ -125,14 +139,14 @@ def find_tie(trained, pixels, theirs, ours):
             given = reference.apply(operation, given, numpy.float64)
         turned = (given.reshape(wanted.shape) != wanted)
         if turned.any():
-            return _words(operation, x, turned, names[i])
+            return _words(operation, value, turned, names[i])
     gap = abs(scores[theirs] - scores[ours])
     if gap <= _TIE * max(abs(scores).max(), 1e-30):
         return 'the two scores differ by %.1e in float64' % gap
     # Chainer is right, so a float layer of the packed net was rounded.
-    for i, (operation, x) in before.items():
-        margin = _margin(operation, x)
-        if margin.min() <= _TIE * abs(x).max():
+    for i, (operation, value) in before.items():
+        margin = _margin(operation, value)
+        if margin.min() <= _TIE * abs(value).max():
             return '%s: a value is %.1e from a threshold in float64' % (
                 names[i], margin.min())
     return None
