@@ -148,61 +148,69 @@ class BitConvolution(object):
 @cpu_threads.Kernel
 def _convolve(x, all_tiles, geometry, k, places, limits, more, scale, offset,
               is_float, floats, bits):
+    for n in numba.prange(len(x)):
+        _image(x, n, all_tiles, geometry, k, places, limits, more, scale,
+               offset, is_float, floats, bits)
+
+
+# Apart from the loop over threads, so that it is compiled once for both kinds
+@numba.njit(error_model='numpy')
+def _image(x, n, all_tiles, geometry, k, places, limits, more, scale, offset,
+           is_float, floats, bits):
     kh, kw, stride_h, stride_w, _, _, dilate_h, dilate_w = geometry
     n_channel_words = x.shape[3]
     n_words = all_tiles.shape[1]
     n_places = len(places)
-    for n in numba.prange(len(x)):
-        rows = numpy.empty((_ROWS, n_words), numpy.uint32)
-        result = numpy.empty((_ROWS, 2), numpy.uint32)
-        dots = numpy.empty((_ROWS, _COLUMNS), numpy.float32)
-        for first in range(0, n_places, _ROWS):
-            m = min(_ROWS, n_places - first)
-            for r in range(m):
-                top = places[first + r, 0] * stride_h
-                left = places[first + r, 1] * stride_w
-                word = 0
-                for i in range(kh):
-                    for j in range(kw):
-                        for c in range(n_channel_words):
-                            rows[r, word] = x[n, top + i * dilate_h,
-                                              left + j * dilate_w, c]
-                            word += 1
-            same = m == _ROWS and (
-                places[first, 2] == places[first + m - 1, 2])
-            for t in range(len(all_tiles)):
-                tile = all_tiles[t].ctypes.data
-                column = t * _COLUMNS
-                if is_float:
-                    tiles.xnor_tile(
-                        rows.ctypes.data, 4 * n_words, tile, 4 * _COLUMNS,
-                        n_words, k, dots.ctypes.data, 4 * _COLUMNS)
-                    for r in range(m):
-                        i, j, kind = places[first + r]
-                        for c in range(min(
-                                _COLUMNS, floats.shape[1] - column)):
-                            floats[n, column + c, i, j] = (
-                                dots[r, c] + more[kind, column + c]
-                            ) * scale[column + c] + offset[column + c]
-                    continue
-                if same:
-                    threshold_tiles.threshold_tile(
-                        rows.ctypes.data, 4 * n_words, tile, n_words,
-                        limits[places[first, 2], column:].ctypes.data, 0,
-                        result.ctypes.data, 8)
-                else:
-                    for r in range(m):
-                        threshold_tiles.threshold_row(
-                            rows[r].ctypes.data, 4 * n_words, tile, n_words,
-                            limits[places[first + r, 2],
-                                   column:].ctypes.data, 0,
-                            result[r].ctypes.data, 8)
+    rows = numpy.empty((_ROWS, n_words), numpy.uint32)
+    result = numpy.empty((_ROWS, 2), numpy.uint32)
+    dots = numpy.empty((_ROWS, _COLUMNS), numpy.float32)
+    for first in range(0, n_places, _ROWS):
+        m = min(_ROWS, n_places - first)
+        for r in range(m):
+            top = places[first + r, 0] * stride_h
+            left = places[first + r, 1] * stride_w
+            word = 0
+            for i in range(kh):
+                for j in range(kw):
+                    for c in range(n_channel_words):
+                        rows[r, word] = x[n, top + i * dilate_h,
+                                          left + j * dilate_w, c]
+                        word += 1
+        same = m == _ROWS and (
+            places[first, 2] == places[first + m - 1, 2])
+        for t in range(len(all_tiles)):
+            tile = all_tiles[t].ctypes.data
+            column = t * _COLUMNS
+            if is_float:
+                tiles.xnor_tile(
+                    rows.ctypes.data, 4 * n_words, tile, 4 * _COLUMNS,
+                    n_words, k, dots.ctypes.data, 4 * _COLUMNS)
                 for r in range(m):
-                    i, j, _ = places[first + r]
-                    bits[n, i, j, 2 * t] = result[r, 0]
-                    bits[n, i, j, 2 * t + 1] = result[r, 1]
-        rows[0, 0] = 0  # until here, where only its address was known
-        dots[0, 0] = 0
+                    i, j, kind = places[first + r]
+                    for c in range(min(
+                            _COLUMNS, floats.shape[1] - column)):
+                        floats[n, column + c, i, j] = (
+                            dots[r, c] + more[kind, column + c]
+                        ) * scale[column + c] + offset[column + c]
+                continue
+            if same:
+                threshold_tiles.threshold_tile(
+                    rows.ctypes.data, 4 * n_words, tile, n_words,
+                    limits[places[first, 2], column:].ctypes.data, 0,
+                    result.ctypes.data, 8)
+            else:
+                for r in range(m):
+                    threshold_tiles.threshold_row(
+                        rows[r].ctypes.data, 4 * n_words, tile, n_words,
+                        limits[places[first + r, 2],
+                               column:].ctypes.data, 0,
+                        result[r].ctypes.data, 8)
+            for r in range(m):
+                i, j, _ = places[first + r]
+                bits[n, i, j, 2 * t] = result[r, 0]
+                bits[n, i, j, 2 * t + 1] = result[r, 1]
+    rows[0, 0] = 0  # until here, where only its address was known
+    dots[0, 0] = 0
 
 
 def _of_padding(signs, size, out_size, stride, pad, dilate):

@@ -146,95 +146,103 @@ def _one_layer(source, stride, n, words, n_words, n_tiles, limits, target,
 def _forward(x, of_pixels, use_dot, words, limits, layers, dot_words,
              dot_limits, scale, offset, is_float, y, y_bits, n_parts):
     n = len(x)
+    n_blocks = -(-n // _ROWS)
+    for part in numba.prange(n_parts):
+        _some(x, of_pixels, use_dot, words, limits, layers, dot_words,
+              dot_limits, scale, offset, is_float, y, y_bits,
+              part * n_blocks // n_parts * _ROWS,
+              min(n, (part + 1) * n_blocks // n_parts * _ROWS))
+
+
+# Apart from the loop over threads, so that it is compiled once for both kinds
+@numba.njit(error_model='numpy')
+def _some(x, of_pixels, use_dot, words, limits, layers, dot_words, dot_limits,
+          scale, offset, is_float, y, y_bits, start, end):
     n_layers = len(layers)
     width = 0
     for i in range(n_layers):
         width = max(width, layers[i, 0], 2 * layers[i, 1])
-    n_blocks = -(-n // _ROWS)
-    for part in numba.prange(n_parts):
-        start = part * n_blocks // n_parts * _ROWS
-        end = min(n, (part + 1) * n_blocks // n_parts * _ROWS)
-        # Two buffers of bits, the operand and the result in turn
-        n_rows = min(_BLOCK, end - start)
-        n_rows += -n_rows % _ROWS
-        buffers = numpy.empty((2, n_rows, 4 * width), numpy.uint8)
-        stride = 4 * width
-        here = buffers[0].ctypes.data
-        there = buffers[1].ctypes.data
-        octets = numpy.zeros(32 * layers[0, 0], numpy.uint8)
-        planes = numpy.empty((_PLANES, layers[0, 0]), numpy.uint32)
-        pixels = numpy.zeros(
-            (_ROWS, -(-x.shape[1] // 4) * 4 if use_dot else 0), numpy.uint8)
-        dots = numpy.empty((_ROWS, _COLUMNS), numpy.float32)
-        all_words = words.ctypes.data
-        all_limits = limits.ctypes.data
-        for first in range(start, end, _BLOCK):
-            m = min(_BLOCK, end - first)
-            n_words = layers[0, 0]
-            done = 0
-            if not of_pixels:
-                for i in range(m):
-                    buffers[0, i, :x.shape[1]] = x[first + i]
-                here = buffers[0].ctypes.data
-                there = buffers[1].ctypes.data
-            elif use_dot:
-                for i in range(0, m, _ROWS):
-                    for r in range(min(_ROWS, m - i)):
-                        pixels[r, :x.shape[1]] = x[first + i + r]
-                    for j in range(layers[0, 1]):
-                        threshold_tiles.pixels_tile(
-                            pixels.ctypes.data, pixels.shape[1],
-                            dot_words.ctypes.data
-                            + _COLUMNS * pixels.shape[1] * j,
-                            pixels.shape[1] // 4,
-                            dot_limits.ctypes.data + 4 * _COLUMNS * j,
-                            buffers[0, i:].ctypes.data + _COLUMNS // 8 * j,
-                            stride)
-                done = 1
-            else:
-                for i in range(m):
-                    _planes(x, first + i, octets, planes)
-                    for j in range(layers[0, 1]):
-                        threshold_tiles.planes_tile(
-                            planes.ctypes.data, 4 * n_words,
-                            all_words + 4 * _COLUMNS * n_words * j, n_words,
-                            all_limits + 4 * _COLUMNS * j,
-                            buffers[0, i:].ctypes.data + _COLUMNS // 8 * j)
-                done = 1
-            if done:
-                here = buffers[0].ctypes.data
-                there = buffers[1].ctypes.data
-            for layer in range(done, n_layers - is_float):
-                n_words = layers[layer, 0]
-                _one_layer(
-                    here, stride, m, all_words + 4 * layers[layer, 3],
-                    n_words, layers[layer, 1],
-                    all_limits + 4 * layers[layer, 4], there, stride)
-                here, there = there, here
-            side = int(here != buffers[0].ctypes.data)
-            if not is_float:
-                for i in range(m):
-                    y_bits[first + i] = buffers[
-                        side, i, :4 * y_bits.shape[1]].view(numpy.uint32)
-                continue
-            n_words = layers[n_layers - 1, 0]
-            for j in range(layers[n_layers - 1, 1]):
-                column = j * _COLUMNS
-                n_columns = min(_COLUMNS, y.shape[1] - column)
-                for i in range(0, m, _ROWS):
-                    tiles.xnor_tile(
-                        here + i * stride, stride,
-                        all_words + 4 * layers[n_layers - 1, 3]
-                        + 4 * _COLUMNS * n_words * j, 4 * _COLUMNS, n_words,
-                        layers[n_layers - 1, 2], dots.ctypes.data,
-                        4 * _COLUMNS)
-                    for r in range(min(_ROWS, m - i)):
-                        for c in range(n_columns):
-                            y[first + i + r, column + c] = (
-                                dots[r, c] * scale[column + c]
-                                + offset[column + c])
-        # Until here, where only their addresses were known.
-        buffers[0, 0, 0] = 0
-        planes[0, 0] = 0
-        dots[0, 0] = 0
-        pixels[0, :1] = 0
+    # Two buffers of bits, the operand and the result in turn
+    n_rows = min(_BLOCK, end - start)
+    n_rows += -n_rows % _ROWS
+    buffers = numpy.empty((2, n_rows, 4 * width), numpy.uint8)
+    stride = 4 * width
+    here = buffers[0].ctypes.data
+    there = buffers[1].ctypes.data
+    octets = numpy.zeros(32 * layers[0, 0], numpy.uint8)
+    planes = numpy.empty((_PLANES, layers[0, 0]), numpy.uint32)
+    pixels = numpy.zeros(
+        (_ROWS, -(-x.shape[1] // 4) * 4 if use_dot else 0), numpy.uint8)
+    dots = numpy.empty((_ROWS, _COLUMNS), numpy.float32)
+    all_words = words.ctypes.data
+    all_limits = limits.ctypes.data
+    for first in range(start, end, _BLOCK):
+        m = min(_BLOCK, end - first)
+        n_words = layers[0, 0]
+        done = 0
+        if not of_pixels:
+            for i in range(m):
+                buffers[0, i, :x.shape[1]] = x[first + i]
+            here = buffers[0].ctypes.data
+            there = buffers[1].ctypes.data
+        elif use_dot:
+            for i in range(0, m, _ROWS):
+                for r in range(min(_ROWS, m - i)):
+                    pixels[r, :x.shape[1]] = x[first + i + r]
+                for j in range(layers[0, 1]):
+                    threshold_tiles.pixels_tile(
+                        pixels.ctypes.data, pixels.shape[1],
+                        dot_words.ctypes.data
+                        + _COLUMNS * pixels.shape[1] * j,
+                        pixels.shape[1] // 4,
+                        dot_limits.ctypes.data + 4 * _COLUMNS * j,
+                        buffers[0, i:].ctypes.data + _COLUMNS // 8 * j,
+                        stride)
+            done = 1
+        else:
+            for i in range(m):
+                _planes(x, first + i, octets, planes)
+                for j in range(layers[0, 1]):
+                    threshold_tiles.planes_tile(
+                        planes.ctypes.data, 4 * n_words,
+                        all_words + 4 * _COLUMNS * n_words * j, n_words,
+                        all_limits + 4 * _COLUMNS * j,
+                        buffers[0, i:].ctypes.data + _COLUMNS // 8 * j)
+            done = 1
+        if done:
+            here = buffers[0].ctypes.data
+            there = buffers[1].ctypes.data
+        for layer in range(done, n_layers - is_float):
+            n_words = layers[layer, 0]
+            _one_layer(
+                here, stride, m, all_words + 4 * layers[layer, 3],
+                n_words, layers[layer, 1],
+                all_limits + 4 * layers[layer, 4], there, stride)
+            here, there = there, here
+        side = int(here != buffers[0].ctypes.data)
+        if not is_float:
+            for i in range(m):
+                y_bits[first + i] = buffers[
+                    side, i, :4 * y_bits.shape[1]].view(numpy.uint32)
+            continue
+        n_words = layers[n_layers - 1, 0]
+        for j in range(layers[n_layers - 1, 1]):
+            column = j * _COLUMNS
+            n_columns = min(_COLUMNS, y.shape[1] - column)
+            for i in range(0, m, _ROWS):
+                tiles.xnor_tile(
+                    here + i * stride, stride,
+                    all_words + 4 * layers[n_layers - 1, 3]
+                    + 4 * _COLUMNS * n_words * j, 4 * _COLUMNS, n_words,
+                    layers[n_layers - 1, 2], dots.ctypes.data,
+                    4 * _COLUMNS)
+                for r in range(min(_ROWS, m - i)):
+                    for c in range(n_columns):
+                        y[first + i + r, column + c] = (
+                            dots[r, c] * scale[column + c]
+                            + offset[column + c])
+    # Until here, where only their addresses were known.
+    buffers[0, 0, 0] = 0
+    planes[0, 0] = 0
+    dots[0, 0] = 0
+    pixels[0, :1] = 0
