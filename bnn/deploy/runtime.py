@@ -64,6 +64,8 @@ class Net(object):
 
         """
         x = self._images(images)
+        if not len(x):
+            return numpy.empty((0, len(self.class_names)), numpy.float32)
         if len(x) <= self._chunk:
             return self._run(x)
         return numpy.concatenate([

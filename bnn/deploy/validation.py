@@ -30,7 +30,7 @@ def check(net):
            'classes have names')
     expect(isinstance(net.rescale, operations.Rescale), 'pixels are scaled')
     _check_operation(net.rescale, net.input_shape)
-    here, kind, n_kept = net.input_shape, 'pixels', 0
+    here, kind, kept = net.input_shape, 'pixels', []
     for stage in net.stages:
         expect(isinstance(stage.name, str), 'a stage has a name')
         expect(shape(stage.input_shape) == here,
@@ -38,9 +38,7 @@ def check(net):
         shape(stage.output_shape)
         expected, kind = _check_stage(stage, here, kind)
         if isinstance(stage, packed.FloatStage):
-            n_kept += isinstance(stage.operation, operations.KeepScale)
-            n_kept -= isinstance(stage.operation, operations.MultiplyScale)
-            expect(n_kept >= 0, 'no scale was kept')
+            _check_scale(stage.operation, here, kept)
         expect(stage.output_shape == expected,
                '%s does not give what it says' % stage.name)
         here = expected
@@ -82,6 +80,18 @@ def _pair(value, low, high=4096):
     expect(isinstance(value, tuple) and len(value) == 2, 'a size is a pair')
     for one in value:
         whole(one, low, high)
+
+
+def _check_scale(operation, here, kept):
+    """Follows which scales are kept, and of what size."""
+    if isinstance(operation, operations.KeepScale):
+        kept.append(() if operation.ksize is None else (
+            operations.MaxPooling2D(
+                ksize=operation.ksize, stride=operation.stride,
+                pad=operation.pad).output_shape(here)[1:]))
+    elif isinstance(operation, operations.MultiplyScale):
+        expect(kept and tuple(kept.pop()) == here[1:],
+               'no such scale was kept')
 
 
 @functools.singledispatch

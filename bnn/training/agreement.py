@@ -10,9 +10,10 @@ from bnn.training import inputs
 
 _BATCH = 100
 # A sign that float32 may turn: so near to 0, relative to the largest of its
-# kind.  float32 rounds at 6e-8, and a sum of a thousand adds up to this.
+# kind, or to 1, about what batch normalization gives.  float32 rounds at
+# 6e-8, and a sum of a thousand adds up to this.
 _TIE = 1e-4
-_MAX_EXPLAINED = 20
+_MAX_EXPLAINED = 100
 
 
 @dataclasses.dataclass
@@ -55,7 +56,9 @@ def compare(trained, net, data, explain=True):
         hits += [(y == labels[some]).sum() for y in (theirs, ours)]
         for i in numpy.flatnonzero(theirs != ours):
             words = None
-            if explain and len(differing) < _MAX_EXPLAINED:
+            if explain and len(differing) >= _MAX_EXPLAINED:
+                words = 'not looked at, after %d others' % _MAX_EXPLAINED
+            elif explain:
                 words = find_tie(trained, x[i:i + 1], theirs[i], ours[i])
             differing.append((int(some[i]), theirs[i], ours[i], words))
     return Agreement(n, *(hits / max(n, 1)), differing)
@@ -146,10 +149,14 @@ def find_tie(trained, x, theirs, ours):
     # Chainer is right, so a float layer of the packed net was rounded.
     for i, (operation, value) in before.items():
         margin = _margin(operation, value)
-        if margin.min() <= _TIE * abs(value).max():
+        if margin.min() <= _TIE * _size(value):
             return '%s: a value is %.1e from a threshold in float64' % (
                 names[i], margin.min())
     return None
+
+
+def _size(x):
+    return max(abs(x).max(), 1.)
 
 
 def _margin(operation, x):
@@ -168,7 +175,7 @@ def _margin(operation, x):
 def _words(operation, x, turned, name):
     at = numpy.argwhere(turned)
     margin = _margin(operation, x)[turned]
-    if margin.max() > _TIE * abs(x).max():
+    if margin.max() > _TIE * _size(x):
         return None
     return '%s, unit %s: %.1e from its threshold in float64, on the other ' \
         'side in float32%s' % (

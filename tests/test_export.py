@@ -1,0 +1,196 @@
+"""export.py: from a model file to a packed net."""
+import json
+import pathlib
+import sys
+
+import chainer.links as L
+import h5py
+import numpy
+import pytest
+
+import export
+import net
+import net_lenet5
+from bnn import datasets
+from bnn import deploy
+from bnn import errors
+from bnn.training import models
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def write_model(tmp_path, monkeypatch):
+    """A function that writes a model file as a training does."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(predictor, net_args, **attributes):
+        attributes = {
+            'net_class': type(predictor).__name__, 'net_args': net_args,
+            'net': 'x', 'dataset': 'digits', 'input': 'unit',
+            'class_names': list('0123456789'), **attributes}
+        models.save('mlp.model', L.Classifier(predictor), {
+            name: value for name, value in attributes.items()
+            if value is not None})
+        return 'mlp.model'
+    return write
+
+
+@pytest.fixture
+def binary_model(write_model):
+    return write_model(net.BinaryMLP(20), {'n_units': 20})
+
+
+def test_of_a_training(trained, capsys, tmp_path):
+    out = str(tmp_path / 'net.bnn')
+    assert export.main([
+        str(trained.out / 'mlp.model'), '--to', 'packed', '-o', out]) == 0
+    printed = capsys.readouterr().out
+    attributes = models.read_attributes(str(trained.out / 'mlp.model'))
+    assert 'accuracy %.4f in Chainer, %.4f packed; predictions that differ: ' \
+        '0\n' % ((attributes['test_accuracy'],) * 2) in printed
+    lines = printed.splitlines()
+    assert lines[0].split() == [
+        'layer', 'weights', 'operand', 'to', 'result', 'bits', 'float',
+        'bytes', 'packed', 'bytes']
+    assert [line.split()[0] for line in lines[1:5]] == [
+        'l1', 'l2', 'l3', 'total']
+    found = deploy.load(out)
+    assert found.packed.facts['dataset'] == 'digits'
+    assert found.class_names == tuple('0123456789')
+    data = datasets.load('digits')
+    assert (found.predict(data.test_images) == data.test_labels).mean() == (
+        pytest.approx(attributes['test_accuracy']))
+
+
+@pytest.mark.parametrize('make, net_args, kind', [
+    (net.QuantizedMLP, {'n_units': 9, 'w_bits': 2, 'a_bits': 3}, 'signed'),
+    (net.BinaryWeightMLP, {'n_units': 9}, 'standard'),
+    (net_lenet5.LeNet5, {'n_out': 10}, 'standard'),
+    (net.BinaryMLP, {'n_units': 9}, 'binary')])
+def test_other_nets(make, net_args, kind, write_model, capsys):
+    path = write_model(make(**net_args), net_args, input=kind)
+    assert export.main([path]) == 0  # 1 if a difference has no tie
+    assert 'in Chainer' in capsys.readouterr().out
+    assert deploy.load('mlp.bnn').packed.rescale.kind == kind
+
+
+def test_first_models(write_model, capsys):
+    # The class was under another name, and the scaling was not stored.
+    path = write_model(net.BinaryMLP(9), {'n_units': 9}, net='BinaryMLP',
+                       net_class=None, input=None)
+    assert export.main([path, '--no-check']) is None
+    assert deploy.load('mlp.bnn').packed.rescale.kind == 'unit'
+
+
+def test_int8_ends(write_model, capsys):
+    path = write_model(net_lenet5.LeNet5(), {}, input='standard')
+    assert export.main([path, '--int8-ends']) == 0
+    assert 'packed; predictions that differ' in capsys.readouterr().out
+    products = deploy.load('mlp.bnn').packed.products
+    assert [one.weights.bits for one in products] == [8, 1, 1, 8]
+
+
+@pytest.mark.parametrize('change, words', [
+    ({'net_class': None, 'net': None}, 'does not say of which net it is'),
+    ({'net_class': 'Other'}, 'a net that this program does not know: Other'),
+    ({'dataset': 'other'}, 'does not know'),
+    ({'input': 'other'}, 'does not know'),
+    ({'net_args': {'x': 1}}, 'does not say how its net was made'),
+    ({'net_args': None}, 'does not say how its net was made'),
+    ({'net_args': {'n_units': 21}}, 'is not of this net')])
+def test_refused(write_model, change, words):
+    attributes = {'net_args': {'n_units': 20}, **change}
+    path = write_model(net.BinaryMLP(20), **attributes)
+    with pytest.raises(errors.UserError, match=words):
+        export.main([path])
+
+
+def test_nan(write_model):
+    predictor = net.BinaryMLP(20)
+    predictor.b2.gamma.array[3] = numpy.nan
+    path = write_model(predictor, {'n_units': 20})
+    with pytest.raises(errors.UserError,
+                       match='b2 cannot be packed: its gamma is NaN'):
+        export.main([path])
+
+
+@pytest.fixture
+def script(trainer):
+    trainer.script = ROOT / 'export.py'
+    return trainer
+
+
+def test_script(script, binary_model):
+    out = script.succeed(
+        binary_model, '--to', 'packed', '-o', 'a.bnn').stdout
+    assert 'a.bnn: ' in out and 'predictions that differ: 0' in out
+
+
+@pytest.mark.parametrize('words', [
+    ['none.model'], ['text.model'], ['--to', 'x', 'text.model'], []])
+def test_script_refuses(script, words):
+    (script.cwd / 'text.model').write_text('no model')
+    line = script.refuse(*words)
+    assert line.startswith('export.py: error: ')
+
+
+def test_cannot_write(binary_model):
+    with pytest.raises(errors.UserError, match='cannot write'):
+        export.main([binary_model, '-o', 'none/x.bnn', '--no-check'])
+
+
+def test_foreign_model(tmp_path):
+    path = str(tmp_path / 'x.model')
+    with h5py.File(path, 'w') as f:
+        f['a'] = [1, 2]
+    with pytest.raises(errors.UserError, match='does not say'):
+        export.main([path])
+
+
+def test_tie_is_explained(write_model, capsys, monkeypatch):
+    """Two units within rounding of 0, which float32 turns."""
+    predictor = net.BinaryMLP(1, n_layers=1)
+    predictor.l1.W.array[...] = 1
+    b1 = predictor.b1
+    # The sum of the pixels of a test image, just above it in float32
+    data = datasets.load('digits')
+    mean = float(data.test_images[0].sum()) / 255
+    b1.avg_mean[...] = numpy.nextafter(numpy.float32(mean), numpy.float32(0))
+    if float(b1.avg_mean[0]) > mean:
+        b1.avg_mean[...] = numpy.nextafter(b1.avg_mean, numpy.float32(0))
+    predictor.l2.W.array[...] = numpy.where(
+        numpy.arange(10) == 3, 1, -1)[:, None]
+    path = write_model(predictor, {'n_units': 1, 'n_layers': 1})
+    trained = export.trained_module.load(path)
+    scale = type(trained).scale
+    # Chainer rounds the sum the other way.
+    monkeypatch.setattr(type(trained), 'scale', lambda self, x: (
+        scale(self, x) * numpy.float32(1 - 1e-6)))
+    assert export.main([path]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    differing = int(lines[-1].split(': ')[-1]) if lines[-1].endswith(
+        'differ: 0') else len(lines) - 1
+    explained = [line for line in lines if line.startswith('image 0, ')]
+    assert differing and len(explained) == 1
+    assert 'b1, unit 0: ' in explained[0]
+    assert 'from its threshold in float64' in explained[0]
+
+
+def test_wrong_packing_is_found(binary_model, capsys, monkeypatch):
+    load = export.runtime.Net
+
+    class Wrong(load):
+        def scores(self, images):
+            return -super().scores(images)
+
+    monkeypatch.setattr(export.runtime, 'Net', Wrong)
+    assert export.main([binary_model]) == 1
+    assert 'no tie explains it' in capsys.readouterr().out
+
+
+def test_facts_are_json(binary_model, capsys):
+    export.main([binary_model, '--no-check'])
+    facts = deploy.load('mlp.bnn').packed.facts
+    assert json.loads(json.dumps(facts)) == facts
+    assert sys.getsizeof(facts) < 10000

@@ -1,0 +1,123 @@
+"""predict.py: pictures and data sets with a packed net."""
+import json
+import pathlib
+
+import numpy
+import PIL.Image
+import pytest
+
+import export
+import predict
+from bnn import datasets
+from bnn import deploy
+from bnn import errors
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='module')
+def packed(trained, tmp_path_factory):
+    """A packed net of a short training."""
+    path = str(tmp_path_factory.mktemp('packed') / 'net.bnn')
+    export.main([str(trained.out / 'mlp.model'), '-o', path, '--no-check'])
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two digits as files, one of them dark on light and large."""
+    data = datasets.load('digits')
+    paths = [str(tmp_path / name) for name in ('a.png', 'b.jpg')]
+    PIL.Image.fromarray(data.test_images[0, 0]).save(paths[0])
+    PIL.Image.fromarray(255 - data.test_images[1, 0]).resize(
+        (200, 200)).save(paths[1])
+    return paths
+
+
+def test_pictures(packed, pictures, capsys):
+    predict.main([packed, *pictures])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(':')[0] for line in lines] == pictures
+    net = deploy.load(packed)
+    x = datasets.load('digits').test_images[:1]
+    expected = net.class_names[net.predict(x)[0]]
+    assert lines[0].startswith('%s: %s, %.1f %%, ' % (
+        pictures[0], expected, 100 * net.probabilities(x).max()))
+    assert lines[0].endswith('(light on dark, as it is)')
+    assert lines[1].endswith('(dark on light, scaled and centred from '
+                             '200x200)')
+
+
+def test_top(packed, pictures, capsys):
+    predict.main([packed, pictures[0], '--top', '3'])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    shares = [float(line.split()[1]) for line in lines[1:]]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_json(packed, pictures, capsys):
+    predict.main([packed, *pictures, '--json', '--top', '20'])
+    for line, path in zip(capsys.readouterr().out.splitlines(), pictures,
+                          strict=True):
+        found = json.loads(line)
+        assert found['file'] == path and found['microseconds'] > 0
+        assert len(found['top']) == 10
+        assert found['top'][0]['class'] == found['class']
+        assert sum(one['probability'] for one in found['top']) == (
+            pytest.approx(1, abs=1e-4))
+
+
+def test_dataset(packed, capsys):
+    predict.main([packed, '--dataset', 'digits'])
+    lines = capsys.readouterr().out.splitlines()
+    data = datasets.load('digits')
+    found = deploy.load(packed).predict(data.test_images)
+    accuracy = (found == data.test_labels).mean()
+    assert lines[0].startswith('digits: accuracy %.4f on 360 images, '
+                               % accuracy)
+    table = numpy.array([line.split()[1:] for line in lines[3:]], int)
+    assert table.sum() == 360 and numpy.trace(table) == round(360 * accuracy)
+    predict.main([packed, '--dataset', 'digits', '--json'])
+    as_json = json.loads(capsys.readouterr().out)
+    assert as_json['confusion'] == table.tolist()
+    assert as_json['accuracy'] == pytest.approx(accuracy)
+
+
+def test_other_data(packed, tmp_path, write_cifar10):
+    folder = tmp_path / 'cifar'
+    write_cifar10(folder)
+    with pytest.raises(errors.UserError, match='is of 1x28x28 images and 10 '
+                       'classes, CIFAR-10 of 3x32x32 and 10'):
+        predict.main([packed, '--dataset', 'cifar10', '--data-dir',
+                      str(folder), '--allow-modified'])
+
+
+@pytest.fixture
+def script(trainer):
+    trainer.script = ROOT / 'predict.py'
+    return trainer
+
+
+def test_script(script, packed, pictures):
+    # It needs no Chainer.
+    (script.cwd / 'chainer.py').write_text('raise ImportError')
+    script.env['PYTHONPATH'] = str(script.cwd)
+    out = script.succeed(packed, *pictures).stdout
+    assert len(out.splitlines()) == 2
+
+
+def test_script_refuses(script, packed, pictures):
+    (script.cwd / 'x.png').write_text('no picture')
+    with open(packed, 'rb') as f:
+        contents = bytearray(f.read())
+    contents[-100] ^= 1
+    (script.cwd / 'damaged.bnn').write_bytes(contents)
+    for words, reason in (
+            ([packed, 'x.png'], 'x.png: not a picture'),
+            ([packed, 'none.png'], 'No such file'),
+            (['damaged.bnn', *pictures], 'damaged.bnn is damaged'),
+            (['x.png', *pictures], 'is not a packed net'),
+            ([packed], 'give pictures, or --dataset'),
+            ([packed, *pictures, '--top', '0'], '--top')):
+        assert reason in script.refuse(*words)
