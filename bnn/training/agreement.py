@@ -121,38 +121,48 @@ def find_tie(trained, x, theirs, ours):
     Returns:
         str: In words, or ``None`` if there is no tie.
     """
-    found = trained.predictor.describe()
-    with _Outputs(trained.predictor) as hook:
-        predict(trained, x)
-    before, names = {}, {}
-
-    def watch(operation, value):
-        if isinstance(operation, (operations.Sign, operations.Quantize)):
-            i = found.index(operation)
-            before[i] = operation, value
-            names[i] = operation.name or found[i - 1].name
-
-    scores = reference.run([trained.rescale, *found], x, watch=watch)[0]
-    for i, (operation, value) in before.items():
-        wanted = reference.apply(operation, value, numpy.float64)
-        given = hook.arrays.get(names[i])
-        if given is None:
-            continue
-        if not operation.name:  # of batch normalization, its sign or not
-            given = reference.apply(operation, given, numpy.float64)
-        turned = (given.reshape(wanted.shape) != wanted)
-        if turned.any():
-            return _words(operation, value, turned, names[i])
+    found = [trained.rescale, *trained.predictor.describe()]
+    scores, signs = _signs(found, x, numpy.float64)
     gap = abs(scores[theirs] - scores[ours])
     if gap <= _TIE * max(abs(scores).max(), 1e-30):
         return 'the two scores differ by %.1e in float64' % gap
-    # Chainer is right, so a float layer of the packed net was rounded.
-    for i, (operation, value) in before.items():
-        margin = _margin(operation, value)
-        if margin.min() <= _TIE * _size(value):
-            return '%s: a value is %.1e from a threshold in float64' % (
-                names[i], margin.min())
+    if scores.argmax() == ours:
+        with _Outputs(trained.predictor) as hook:
+            predict(trained, x)
+        given = {name: (operation, hook.arrays[name])
+                 for name, (operation, _) in signs.items()
+                 if name in hook.arrays}
+    else:  # then a float layer of the packed net was rounded
+        given = _signs(found, x, numpy.float32)[1]
+    for name, (operation, value) in signs.items():
+        if name not in given:
+            continue
+        _, other = given[name]
+        if not numpy.isin(other, (-1, 1)).all():  # not binarized yet
+            other = reference.apply(operation, other, numpy.float64)
+        wanted = reference.apply(operation, value, numpy.float64)
+        turned = other.reshape(wanted.shape) != wanted
+        if turned.any():
+            return _words(operation, value, turned, name)
     return None
+
+
+def _signs(found, x, dtype):
+    """Computes a net, and what goes into its signs and k-bit activations.
+
+    Returns:
+        tuple: The scores, and a dict of the names of links, of the sign or
+        else of what is before it, to the operation and its operand.
+    """
+    signs = {}
+    names = {id(one): one.name or before.name
+             for before, one in zip(found, found[1:], strict=False)}
+
+    def watch(operation, value):
+        if isinstance(operation, (operations.Sign, operations.Quantize)):
+            signs[names[id(operation)]] = operation, value
+
+    return reference.run(found, x, dtype, watch)[0], signs
 
 
 def _size(x):
