@@ -10,8 +10,9 @@ from bnn.deploy import operations
 from bnn.deploy import packed
 from bnn.deploy import reference
 
-# Bytes of intermediate results of the images that are computed together
-_MEMORY = 1 << 26
+# Bytes of the largest intermediate result of the images that are computed
+# together: about what the processor caches
+_MEMORY = 1 << 22
 
 
 class Net(object):
@@ -252,13 +253,13 @@ def _dense(stage):
     if stage.result != 'bits':
         return lambda x, kept: layer(x)
 
+    thresholds = stage.thresholds.astype(layer.dtype)
+
     def step(x, kept):
-        s = layer.sums(x)
-        if s.ndim == 4:
-            return kernels.pack_channels(
-                numpy.ascontiguousarray(s), stage.thresholds.astype(s.dtype))
-        return kernels.pack(numpy.where(
-            s >= stage.thresholds, numpy.float32(1), numpy.float32(-1)))
+        # With the channels last the sums lie as they were computed.  The
+        # sign of a difference of floats is exact.
+        s = numpy.moveaxis(layer.sums(x), 1, -1)
+        return kernels.pack(s - thresholds)
 
     return step
 
