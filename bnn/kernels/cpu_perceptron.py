@@ -10,7 +10,7 @@ from bnn.kernels import tiles
 _ROWS, _COLUMNS = tiles.ROWS, tiles.COLUMNS
 _PLANES = threshold_tiles.PLANES
 # Images that go through all layers together: their bits stay in the cache
-_BLOCK = 48
+_BLOCK = 24
 # From so many images on the int8 weights of the first layer, eight times as
 # large as its bits, are worth their way into the processor.
 _MIN_DOT = 4
@@ -172,7 +172,7 @@ def _some(x, of_pixels, use_dot, words, limits, layers, dot_words, dot_limits,
     octets = numpy.zeros(32 * layers[0, 0], numpy.uint8)
     planes = numpy.empty((_PLANES, layers[0, 0]), numpy.uint32)
     pixels = numpy.zeros(
-        (_ROWS, -(-x.shape[1] // 4) * 4 if use_dot else 0), numpy.uint8)
+        (n_rows, -(-x.shape[1] // 4) * 4 if use_dot else 0), numpy.uint8)
     dots = numpy.empty((_ROWS, _COLUMNS), numpy.float32)
     all_words = words.ctypes.data
     all_limits = limits.ctypes.data
@@ -186,12 +186,12 @@ def _some(x, of_pixels, use_dot, words, limits, layers, dot_words, dot_limits,
             here = buffers[0].ctypes.data
             there = buffers[1].ctypes.data
         elif use_dot:
-            for i in range(0, m, _ROWS):
-                for r in range(min(_ROWS, m - i)):
-                    pixels[r, :x.shape[1]] = x[first + i + r]
-                for j in range(layers[0, 1]):
+            for i in range(m):
+                pixels[i, :x.shape[1]] = x[first + i]
+            for j in range(layers[0, 1]):
+                for i in range(0, m, _ROWS):
                     threshold_tiles.pixels_tile(
-                        pixels.ctypes.data, pixels.shape[1],
+                        pixels[i:].ctypes.data, pixels.shape[1],
                         dot_words.ctypes.data
                         + _COLUMNS * pixels.shape[1] * j,
                         pixels.shape[1] // 4,
