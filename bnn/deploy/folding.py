@@ -7,6 +7,7 @@ No formula is needed, and no case is special: gamma negative, gamma 0,
 whatever comes between.
 """
 import dataclasses
+import math
 
 import numpy
 
@@ -114,3 +115,40 @@ def float_threshold(chain, n):
         [found == packed.NEVER, found == packed.ALWAYS],
         [numpy.float32('nan'), numpy.float32('-inf')],
         to_float(found.astype(numpy.int64)))
+
+
+def is_affine(chain, quantize):
+    """Tells whether a chain is ``s factor + offset`` before its clip."""
+    return all(isinstance(one, (
+        operations.Bias, operations.BatchNormalization)) or (
+            isinstance(one, operations.ReLU) and quantize.low == 0
+            and i == len(chain) - 1) for i, one in enumerate(chain))
+
+
+def multiplier(chain, bound):
+    """Returns what makes levels of the sums of an affine chain.
+
+    Args:
+        chain (Chain): A chain that ends with a Quantize, see
+            :func:`is_affine`.
+        bound (numpy.ndarray): int64 (filters,): what the sums do not exceed.
+
+    Returns:
+        dict: The fields ``multiplier``, ``addend`` and ``shift`` of a
+        :class:`~bnn.deploy.packed.Product`.
+
+    """
+    quantize = chain.operations[-1]
+    affine = Chain(chain.factor, chain.offset, [
+        one for one in chain.operations[:-1]
+        if not isinstance(one, operations.ReLU)])
+    at_0, at_1 = affine(numpy.array([[0.], [1.]])) * quantize.n
+    # 31 bits for the largest, and 62 for all of them together
+    largest = max(abs(at_1 - at_0).max(), 1e-30)
+    total = max((abs(at_1 - at_0) * bound + abs(at_0) + 1).max(), 1.)
+    shift = int(numpy.clip(min(30 - math.ceil(math.log2(largest)),
+                               61 - math.ceil(math.log2(total))), 0, 40))
+    return {
+        'multiplier': numpy.rint((at_1 - at_0) * 2. ** shift).astype(
+            numpy.int64), 'shift': shift,
+        'addend': numpy.rint((at_0 + .5) * 2. ** shift).astype(numpy.int64)}

@@ -18,6 +18,7 @@ from bnn.deploy import operations
 from bnn.deploy import packed
 from bnn.deploy import reference
 from bnn.deploy import runtime
+from bnn.deploy import steps
 
 
 class GPUNet(runtime.Net):
@@ -66,7 +67,7 @@ class GPUNet(runtime.Net):
         if isinstance(operation, operations.Sign):
             return lambda x, kept: reference.apply(
                 operation, x, numpy.float32)
-        return runtime.operation_step(operation)
+        return steps.of_operation(operation)
 
     def _product(self, stage):
         if (stage.is_convolution or stage.operand != 'bits'

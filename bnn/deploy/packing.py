@@ -1,5 +1,4 @@
 """From what a net computes to a packed net."""
-import dataclasses
 import math
 
 import numpy
@@ -8,6 +7,7 @@ from bnn import errors
 from bnn.deploy import folding
 from bnn.deploy import operations
 from bnn.deploy import packed
+from bnn.deploy import parameters
 
 # More levels than these are not told apart by thresholds: they would take
 # more room than the weights.
@@ -46,7 +46,7 @@ def pack(net_operations, input_shape, rescale, class_names, facts=None,
         packer.kind = 'bits'
     while rest:
         operation = rest[0]
-        check(operation)
+        parameters.check(operation)
         n_used = 1
         if isinstance(operation, _PRODUCTS):
             n_used = packer.add_product(operation, rest[1:])
@@ -61,21 +61,6 @@ def pack(net_operations, input_shape, rescale, class_names, facts=None,
         input_shape=tuple(input_shape), rescale=rescale,
         stages=tuple(packer.stages), class_names=tuple(class_names),
         facts=dict(facts or {}))
-
-
-def check(operation):
-    """Raises UserError for an operation that holds NaN or infinity."""
-    for field in dataclasses.fields(operation):
-        value = getattr(operation, field.name)
-        parts = [value]
-        if isinstance(value, operations.Weights):
-            parts = [value.values, value.scale]
-        for part in parts:
-            if isinstance(part, (numpy.ndarray, numpy.floating)) and not (
-                    numpy.isfinite(part).all()):
-                raise errors.UserError(
-                    '%s cannot be packed: its %s is NaN or infinite' % (
-                        operation.name, field.name))
 
 
 class _Packer(object):
@@ -246,21 +231,22 @@ class _Packer(object):
         """Returns how many operations make bits or levels, or 0."""
         n_pools = 0
         for i, one in enumerate(following):
-            check(one)
+            parameters.check(one)
             if isinstance(one, _ENDS):
                 if isinstance(one, operations.Quantize):
                     n = round((one.high - one.low) * one.n)
                     if n_pools or self.kind == 'float' or (
                             operation.W.bits == 32) or (
                                 n > MAX_THRESHOLDS
-                                and not _is_affine(following[:i], one)):
+                                and not folding.is_affine(following[:i], one)):
                         return 0
                 return i + 1
             if not folding.is_monotone(one):
                 return 0
             if isinstance(one, operations.Flatten) and len(shape) > 1:
                 # Then each pixel has a channel of its own, as a rule.
-                if not isinstance(following[i + 1], _ENDS):
+                if not any(isinstance(after, _ENDS)
+                           for after in following[i + 1:i + 2]):
                     return 0
             n_pools += isinstance(one, operations.MaxPooling2D)
         return 0
@@ -280,7 +266,7 @@ class _Packer(object):
             thresholds = folding.threshold(
                 lambda s: chain(s * turn), -bound, bound, 0.)
         layer.update(result='bits', thresholds=thresholds,
-                     weights=_packed_weights(W, turn))
+                     weights=parameters.pack_weights(W, turn))
         return 'bits'
 
     def _add_levels(self, layer, W, chain, bound):
@@ -290,12 +276,13 @@ class _Packer(object):
         layer.update(result='levels', low=low, high=high)
         if high - low > MAX_THRESHOLDS:
             layer.update(
-                weights=_packed_weights(W, 1), **_multiplier(chain, bound))
+                weights=parameters.pack_weights(W, 1),
+                **folding.multiplier(chain, bound))
             self._has_levels(quantize)
             return 'levels'
         turn = self._turned(chain, bound, len(W.values))
         layer.update(
-            weights=_packed_weights(W, turn), thresholds=numpy.stack([
+            weights=parameters.pack_weights(W, turn), thresholds=numpy.stack([
                 folding.threshold(
                     lambda s: chain(s * turn), -bound, bound,
                     (level - .5) / quantize.n)
@@ -313,13 +300,14 @@ class _Packer(object):
         ends = folding.Chain(chain.factor, chain.offset, following[:n])(
             numpy.array([[0.], [1.]]))
         layer.update(
-            result='float', weights=_packed_weights(W, 1),
+            result='float', weights=parameters.pack_weights(W, 1),
             scale=(ends[1] - ends[0]).astype(numpy.float32),
             offset=ends[0].astype(numpy.float32))
         return n, 'float'
 
     def _finish(self, layer, operation, folded):
-        layer['float_bytes'] = sum(map(float_bytes, [operation, *folded]))
+        layer['float_bytes'] = sum(map(
+            parameters.float_bytes, [operation, *folded]))
         self.add(packed.Product(**layer))
 
     def _add_pooling(self, pool, folded, chain, bound):
@@ -335,59 +323,3 @@ class _Packer(object):
             is_minimum=before != chain.rises(-bound, bound),
             input_shape=self.shape,
             output_shape=tuple(pool.output_shape(self.shape))))
-
-
-def _is_affine(chain, quantize):
-    """Tells whether a chain is ``s factor + offset`` before its clip."""
-    return all(isinstance(one, (
-        operations.Bias, operations.BatchNormalization)) or (
-            isinstance(one, operations.ReLU) and quantize.low == 0
-            and i == len(chain) - 1) for i, one in enumerate(chain))
-
-
-def _multiplier(chain, bound):
-    """Returns multiplier, addend and shift of a product with levels."""
-    quantize = chain.operations[-1]
-    affine = folding.Chain(chain.factor, chain.offset, [
-        one for one in chain.operations[:-1]
-        if not isinstance(one, operations.ReLU)])
-    at_0, at_1 = affine(numpy.array([[0.], [1.]])) * quantize.n
-    # 31 bits for the largest, and 62 for all of them together
-    largest = max(abs(at_1 - at_0).max(), 1e-30)
-    total = max((abs(at_1 - at_0) * bound + abs(at_0) + 1).max(), 1.)
-    shift = int(numpy.clip(min(30 - math.ceil(math.log2(largest)),
-                               61 - math.ceil(math.log2(total))), 0, 40))
-    return {
-        'multiplier': numpy.rint((at_1 - at_0) * 2. ** shift).astype(
-            numpy.int64), 'shift': shift,
-        'addend': numpy.rint((at_0 + .5) * 2. ** shift).astype(numpy.int64)}
-
-
-def _packed_weights(W, turn):
-    values = W.values
-    if numpy.ndim(turn):
-        values = values * turn.astype(values.dtype).reshape(
-            -1, *(1,) * (values.ndim - 1))
-    if W.bits == 1:
-        return packed.PackedWeights.pack(values, 1)
-    if W.bits == 32:
-        return packed.PackedWeights.pack(values, 32)
-    if (values % 2 != 0).all() and abs(values).max() < 2 ** W.bits:
-        # DoReFa's: odd numbers
-        return packed.PackedWeights.pack(
-            values, W.bits, 1 - 2 ** W.bits, 2)
-    # QNN's may have one level more than k bits tell apart.
-    low = -2 ** (W.bits - 1)
-    is_more = int(values.max(initial=0) >= -low)
-    return packed.PackedWeights.pack(values, W.bits + is_more, low, 1)
-
-
-def float_bytes(operation):
-    """Returns what the parameters and statistics take as float32."""
-    total = 0
-    for field in dataclasses.fields(operation):
-        value = getattr(operation, field.name)
-        if isinstance(value, operations.Weights):
-            value = value.values
-        total += 4 * value.size if isinstance(value, numpy.ndarray) else 0
-    return total

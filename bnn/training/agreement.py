@@ -8,7 +8,8 @@ from bnn.deploy import operations
 from bnn.deploy import reference
 from bnn.training import inputs
 
-_BATCH = 100
+# Images at once; ten where they are of ImageNet's size
+_BATCH, _LARGE_BATCH = 100, 10
 # A sign that float32 may turn: so near to 0, relative to the largest of its
 # kind, or to 1, about what batch normalization gives.  float32 rounds at
 # 6e-8, and a sum of a thousand adds up to this.
@@ -49,8 +50,9 @@ def compare(trained, net, data, explain=True):
     """
     images, labels = data.test_images, data.test_labels
     n, hits, differing = 0, numpy.zeros(2, int), []
-    for start in range(0, len(labels), _BATCH):
-        x, some = pixels(trained, images, range(start, start + _BATCH))
+    size = _LARGE_BATCH if trained.input_shape[1] > 100 else _BATCH
+    for start in range(0, len(labels), size):
+        x, some = pixels(trained, images, range(start, start + size))
         theirs, ours = predict(trained, x), net.predict(x)
         n += len(some)
         hits += [(y == labels[some]).sum() for y in (theirs, ours)]
