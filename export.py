@@ -20,6 +20,7 @@ from bnn.deploy import packed
 from bnn.deploy import packing
 from bnn.deploy import runtime
 from bnn.deploy import table
+from bnn.deploy import web_export
 from bnn.training import agreement
 from bnn.training import arguments
 from bnn.training import cli
@@ -76,9 +77,18 @@ def write_packed(export):
         format(total, ','))]
 
 
+def write_web(export):
+    contents = web_export.page(export.net).encode('utf-8')
+    with files.atomic_write(export.out) as f:
+        f.write(contents)
+    return ['%s: %s bytes, opens in a browser without a network' % (
+        export.out, format(len(contents), ','))]
+
+
 FORMATS = {
     'packed': Format('one file, for predict.py and bnn.deploy', '.bnn',
                      write_packed),
+    'web': Format('a web page to draw digits on', '.html', write_web),
 }
 
 

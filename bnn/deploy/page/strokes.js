@@ -1,0 +1,126 @@
+// From strokes to the 28x28 pixels that the net sees.
+//
+// A stroke is a list of points [x, y], 0 to 1 across the pad. They are scaled
+// before they are drawn: a small digit gets as thick a pen as a large one, and
+// no browser's canvas has a say in the pixels.
+
+const SIZE = 28;
+const BOX = 20;
+// Of MNIST's pen, in pixels: half of its width.
+const PEN = 1.25;
+// A box smaller than this part of the pad is not blown up any further.
+const LEAST = 0.15;
+
+/**
+ * Draws strokes as MNIST's digits are: in a box of 20 pixels, the centre of
+ * mass in the middle of 28.
+ *
+ * @param {Array<Array<[number, number]>>} strokes The strokes.
+ * @returns {Uint8Array} The pixels, row by row, light on dark.
+ */
+function render(strokes) {
+  const points = strokes.flat();
+  if (!points.length) return new Uint8Array(SIZE * SIZE);
+  const [left, right] = range(points.map(p => p[0]));
+  const [top, bottom] = range(points.map(p => p[1]));
+  const scale = (BOX - 2 * PEN) / Math.max(
+    right - left, bottom - top, LEAST);
+  const place = (x, y) => strokes.map(stroke => stroke.map(
+    p => [(p[0] - left) * scale + x, (p[1] - top) * scale + y]));
+  const width = (right - left) * scale;
+  const height = (bottom - top) * scale;
+  const x = (SIZE - width) / 2;
+  const y = (SIZE - height) / 2;
+  const mass = centre(rasterize(place(x, y)));
+  // The centre of mass in the middle, unless ink would leave the image
+  const within = (v, length) => Math.min(
+    Math.max(v, PEN), Math.max(PEN, SIZE - length - PEN));
+  return rasterize(place(
+    within(x + SIZE / 2 - mass[0], width),
+    within(y + SIZE / 2 - mass[1], height)));
+}
+
+function range(values) {
+  return [values.reduce((a, b) => Math.min(a, b)),
+    values.reduce((a, b) => Math.max(a, b))];
+}
+
+/** Pixels of strokes in pixels: ink by the distance from the pen's way. */
+function rasterize(strokes) {
+  const pixels = new Uint8Array(SIZE * SIZE);
+  const reach = PEN + 0.5;
+  for (const stroke of strokes) {
+    for (let i = 0; i < stroke.length; i++) {
+      const [ax, ay] = stroke[Math.max(0, i - 1)];
+      const [bx, by] = stroke[i];
+      const dx = bx - ax, dy = by - ay;
+      const square = dx * dx + dy * dy;
+      const first = v => Math.max(0, Math.floor(v - reach - 0.5));
+      const last = v => Math.min(SIZE - 1, Math.ceil(v + reach - 0.5));
+      for (let r = first(Math.min(ay, by)); r <= last(Math.max(ay, by)); r++) {
+        for (let c = first(Math.min(ax, bx)); c <= last(Math.max(ax, bx));
+          c++) {
+          const px = c + 0.5 - ax, py = r + 0.5 - ay;
+          const t = square
+            ? Math.min(1, Math.max(0, (px * dx + py * dy) / square)) : 0;
+          const away = Math.hypot(px - t * dx, py - t * dy);
+          const ink = Math.round(255 * Math.min(1, Math.max(
+            0, reach - away)));
+          const at = r * SIZE + c;
+          if (ink > pixels[at]) pixels[at] = ink;
+        }
+      }
+    }
+  }
+  return pixels;
+}
+
+/** Centre of mass, in pixels from the upper left corner. */
+function centre(pixels) {
+  let mass = 0, x = 0, y = 0;
+  pixels.forEach((ink, at) => {
+    mass += ink;
+    x += ink * (at % SIZE + 0.5);
+    y += ink * (Math.floor(at / SIZE) + 0.5);
+  });
+  return mass ? [x / mass, y / mass] : [SIZE / 2, SIZE / 2];
+}
+
+/** A curve through points: Catmull and Rom's, as a polyline. */
+function curve(points, steps = 8) {
+  const at = i => points[Math.min(Math.max(i, 0), points.length - 1)];
+  const found = [points[0]];
+  for (let i = 0; i + 1 < points.length; i++) {
+    const [a, b, c, d] = [at(i - 1), at(i), at(i + 1), at(i + 2)];
+    for (let k = 1; k <= steps; k++) {
+      const t = k / steps;
+      found.push([0, 1].map(n => 0.5 * (2 * b[n] + (c[n] - a[n]) * t
+        + (2 * a[n] - 5 * b[n] + 4 * c[n] - d[n]) * t * t
+        + (3 * b[n] - a[n] - 3 * c[n] + d[n]) * t * t * t)));
+    }
+  }
+  return found;
+}
+
+// A digit each: strokes through these points, in hundredths of the pad
+const EXAMPLES = [
+  [[[52, 20], [35, 28], [28, 50], [35, 74], [52, 81], [67, 72], [72, 50],
+    [66, 28], [52, 20]]],
+  [[[42, 32], [54, 20], [54, 20], [51, 50], [49, 81]]],
+  [[[31, 33], [39, 22], [56, 20], [65, 32], [58, 48], [42, 64], [30, 78],
+    [30, 78], [50, 77], [71, 77]]],
+  [[[32, 24], [48, 19], [64, 27], [60, 42], [45, 48], [45, 48], [62, 53],
+    [67, 67], [54, 80], [31, 76]]],
+  [[[37, 20], [33, 38], [30, 52], [30, 52], [50, 52], [70, 49]],
+    [[63, 22], [60, 50], [57, 81]]],
+  [[[66, 21], [50, 22], [38, 22], [38, 22], [35, 36], [34, 47], [34, 47],
+    [50, 43], [64, 51], [66, 66], [53, 79], [31, 76]]],
+  [[[62, 19], [46, 30], [35, 50], [34, 69], [46, 81], [62, 75], [66, 61],
+    [54, 52], [40, 58], [35, 67]]],
+  [[[29, 24], [50, 23], [70, 22], [70, 22], [60, 44], [51, 62], [46, 81]]],
+  [[[65, 28], [50, 20], [36, 29], [44, 43], [60, 55], [65, 70], [50, 81],
+    [36, 70], [43, 55], [58, 42], [65, 28]]],
+  [[[65, 33], [52, 21], [37, 30], [38, 45], [53, 49], [65, 33], [65, 33],
+    [63, 58], [58, 81]]],
+].map(strokes => strokes.map(points => curve(
+  points.map(p => p.map(v => v / 100)))));
