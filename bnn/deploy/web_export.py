@@ -1,7 +1,7 @@
 """A packed net as a web page: one HTML file, which needs nothing else.
 
-The page holds the ``.bnn`` file as it is and computes it in JavaScript, with
-the same whole numbers as :mod:`bnn.deploy.runtime`.  Its parts lie in
+The page holds the ``.bnn`` file as it is and computes it in JavaScript and
+WebAssembly, with the same whole numbers as :mod:`bnn.deploy.runtime`.  Its parts lie in
 ``page/``, as files that an editor understands.
 """
 import base64
@@ -84,7 +84,14 @@ def page(net):
     """
     check(net)
     parts = {path.name: path.read_text('utf-8').rstrip()
-             for path in _PARTS.iterdir() if path.is_file()}
-    parts['net.bnn'] = base64.b64encode(file_format.dump(net)).decode()
+             for path in _PARTS.iterdir()
+             if path.suffix in ('.html', '.css', '.js')}
+    parts['popcount.wasm'] = _base64(
+        _PARTS.joinpath('popcount.wasm').read_bytes())
+    parts['net.bnn'] = _base64(file_format.dump(net))
     return re.sub(r'\{\{([a-z.]+)\}\}', lambda found: parts[found[1]],
                   parts['page.html']) + '\n'
+
+
+def _base64(contents):
+    return base64.b64encode(contents).decode()

@@ -33,6 +33,72 @@ function readPacked(bytes) {
 /** How many bits are needed to tell so many codes from 0 up apart. */
 const bitsFor = codes => Math.max(1, Math.ceil(Math.log2(codes)));
 
+/** The codes that a layer gives; null of the last one, which gives floats. */
+function resultCodes({result, low, high}) {
+  if (result === 'bits') return {low: -1, step: 2, bits: 1, levels: 2};
+  if (result === 'float') return null;
+  const levels = high - low + 1;
+  return {low, step: 1, bits: bitsFor(levels), levels};
+}
+
+/**
+ * Memory of bits, and what counts them: in WebAssembly, which has an
+ * instruction for it, else (some browsers can switch it off) in JavaScript.
+ */
+class Counter {
+  /**
+   * @param {number} bytes The size of the memory.
+   * @param {Uint8Array} code popcount.wasm.
+   */
+  constructor(bytes, code) {
+    this.used = 0;
+    try {
+      const memory = new WebAssembly.Memory(
+        {initial: Math.ceil(bytes / 65536)});
+      const module = new WebAssembly.Module(code);
+      const instance = new WebAssembly.Instance(module, {js: {memory}});
+      this.buffer = memory.buffer;
+      this.count = instance.exports.count;
+    } catch {
+      this.buffer = new ArrayBuffer(bytes);
+      this.count = this.countInScript;
+    }
+    this.isCompiled = this.count !== this.countInScript;
+    this.all = new Int32Array(this.buffer);
+  }
+
+  /** Returns room for so many 32-bit words, at a multiple of 8 bytes. */
+  take(words) {
+    const array = new Int32Array(this.buffer, this.used, words);
+    this.used += 4 * (words + words % 2);
+    return array;
+  }
+
+  /** As popcount.wat: addresses in bytes, words of 64 bits. */
+  countInScript(w, x, words, bits, operandBits, filters, y) {
+    const {all} = this;
+    const n = 2 * words;
+    let from = w / 4;
+    for (let f = 0; f < filters; f++) {
+      let total = 0;
+      for (let i = 0; i < bits; i++, from += n) {
+        for (let j = 0, at = x / 4; j < operandBits; j++, at += n) {
+          let different = 0;
+          for (let k = 0; k < n; k++) {
+            let v = all[from + k] ^ all[at + k];
+            v -= v >>> 1 & 0x55555555;
+            v = (v & 0x33333333) + (v >>> 2 & 0x33333333);
+            different += Math.imul(
+              v + (v >>> 4) & 0x0f0f0f0f, 0x01010101) >>> 24;
+          }
+          total += different << (i + j);
+        }
+      }
+      all[y / 4 + f] = total;
+    }
+  }
+}
+
 /**
  * A linear layer.
  *
@@ -49,15 +115,19 @@ class Layer {
   /**
    * @param {object} product The stage of the file.
    * @param {{low: number, step: number, bits: number}} operand Its codes.
+   * @param {Counter} counter Where its bits are.
    */
-  constructor(product, operand) {
+  constructor(product, operand, counter) {
     const {shape, bits, low, step, data} = product.weights;
     [this.filters, this.inputs] = shape;
     this.product = product;
     this.operand = operand;
     this.bits = bits;
-    this.words = Math.ceil(this.inputs / 32);
-    this.planes = new Int32Array(this.filters * bits * this.words);
+    this.counter = counter;
+    this.words = Layer.words(this.inputs);
+    this.planes = counter.take(this.filters * bits * this.words);
+    this.operandPlanes = counter.take(operand.bits * this.words);
+    this.counts = counter.take(this.filters);
     this.sums = new Float64Array(this.filters);
     this.base = new Float64Array(this.filters);
     this.gain = step * operand.step / 2;
@@ -76,18 +146,25 @@ class Layer {
       }
       this.base[f] = low * operand.low * this.inputs + perCode * codes;
     }
-    this.operandPlanes = new Int32Array(operand.bits * this.words);
-    const levels = product.result === 'bits' ? 2
-      : product.result === 'levels' ? product.high - product.low + 1 : 0;
-    this.codes = levels ? new Int32Array(this.filters) : null;
-    this.result = {bits: bitsFor(levels), levels,
-      low: product.result === 'bits' ? -1 : product.low,
-      step: product.result === 'bits' ? 2 : 1};
+    this.result = resultCodes(product);
+    this.codes = this.result && new Int32Array(this.filters);
+  }
+
+  /** 32-bit words of a plane, two and two together. */
+  static words(inputs) {
+    return 2 * Math.ceil(inputs / 64);
+  }
+
+  /** Bytes of a layer in the memory of a Counter. */
+  static bytes({weights}, operand) {
+    const [filters, inputs] = weights.shape;
+    return 4 * (Layer.words(inputs) * (filters * weights.bits + operand.bits)
+      + filters + 1);
   }
 
   /** Computes `sums` of the codes of an example. */
   multiply(codes) {
-    const {words, planes, operandPlanes, bits, operand, base} = this;
+    const {words, planes, operandPlanes, operand, counts, base} = this;
     let total = 0;
     operandPlanes.fill(0);
     for (let k = 0; k < this.inputs; k++) {
@@ -97,16 +174,12 @@ class Layer {
         operandPlanes[j * words + (k >> 5)] |= (code >> j & 1) << (k & 31);
       }
     }
+    this.counter.count(
+      planes.byteOffset, operandPlanes.byteOffset, words / 2, this.bits,
+      operand.bits, this.filters, counts.byteOffset);
+    const slope = this.slope * total;
     for (let f = 0; f < this.filters; f++) {
-      let different = 0;
-      for (let i = 0; i < bits; i++) {
-        const row = (f * bits + i) * words;
-        for (let j = 0; j < operand.bits; j++) {
-          different += countDifferent(
-            planes, row, operandPlanes, j * words, words) * 2 ** (i + j);
-        }
-      }
-      this.sums[f] = base[f] + this.slope * total - this.gain * different;
+      this.sums[f] = base[f] + slope - this.gain * (counts[f] >>> 0);
     }
   }
 
@@ -146,43 +219,29 @@ class Layer {
   }
 }
 
-/** Popcount of the XOR of two rows of words. */
-function countDifferent(a, from, b, start, words) {
-  let n = 0;
-  for (let i = 0; i < words; i++) {
-    let v = a[from + i] ^ b[start + i];
-    v -= v >>> 1 & 0x55555555;
-    v = (v & 0x33333333) + (v >>> 2 & 0x33333333);
-    n += Math.imul(v + (v >>> 4) & 0x0f0f0f0f, 0x01010101) >>> 24;
-  }
-  return n;
-}
-
 /** A packed net, ready to predict. */
 class Net {
-  /** @param {Uint8Array} bytes The file. */
-  constructor(bytes) {
+  /**
+   * @param {Uint8Array} bytes The file.
+   * @param {Uint8Array} code popcount.wasm.
+   */
+  constructor(bytes, code) {
     const file = readPacked(bytes);
     this.bytes = bytes.length;
     this.classNames = file.class_names;
     this.facts = file.facts;
-    this.signs = false;
-    this.layers = [];
-    let operand = null;
-    for (const stage of file.stages) {
-      if (stage.stage === 'pixel_signs') {
-        this.signs = true;
-        operand = {low: -1, step: 2, bits: 1};
-      } else if (stage.stage === 'product') {
-        if (stage.operand === 'pixels') {
-          const [step, low] = stage.pixel_map;
-          operand = {low, step, bits: 8};
-        }
-        const layer = new Layer(stage, operand);
-        this.layers.push(layer);
-        operand = layer.result;
-      }
-    }
+    this.signs = file.stages.some(one => one.stage === 'pixel_signs');
+    const products = file.stages.filter(one => one.stage === 'product');
+    const operands = products.map((product, i) => {
+      if (i) return resultCodes(products[i - 1]);
+      if (this.signs) return {low: -1, step: 2, bits: 1};
+      const [step, low] = product.pixel_map;
+      return {low, step, bits: 8};
+    });
+    this.counter = new Counter(products.reduce((n, product, i) =>
+      n + Layer.bytes(product, operands[i]), 64), code);
+    this.layers = products.map((product, i) =>
+      new Layer(product, operands[i], this.counter));
     this.floatBytes = this.layers.reduce(
       (n, layer) => n + layer.product.float_bytes, 0);
     this.weights = this.layers.reduce(

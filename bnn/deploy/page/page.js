@@ -1,9 +1,9 @@
 // The page: strokes in, what the net makes of them out.
 
 const element = id => document.getElementById(id);
-const packedBytes = Uint8Array.from(
-  atob(element('net').textContent.trim()), c => c.charCodeAt(0));
-const net = new Net(packedBytes);
+const bytesOf = id => Uint8Array.from(
+  atob(element(id).textContent.trim()), c => c.charCodeAt(0));
+const net = new Net(bytesOf('net'), bytesOf('popcount'));
 const pad = element('pad');
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const whole = new Intl.NumberFormat('en').format;
@@ -394,18 +394,24 @@ for (const kind of ['focus', 'blur']) pad.addEventListener(kind, wake);
 
 /* Numbers */
 
-/** Microseconds of a prediction: many of them, as clocks are coarse. */
+/**
+ * Microseconds of a prediction: the median of runs of a millisecond or more,
+ * as the clocks of browsers are coarse.
+ */
 function measure(milliseconds = 20) {
   const kept = net.hidden.map(one => one.codes.slice());
   const start = performance.now();
-  let n = 0, now = start;
+  const times = [];
+  let n = 1, from = start, now = start;
   do {
-    for (let i = 0; i < 5; i++) net.scores(image);
-    n += 5;
+    for (let i = 0; i < n; i++) net.scores(image);
     now = performance.now();
-  } while (now - start < milliseconds);
+    if (now - from < 1) n *= 2;
+    else times.push((now - from) / n);
+    from = now;
+  } while (now - start < milliseconds || !times.length);
   net.hidden.forEach((one, i) => one.codes.set(kept[i]));
-  return 1000 * (now - start) / n;
+  return 1000 * times.sort((a, b) => a - b)[times.length >> 1];
 }
 
 function size(bytes) {
@@ -439,7 +445,8 @@ const isBinary = bits.length === 1 && bits[0] === 1;
 number('Model', size(net.bytes), `1/${
   (net.floatBytes / net.bytes).toFixed(0)} of ${
   size(net.floatBytes)} in float32`);
-const time = number('One prediction', '…', 'measured here, on one thread');
+const time = number('One prediction', '…', `measured here, in ${
+  net.counter.isCompiled ? 'WebAssembly' : 'JavaScript'}`);
 number('Weights', whole(net.weights), isBinary ? 'one bit each'
   : `${bits.join(' and ')} bits each`);
 if (typeof net.facts.test_accuracy === 'number') {
