@@ -44,7 +44,7 @@ const bars = net.classNames.map(name => {
 
 function showAnswer(probabilities) {
   const best = probabilities ? argmax(probabilities) : -1;
-  element('digit').textContent = probabilities ? net.classNames[best] : '–';
+  element('digit').textContent = probabilities ? net.classNames[best] : '?';
   element('digit').classList.toggle('none', !probabilities);
   element('sure').textContent = probabilities
     ? percent(probabilities[best]) : 'nothing drawn yet';
@@ -95,10 +95,11 @@ class Units {
   resize() {
     const ratio = devicePixelRatio || 1;
     const width = Math.round(this.canvas.clientWidth * ratio) || 300;
-    // At least 7 pixels of the page a unit, and rows that are full if n has
-    // such a divisor nearby
+    // Not much wider than high, 7 pixels of the page a unit or more, and the
+    // last row full if n has such a divisor nearby
     const n = this.layer.filters;
-    const most = Math.min(n, 50, Math.floor(width / (7 * ratio)));
+    const most = Math.max(1, Math.min(
+      Math.round(Math.sqrt(1.6 * n)), Math.floor(width / (7 * ratio))));
     this.columns = most;
     for (let c = most; c > 0.75 * most; c--) {
       if (n % c === 0) {
@@ -169,6 +170,9 @@ class Units {
   }
 }
 
+// Beside the pad, unless they are many
+element('pad').closest('main').classList.toggle(
+  'wide', net.hidden.length <= 2);
 const units = net.hidden.map((layer, i) => new Units(layer, i + 1));
 
 /* The pad */
@@ -291,7 +295,7 @@ for (const kind of ['pointerup', 'pointercancel']) {
 
 /** A stroke is done: the answer is said, and timed. */
 function done() {
-  predict();
+  if (isDirty) predict();
   wake();
   say();
   setTimeout(showTime, 150);
@@ -303,6 +307,7 @@ function clear() {
   stopExample();
   strokes = [];
   cursor.isDown = false;
+  isDirty = true;
   done();
 }
 
@@ -310,6 +315,7 @@ function undo() {
   stopExample();
   strokes.pop();
   cursor.isDown = false;
+  isDirty = true;
   done();
 }
 
@@ -335,8 +341,8 @@ function example(digit) {
       n -= stroke.length;
     }
     animation = isDone ? null : requestAnimationFrame(step);
+    changed();
     if (isDone) done();
-    else changed();
   };
   step(start);
 }
@@ -374,6 +380,7 @@ function press(event) {
     cursor.isShown = true;
     cursor.isDown = !cursor.isDown;
     if (cursor.isDown) strokes.push([[cursor.x, cursor.y]]);
+    changed();
     done();
   } else if (key === 'Backspace') {
     undo();
@@ -453,10 +460,9 @@ if (typeof net.facts.test_accuracy === 'number') {
   number('Accuracy', `${(100 * net.facts.test_accuracy).toFixed(2)} %`,
     'on its test images');
 }
-element('about').textContent = `A perceptron, ${net.sizes.join('-')}, whose ${
-  isBinary ? 'weights are +1 or −1, one bit each'
-    : `weights have ${bits.join(' and ')} bits`}. It runs in this page, on `
-  + 'your device: whole numbers, XNOR and popcount. Nothing is sent anywhere.';
+element('about').textContent = `A ${net.sizes.join('-')} perceptron with ${
+  isBinary ? 'one-bit weights' : `weights of ${bits.join(' and ')} bits`
+}. It runs in this page, by XNOR and popcount; nothing is sent anywhere.`;
 element('how').textContent = 'The sum of a unit is counted: the bits in which '
   + 'weights and inputs agree less those in which they do not. Where it '
   + 'reaches the unit’s threshold the next layer gets +1, else −1. Batch '
@@ -478,6 +484,7 @@ window.bnn = {
   draw(lines) {
     stopExample();
     strokes = lines.map(stroke => stroke.map(p => [...p]));
+    isDirty = true;
     done();
   },
   get image() { return Array.from(render(strokes)); },

@@ -8,12 +8,14 @@ const SIZE = 28;
 const BOX = 20;
 // Of MNIST's pen, in pixels: half of its width.
 const PEN = 1.25;
+// Where MNIST's centre of mass is: in the middle of pixel 14 of 0 to 27.
+const MIDDLE = 14.5;
 // A box smaller than this part of the pad is not blown up any further.
 const LEAST = 0.15;
 
 /**
  * Draws strokes as MNIST's digits are: in a box of 20 pixels, the centre of
- * mass in the middle of 28.
+ * mass in the middle of 28, as MNIST counts.
  *
  * @param {Array<Array<[number, number]>>} strokes The strokes.
  * @returns {Uint8Array} The pixels, row by row, light on dark.
@@ -36,8 +38,8 @@ function render(strokes) {
   const within = (v, length) => Math.min(
     Math.max(v, PEN), Math.max(PEN, SIZE - length - PEN));
   return rasterize(place(
-    within(x + SIZE / 2 - mass[0], width),
-    within(y + SIZE / 2 - mass[1], height)));
+    within(x + MIDDLE - mass[0], width),
+    within(y + MIDDLE - mass[1], height)));
 }
 
 function range(values) {
@@ -83,7 +85,7 @@ function centre(pixels) {
     x += ink * (at % SIZE + 0.5);
     y += ink * (Math.floor(at / SIZE) + 0.5);
   });
-  return mass ? [x / mass, y / mass] : [SIZE / 2, SIZE / 2];
+  return mass ? [x / mass, y / mass] : [MIDDLE, MIDDLE];
 }
 
 /** A curve through points: Catmull and Rom's, as a polyline. */
