@@ -1,8 +1,8 @@
 """A packed net as a web page: one HTML file, which needs nothing else.
 
 The page holds the ``.bnn`` file as it is and computes it in JavaScript and
-WebAssembly, with the same whole numbers as :mod:`bnn.deploy.runtime`.  Its parts lie in
-``page/``, as files that an editor understands.
+WebAssembly, with the same whole numbers as :mod:`bnn.deploy.runtime`.  Its
+parts lie in ``page/``, as files that an editor understands.
 """
 import base64
 import pathlib

@@ -1,0 +1,374 @@
+"""The web page: in a browser, with real strokes, against bnn.deploy."""
+import importlib.util
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import numpy
+import pytest
+
+import export
+from bnn import datasets
+from bnn import deploy
+from bnn import errors
+from bnn.deploy import packed
+from bnn.deploy import packing
+from bnn.deploy import runtime
+from bnn.deploy import web_export
+
+HERE = pathlib.Path(__file__).parent
+DIGITS = tuple('0123456789')
+PHONE, DESKTOP = (360, 740, True), (1280, 900, False)
+MEDIA = [(size, scheme) for size in (PHONE, DESKTOP)
+         for scheme in ('light', 'dark')]
+# Nets whose values are whole numbers, whatever the pixels were scaled to
+TAKEN = ['binary-1', 'binary-3', *(
+    '%s-%d-%d' % (quantizer, w, a) for quantizer in ('dorefa', 'linear')
+    for w, a in ((1, 1), (1, 2), (2, 1), (3, 3), (8, 8)))]
+
+
+def _module(name):
+    spec = importlib.util.spec_from_file_location(
+        'deploy_' + name, HERE / (name + '.py'))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def browser(tmp_path_factory):
+    """A browser; one for all tests."""
+    pytest.importorskip('selenium')
+    module = _module('browser')
+    if module.PROGRAM is None or module.DRIVER is None:
+        pytest.skip('no chromium and chromedriver: on Debian and Ubuntu '
+                    'apt install chromium chromium-driver')
+    browser = module.Browser(tmp_path_factory.mktemp('profile'))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope='module')
+def skeleton():
+    return _module('skeleton')
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory, trained):
+    """The page of a net that was trained on digits, and the net."""
+    folder = tmp_path_factory.mktemp('page')
+    type(trained)(folder).succeed(
+        '--dataset', 'digits', '--recipe', 'best', '--unit', 128, '--epoch',
+        20, '--batchsize', 25, '--no-plot', '--out', 'run')
+    model, path = str(folder / 'run' / 'mlp.model'), folder / 'digit.html'
+    for kind, out in (('web', path), ('packed', folder / 'net.bnn')):
+        assert export.main([
+            model, '--no-check', '--to', kind, '-o', str(out)]) is None
+    return path, deploy.load(str(folder / 'net.bnn'))
+
+
+@pytest.fixture
+def opened(browser, page):
+    """The browser with that page on it, and the net; nothing goes wrong."""
+    browser.emulate(*DESKTOP)
+    browser.open(page[0])
+    yield browser, page[1]
+    assert browser.problems() == []
+
+
+def assert_agrees(browser, net):
+    """Compares the page with the net on the picture that it has now."""
+    image = numpy.array(browser.run('return bnn.image'), numpy.uint8)
+    assert image.shape == (784,)
+    scores = net.scores(image[None])[0]
+    numpy.testing.assert_array_equal(numpy.array(
+        browser.run('return bnn.scores(bnn.image)'), numpy.float32), scores)
+    assert browser.run('return document.getElementById("digit").textContent'
+                       ) == net.class_names[scores.argmax()]
+    shares = [float(text) for text in browser.run(
+        'return [...document.querySelectorAll("#bars .percent")]'
+        '.map(one => one.textContent)')]
+    numpy.testing.assert_allclose(
+        shares, 100 * runtime.softmax(scores[None])[0], atol=.51)
+    return image.reshape(28, 28)
+
+
+# ---- which nets
+
+@pytest.mark.parametrize('kind', ('unit', 'signed', 'standard', 'binary'))
+def test_scores(browser, kind, make_net, make_rescale, make_images, tmp_path):
+    browser.emulate(*DESKTOP)
+    for name in TAKEN:
+        shape, predictor = make_net(name)
+        net = packing.pack(predictor.describe(), shape, make_rescale(
+            kind, 1), DIGITS)
+        path = tmp_path / 'page.html'
+        path.write_text(web_export.page(net), 'utf-8')
+        browser.open(path)
+        images = make_images(3, shape)
+        images[0] = 0
+        expected = runtime.Net(net).scores(images)
+        assert browser.run('return bnn.net.counter.isCompiled')
+        for _ in range(2):
+            found = [browser.run('return bnn.scores(arguments[0])',
+                                 image.ravel().tolist()) for image in images]
+            numpy.testing.assert_array_equal(
+                numpy.array(found, numpy.float32), expected, name)
+            # the same without WebAssembly
+            browser.run('bnn.net.counter.count = '
+                        'bnn.net.counter.countInScript')
+        assert browser.problems() == []
+
+
+@pytest.mark.parametrize('name, reason', [
+    ('FloatMLP-1', 'l1 has float weights'),
+    ('BinaryWeightMLP-1', 'l2 gets floats'),
+    ('dorefa-2-32', 'l2 gets floats'),
+    ('lenet5', 'conv1 is a convolution'),
+    ('convnet-binary-0', 'images of 3x32x32')])
+def test_refuses(name, reason, make_net, make_rescale):
+    shape, predictor = make_net(name)
+    net = packing.pack(predictor.describe(), shape, make_rescale(
+        'unit', shape[0]), DIGITS)
+    with pytest.raises(errors.UserError, match=reason) as caught:
+        web_export.page(net)
+    assert '\n' not in str(caught.value)
+
+
+def test_refuses_other_classes(make_net, make_rescale):
+    shape, predictor = make_net('binary-1')
+    net = packing.pack(predictor.describe(), shape, make_rescale(
+        'unit', 1), ('shirt', *DIGITS[1:]))
+    with pytest.raises(errors.UserError, match='10 classes, shirt to 9'):
+        web_export.page(net)
+
+
+def test_file(page):
+    text = page[0].read_text('utf-8')
+    assert text.count('<script') == text.count('</script>') == 3
+    assert not re.search(r'\b(src|href)="(?!data:)|@import|url\(', text)
+    assert not re.search(r'\{\{[a-z]+\.', text)
+
+
+def test_popcount_is_compiled_of_its_source(tmp_path):
+    if shutil.which('wat2wasm') is None:
+        pytest.skip('no wat2wasm: on Debian and Ubuntu apt install wabt')
+    parts = pathlib.Path(web_export.__file__).with_name('page')
+    subprocess.run(['wat2wasm', parts / 'popcount.wat', '-o',
+                    tmp_path / 'popcount.wasm'], check=True)
+    assert (tmp_path / 'popcount.wasm').read_bytes() == (
+        parts / 'popcount.wasm').read_bytes()
+
+
+def test_size_and_time(browser, tmp_path):
+    random = numpy.random.RandomState(0)
+    sizes = 784, 1000, 1000, 10
+    layers = []
+    for i, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        is_last = n_out == 10
+        layers.append(packed.Product(
+            name='l%d' % (i + 1), operand='bits' if i else 'pixels',
+            result='float' if is_last else 'bits',
+            input_shape=(n_in,) if i else (1, 28, 28), output_shape=(n_out,),
+            weights=packed.PackedWeights.pack(
+                random.choice([-1, 1], (n_out, n_in)), 1),
+            operand_range=(-1, 1) if i else (0, 255),
+            **({'scale': numpy.ones(10, numpy.float32),
+                'offset': numpy.zeros(10, numpy.float32)} if is_last else {
+                'thresholds': numpy.zeros(n_out, numpy.int32)})))
+    net = packed.PackedNet(
+        input_shape=(1, 28, 28), rescale=packing.operations.Rescale(
+            kind='unit'), stages=tuple(layers), class_names=DIGITS)
+    path = tmp_path / 'page.html'
+    path.write_text(web_export.page(net), 'utf-8')
+    assert path.stat().st_size <= 600e3
+    browser.emulate(*DESKTOP)
+    browser.open(path)
+    browser.draw([[(.5, .2), (.5, .8)]])
+    assert_agrees(browser, runtime.Net(net))
+    # The best of some, as other tests run beside this one
+    times = [browser.run('return bnn.measure(50)') for _ in range(8)]
+    assert min(times) <= 2000, times
+    assert browser.problems() == []
+
+
+# ---- drawing
+
+def test_draws_test_images(opened, skeleton):
+    browser, net = opened
+    data = datasets.load('digits')
+    n_right = 0
+    for image, label in zip(
+            data.test_images[:12], data.test_labels, strict=False):
+        browser.run('bnn.clear()')
+        browser.draw(skeleton.strokes(image[0]))
+        seen = assert_agrees(browser, net)
+        n_right += net.predict(seen[None])[0] == label
+    assert n_right >= 8, n_right
+
+
+@pytest.mark.skipif(
+    not os.path.isdir(os.path.join(
+        os.environ.get('CHAINER_DATASET_ROOT') or '/nonexistent', 'mnist')),
+    reason='CHAINER_DATASET_ROOT has no folder mnist')
+def test_draws_mnist(opened, skeleton):
+    browser, net = opened
+    images = datasets.load('mnist').test_images[:8]
+    for image in images:
+        browser.run('bnn.clear()')
+        browser.draw(skeleton.strokes(image[0]), 'touch')
+        seen = assert_agrees(browser, net)
+        # about the same picture: thinned, and drawn with the page's pen
+        a, b = (one.astype(float).ravel() for one in (seen, image))
+        assert a @ b / numpy.sqrt((a @ a) * (b @ b)) > .7
+
+
+def test_picture_is_scaled_and_centred(opened):
+    browser, net = opened
+    zigzag = numpy.array([(0, 0), (1, 0), (0, 1), (1, 1)], float)
+    pictures = []
+    for size, corner in ((.2, (.75, .1)), (.8, (.1, .15)), (.4, (.1, .5))):
+        browser.run('bnn.clear()')
+        browser.draw([(zigzag * size + corner).tolist()])
+        picture = assert_agrees(browser, net).astype(float)
+        pictures.append(picture)
+        rows, columns = (numpy.flatnonzero(picture.max(axis=axis) > 127)
+                         for axis in (1, 0))
+        assert 19 <= rows[-1] - rows[0] + 1 <= 21
+        assert 19 <= columns[-1] - columns[0] + 1 <= 21
+        # MNIST's centre of mass, in pixels from 0
+        for axis in (0, 1):
+            mass = picture.sum(axis=1 - axis)
+            assert mass @ numpy.arange(28) / mass.sum() == pytest.approx(
+                14, abs=.1)
+    # the size on the pad does not count, but for whole pixels of the mouse
+    assert max(abs(pictures[0] - one).mean() for one in pictures) < 8
+
+
+@pytest.mark.parametrize('strokes', [
+    [[(.5, .5)]], [[(.2, .5), (.8, .5)]], [[(.01, .01), (.03, .03)]],
+    [[(.5, .1), (.5, .9)], [(.9, .9)]]])
+def test_odd_drawings(opened, strokes):
+    browser, net = opened
+    browser.draw(strokes)
+    assert assert_agrees(browser, net).max() == 255
+
+
+def test_hidden_units(opened):
+    browser, net = opened
+    browser.draw([[(.5, .2), (.5, .8)]])
+    image = assert_agrees(browser, net)
+    stages, x = net.packed.products, image.reshape(1, -1).astype(int)
+    for found, stage in zip(
+            browser.run('return bnn.hidden'), stages, strict=False):
+        bits = x @ stage.weights.rows().astype(int).T >= stage.thresholds
+        assert bits[0].astype(int).tolist() == found
+        x = numpy.where(bits, 1, -1)
+    before = browser.run('return document.querySelector(".layer p").innerText')
+    browser.draw([[(.2, .5), (.8, .5)]])
+    words = browser.run('return document.querySelector(".layer p").innerText')
+    assert re.search(r'\d+ are \+1\s+\d+ are −1\s+\d+ just flipped', words)
+    assert words != before
+
+
+def test_clear_undo_and_examples(opened):
+    browser, net = opened
+    blank = browser.run('return bnn.image')
+    assert not any(blank)
+    browser.draw([[(.3, .3), (.6, .6)]])
+    first = browser.run('return bnn.image')
+    browser.draw([[(.6, .3), (.3, .6)]])
+    assert browser.run('return bnn.image') != first
+    click = 'document.getElementById(arguments[0]).click()'
+    browser.run(click, 'undo')
+    assert browser.run('return bnn.image') == first
+    browser.run(click, 'clear')
+    assert browser.run('return bnn.image') == blank
+    assert browser.run('return document.getElementById("spoken").textContent'
+                       ) == 'Cleared'
+    browser.emulate(*DESKTOP, prefers_reduced_motion='reduce')
+    browser.run(click, 'example')  # at once, where motion is reduced
+    assert_agrees(browser, net)
+
+
+# ---- keys
+
+def test_keys(opened):
+    browser, net = opened
+    keys = browser.driver.switch_to
+    press = importlib.import_module('selenium.webdriver.common.keys').Keys
+    browser.driver.find_element('tag name', 'body').send_keys(press.TAB)
+    assert browser.run('return document.activeElement.id') == 'pad'
+    style = browser.run('return getComputedStyle(document.activeElement)'
+                        '.outlineStyle')
+    assert style == 'solid'
+    pad = keys.active_element
+    pad.send_keys(press.ARROW_UP * 8)
+    assert browser.run('return bnn.strokes.length') == 0
+    pad.send_keys(' ' + press.ARROW_DOWN * 16 + ' ' + press.ARROW_LEFT * 3)
+    assert browser.run('return bnn.strokes.map(one => one.length)') == [17]
+    picture = assert_agrees(browser, net)
+    rows, columns = (numpy.flatnonzero(picture.max(axis=axis) > 127)
+                     for axis in (1, 0))
+    assert len(rows) >= 19 and len(columns) <= 4  # upright
+    assert re.fullmatch(r'\d, [\d.]+ %', browser.run(
+        'return document.getElementById("spoken").textContent'))
+    pad.send_keys(' ' + press.ARROW_LEFT * 3 + ' ')
+    assert browser.run('return bnn.strokes.length') == 2
+    pad.send_keys(press.BACKSPACE)
+    assert browser.run('return bnn.strokes.length') == 1
+    pad.send_keys('c')
+    assert browser.run('return bnn.strokes.length') == 0
+    browser.emulate(*DESKTOP, prefers_reduced_motion='reduce')
+    pad.send_keys('7')
+    assert_agrees(browser, net)
+    for name in ('clear', 'undo', 'example'):
+        keys.active_element.send_keys(press.TAB)
+        assert browser.run('return document.activeElement.id') == name
+
+
+# ---- layout
+
+@pytest.mark.parametrize('size, scheme', MEDIA)
+def test_layout(opened, size, scheme):
+    browser, net = opened
+    browser.emulate(*size, prefers_color_scheme=scheme)
+    browser.run('bnn.draw([[[.3, .2], [.7, .2], [.45, .8]]])')
+    assert_agrees(browser, net)
+    assert browser.run(
+        'return document.documentElement.scrollWidth') == size[0]
+    boxes = {name: browser.run(
+        'const box = document.querySelector(arguments[0])'
+        '.getBoundingClientRect();'
+        'return [box.left, box.top, box.right, box.bottom]', name)
+        for name in ('#pad', '#clear', '#undo', '#example', '#seen', '#digit',
+                     '#bars', '.layer canvas', '#numbers')}
+    for left, top, right, bottom in boxes.values():
+        assert 0 <= left < right <= size[0] and 0 <= top < bottom
+    left, top, right, bottom = boxes['#pad']
+    assert right - left == pytest.approx(bottom - top, abs=1)
+    assert right - left >= 240
+    for name in ('#clear', '#undo', '#example'):  # as large as a finger
+        assert boxes[name][3] - boxes[name][1] >= 44
+    # The answer is seen while one draws
+    assert boxes['#digit'][3] <= size[1]
+    background, ink, soft = (
+        _luminance(browser.run(
+            'return getComputedStyle(document.querySelector(arguments[0]))'
+            '[arguments[1]]', *which)) for which in (
+                ('body', 'backgroundColor'), ('#digit', 'color'),
+                ('#about', 'color')))
+    assert (background > .5) == (scheme == 'light')
+    for color in (ink, soft):
+        light, dark = max(color, background), min(color, background)
+        assert (light + .05) / (dark + .05) >= 4.5
+
+
+def _luminance(color):
+    """WCAG's relative luminance of ``rgb(r, g, b)``."""
+    values = numpy.array(re.findall(r'\d+', color)[:3], float) / 255
+    linear = numpy.where(values <= .04045, values / 12.92,
+                         ((values + .055) / 1.055) ** 2.4)
+    return linear @ [.2126, .7152, .0722]
