@@ -463,10 +463,17 @@ if (typeof net.facts.test_accuracy === 'number') {
 element('about').textContent = `A ${net.sizes.join('-')} perceptron with ${
   isBinary ? 'one-bit weights' : `weights of ${bits.join(' and ')} bits`
 }. It runs in this page, by XNOR and popcount; nothing is sent anywhere.`;
-element('how').textContent = 'The sum of a unit is counted: the bits in which '
-  + 'weights and inputs agree less those in which they do not. Where it '
-  + 'reaches the unit’s threshold the next layer gets +1, else −1. Batch '
-  + 'normalization and bias are in that threshold.';
+const isAllBits = isBinary && net.hidden.every(
+  one => one.result.levels === 2);
+element('how').textContent = (isAllBits
+  ? 'The sum of a unit is counted: the bits in which weights and inputs agree '
+    + 'less those in which they do not. Where it reaches the unit’s threshold '
+    + 'the next layer gets +1, else −1.'
+  : 'Weights and units are cut into planes of one bit. The sum of a unit is '
+    + 'counted: the bits in which two planes differ, each plane with its '
+    + 'place value. Thresholds make bits or levels of it.')
+  + ' Batch normalization and bias are in the thresholds'
+  + (net.signs ? '.' : '; the pixels are 8 planes of bits.');
 
 /* Start */
 
