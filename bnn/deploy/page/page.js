@@ -9,8 +9,9 @@ const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const whole = new Intl.NumberFormat('en').format;
 const percent = p => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %`;
 
+const style = STYLES[net.facts.dataset] || STYLES.mnist;
 let strokes = [];
-let image = render(strokes);
+let image = render(strokes, style);
 let isDirty = true;
 // Where the keys draw, and whether their pen is down
 const cursor = {x: 0.5, y: 0.5, isDown: false, isShown: false};
@@ -234,7 +235,7 @@ function changed() {
 /** Predicts what is drawn now, and shows it. */
 function predict() {
   isDirty = false;
-  image = render(strokes);
+  image = render(strokes, style);
   const scores = strokes.length ? net.scores(image) : null;
   units.forEach(one => one.update(scores && one.layer.codes));
   drawSeen();
@@ -243,9 +244,9 @@ function predict() {
 
 function frame(now) {
   isWaiting = false;
-  const style = getComputedStyle(document.documentElement);
+  const root = getComputedStyle(document.documentElement);
   const colors = Object.fromEntries(['ink', 'on', 'off', 'flip'].map(
-    name => [name, style.getPropertyValue(`--${name}`)]));
+    name => [name, root.getPropertyValue(`--${name}`)]));
   if (isDirty) predict();
   drawPad(colors);
   // A flip is seen for half a second; without motion until the next one
@@ -494,7 +495,10 @@ window.bnn = {
     isDirty = true;
     done();
   },
-  get image() { return Array.from(render(strokes)); },
+  get image() {
+    if (isDirty) predict();
+    return Array.from(image);
+  },
   get strokes() { return strokes; },
   scores: pixels => Array.from(net.scores(Uint8Array.from(pixels))),
   get hidden() { return net.hidden.map(one => Array.from(one.codes)); },

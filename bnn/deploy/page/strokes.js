@@ -5,41 +5,48 @@
 // no browser's canvas has a say in the pixels.
 
 const SIZE = 28;
-const BOX = 20;
-// Of MNIST's pen, in pixels: half of its width.
-const PEN = 1.25;
-// Where MNIST's centre of mass is: in the middle of pixel 14 of 0 to 27.
-const MIDDLE = 14.5;
+// How the images of a data set were made, in pixels: the larger side of a
+// digit, half of the pen's width, how far its edge is blurred, and where the
+// centre of mass is (null: the box is in the middle instead).
+const STYLES = {
+  // The centre of mass is in the middle of pixel 14 of 0 to 27.
+  mnist: {box: 20, pen: 1.25, blur: 1, middle: 14.5},
+  // 8x8 pixels, each the mean of 4x4, enlarged to 24x24
+  digits: {box: 24, pen: 2, blur: 4, middle: null},
+};
 // A box smaller than this part of the pad is not blown up any further.
 const LEAST = 0.15;
 
 /**
- * Draws strokes as MNIST's digits are: in a box of 20 pixels, the centre of
- * mass in the middle of 28, as MNIST counts.
+ * Draws strokes as a data set's digits are: in a box, for MNIST of 20 pixels,
+ * the centre of mass in the middle.
  *
  * @param {Array<Array<[number, number]>>} strokes The strokes.
+ * @param {object} style One of STYLES.
  * @returns {Uint8Array} The pixels, row by row, light on dark.
  */
-function render(strokes) {
+function render(strokes, style) {
   const points = strokes.flat();
   if (!points.length) return new Uint8Array(SIZE * SIZE);
+  const {box, pen, middle} = style;
   const [left, right] = range(points.map(p => p[0]));
   const [top, bottom] = range(points.map(p => p[1]));
-  const scale = (BOX - 2 * PEN) / Math.max(
-    right - left, bottom - top, LEAST);
+  const scale = (box - 2 * pen) / Math.max(right - left, bottom - top, LEAST);
   const place = (x, y) => strokes.map(stroke => stroke.map(
     p => [(p[0] - left) * scale + x, (p[1] - top) * scale + y]));
   const width = (right - left) * scale;
   const height = (bottom - top) * scale;
   const x = (SIZE - width) / 2;
   const y = (SIZE - height) / 2;
-  const mass = centre(rasterize(place(x, y)));
+  const pixels = rasterize(place(x, y), style);
+  if (middle === null) return pixels;
   // The centre of mass in the middle, unless ink would leave the image
+  const mass = centre(pixels);
   const within = (v, length) => Math.min(
-    Math.max(v, PEN), Math.max(PEN, SIZE - length - PEN));
+    Math.max(v, pen), Math.max(pen, SIZE - length - pen));
   return rasterize(place(
-    within(x + MIDDLE - mass[0], width),
-    within(y + MIDDLE - mass[1], height)));
+    within(x + middle - mass[0], width),
+    within(y + middle - mass[1], height)), style);
 }
 
 function range(values) {
@@ -48,9 +55,9 @@ function range(values) {
 }
 
 /** Pixels of strokes in pixels: ink by the distance from the pen's way. */
-function rasterize(strokes) {
+function rasterize(strokes, {pen, blur}) {
   const pixels = new Uint8Array(SIZE * SIZE);
-  const reach = PEN + 0.5;
+  const reach = pen + blur / 2;
   for (const stroke of strokes) {
     for (let i = 0; i < stroke.length; i++) {
       const [ax, ay] = stroke[Math.max(0, i - 1)];
@@ -67,7 +74,7 @@ function rasterize(strokes) {
             ? Math.min(1, Math.max(0, (px * dx + py * dy) / square)) : 0;
           const away = Math.hypot(px - t * dx, py - t * dy);
           const ink = Math.round(255 * Math.min(1, Math.max(
-            0, reach - away)));
+            0, (reach - away) / blur)));
           const at = r * SIZE + c;
           if (ink > pixels[at]) pixels[at] = ink;
         }
@@ -85,7 +92,7 @@ function centre(pixels) {
     x += ink * (at % SIZE + 0.5);
     y += ink * (Math.floor(at / SIZE) + 0.5);
   });
-  return mass ? [x / mass, y / mass] : [MIDDLE, MIDDLE];
+  return mass ? [x / mass, y / mass] : [SIZE / 2, SIZE / 2];
 }
 
 /** A curve through points: Catmull and Rom's, as a polyline. */

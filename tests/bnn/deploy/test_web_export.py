@@ -72,8 +72,10 @@ def page(tmp_path_factory, trained, data):
     if HAS_MNIST:
         trainer.env['CHAINER_DATASET_ROOT'] = os.path.abspath(ROOT)
     trainer.succeed(
-        '--dataset', data.name, '--recipe', 'best', '--unit', 128, '--epoch',
-        1 if HAS_MNIST else 20, '--no-plot', '--out', 'run')
+        '--dataset', data.name, '--recipe', 'best', '--unit', 128, *(
+            ('--epoch', 1) if HAS_MNIST else (
+                '--epoch', 20, '--batchsize', 25)),
+        '--no-plot', '--out', 'run')
     model, path = str(folder / 'run' / 'mlp.model'), folder / 'digit.html'
     for kind, out in (('web', path), ('packed', folder / 'net.bnn')):
         assert export.main([
@@ -205,13 +207,14 @@ def test_draws_test_images(opened, skeleton, data, kind, start):
         n_right += runner.predict(seen[None])[0] == data.test_labels[i]
         a, b = (one.astype(float).ravel() for one in (seen, image))
         likeness.append(a @ b / numpy.sqrt((a @ a) * (b @ b)))
-    # The digits' 8x8 pixels, enlarged, are far from the lines of a pen.
-    assert n_right >= (9 if HAS_MNIST else 4), n_right
+    # The digits' 8x8 pixels, enlarged, are farther from the lines of a pen.
+    assert n_right >= (9 if HAS_MNIST else 7), n_right
     assert numpy.mean(likeness) > .7, likeness
 
 
 def test_picture_is_scaled_and_centred(opened):
     browser, runner = opened
+    side = 20 if HAS_MNIST else 24
     zigzag = numpy.array([(0, 0), (1, 0), (0, 1), (1, 1)], float)
     pictures = []
     for size, corner in ((.2, (.75, .1)), (.8, (.1, .15)), (.4, (.1, .5))):
@@ -221,13 +224,13 @@ def test_picture_is_scaled_and_centred(opened):
         pictures.append(picture)
         rows, columns = (numpy.flatnonzero(picture.max(axis=axis) > 127)
                          for axis in (1, 0))
-        assert 19 <= rows[-1] - rows[0] + 1 <= 21
-        assert 19 <= columns[-1] - columns[0] + 1 <= 21
-        # MNIST's centre of mass, in pixels from 0
-        for axis in (0, 1):
+        for axis, ink in enumerate((rows, columns)):
+            assert abs(ink[-1] - ink[0] + 1 - side) <= 1
             mass = picture.sum(axis=1 - axis)
-            assert mass @ numpy.arange(28) / mass.sum() == pytest.approx(
-                14, abs=.1)
+            # MNIST's centre of mass, in pixels from 0; else that of the box
+            assert (mass @ numpy.arange(28) / mass.sum() if HAS_MNIST else
+                    (ink[0] + ink[-1]) / 2) == pytest.approx(
+                        14 if HAS_MNIST else 13.5, abs=.1)
     # the size on the pad does not count, but for whole pixels of the mouse
     assert max(abs(pictures[0] - one).mean() for one in pictures) < 8
 
@@ -238,7 +241,7 @@ def test_picture_is_scaled_and_centred(opened):
 def test_odd_drawings(opened, strokes):
     browser, runner = opened
     browser.draw(strokes)
-    assert assert_agrees(browser, runner).max() == 255
+    assert assert_agrees(browser, runner).max() > 200
 
 
 def test_hidden_units(opened):
@@ -297,7 +300,7 @@ def test_keys(opened):
     picture = assert_agrees(browser, runner)
     rows, columns = (numpy.flatnonzero(picture.max(axis=axis) > 127)
                      for axis in (1, 0))
-    assert len(rows) >= 19 and len(columns) <= 4  # upright
+    assert len(rows) >= 19 and len(columns) <= 5  # upright
     assert re.fullmatch(r'\d, [\d.]+ %', browser.run(
         'return document.getElementById("spoken").textContent'))
     pad.send_keys(' ' + press.ARROW_LEFT * 3 + ' ')
