@@ -192,9 +192,12 @@ def main():
         sizes = inference_nets.write(
             folder, args.unit, args.layers, max(args.batch), args.model)
         contenders = start(args, folder)
-        rows = [row for job in JOBS if job in args.jobs
-                for batch in args.batch
-                for row in measure(contenders, job, batch, args)]
+        rows = []
+        for job in JOBS:
+            for batch in args.batch if job in args.jobs else ():
+                print('%s, batch %d ...' % (JOBS[job], batch),
+                      file=sys.stderr)
+                rows += measure(contenders, job, batch, args)
         for one in contenders:
             if not one.unavailable:
                 one.close()

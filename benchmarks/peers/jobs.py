@@ -38,19 +38,19 @@ def folded(args):
         (arrays['W%d' % n], arrays['scale'], arrays['offset'])]
 
 
-def resident():
-    """Returns the bytes of memory that this process occupies."""
+def memory():
+    """Returns the bytes that this process occupies, and the most so far."""
     try:
-        with open('/proc/self/statm') as f:
-            return int(f.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
-    except OSError:
-        return peak()
-
-
-def peak():
-    """Returns the most that it occupied so far."""
+        with open('/proc/self/status') as f:
+            lines = dict(line.split(':', 1) for line in f)
+        return tuple(1024 * int(lines[name].split()[0])
+                     for name in ('VmRSS', 'VmHWM'))
+    except (OSError, KeyError):
+        pass
+    # On Linux this would be that of the process which started this one, if
+    # that was larger.
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size if sys.platform == 'darwin' else size * 1024
+    return (size if sys.platform == 'darwin' else size * 1024,) * 2
 
 
 def serve(channel, jobs, **facts):
@@ -64,7 +64,7 @@ def serve(channel, jobs, **facts):
         facts: What goes to the results.
     """
     channel.ready(jobs=list(jobs), threads=threads(),
-                  loaded_bytes=resident(), **facts)
+                  loaded_bytes=memory()[0], **facts)
     current, step = None, None
     while True:
         request = channel.request()
@@ -84,4 +84,4 @@ def serve(channel, jobs, **facts):
             start = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - start)
-        channel.reply(seconds=seconds, peak_bytes=peak(), **more)
+        channel.reply(seconds=seconds, peak_bytes=memory()[1], **more)
