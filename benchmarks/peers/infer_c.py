@@ -26,7 +26,7 @@ void run(const uint8_t *images, long n, long size, int32_t *classes)
 
 
 def build(folder, flags, out):
-    """Compiles the net's sources, but for its main, and the loop.
+    """Compiles the net, the source beside each header, and the loop.
 
     Returns:
         str: Why that is not possible, or ``None``.
@@ -34,10 +34,9 @@ def build(folder, flags, out):
     compiler = shutil.which(os.environ.get('CC', 'cc'))
     if compiler is None:
         return 'no C compiler'
-    sources = [path for path in sorted(glob.glob(os.path.join(
-        folder, '*.c'))) if not os.path.basename(path).startswith('main')]
-    headers = sorted(glob.glob(os.path.join(folder, '*.h')))
-    if not sources or not headers:
+    headers = [path for path in sorted(glob.glob(os.path.join(
+        folder, '*.h'))) if os.path.exists(path[:-1] + 'c')]
+    if not headers:
         return 'no C net in %s: --c-dir names what export.py --to c wrote' % (
             folder)
     loop = out + '_loop.c'
@@ -46,7 +45,8 @@ def build(folder, flags, out):
                         for path in headers) + LOOP)
     done = subprocess.run(
         [compiler, *flags.split(), '-shared', '-fPIC', '-o', out, loop,
-         *sources], capture_output=True, text=True)
+         *(path[:-1] + 'c' for path in headers)], capture_output=True,
+        text=True)
     return done.stderr.strip()[-300:] if done.returncode else None
 
 
