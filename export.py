@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Export a trained net: packed to one bit per binary weight.
+"""Export a trained net: packed to one bit per binary weight, or as ONNX.
 
 Reads a model of train_*.py, prints what each layer takes, and compares the
 predictions with Chainer's on the test set.
@@ -16,6 +16,7 @@ import trained as trained_module
 from bnn import datasets
 from bnn.deploy import file_format
 from bnn.deploy import int8
+from bnn.deploy import onnx_export
 from bnn.deploy import packed
 from bnn.deploy import packing
 from bnn.deploy import runtime
@@ -60,11 +61,18 @@ class Format:
         suffix (str): Of the file, if none is named.
         write (callable): Takes an :class:`Export`, writes it, returns lines
             to print.
+        run (callable): Takes an :class:`Export` that was written, returns a
+            net whose ``predict`` is compared with Chainer's.
+        ran (str): What computes it then.
+        needs (tuple of str): Packages to write it, and to run it.
     """
 
     words: str
     suffix: str
     write: typing.Callable
+    run: typing.Callable = lambda export: runtime.Net(export.net)
+    ran: str = 'packed'
+    needs: tuple = ()
 
 
 def write_packed(export):
@@ -85,10 +93,30 @@ def write_web(export):
         export.out, format(len(contents), ','))]
 
 
+def write_onnx(export):
+    n_packed = len(file_format.dump(export.net))
+    n_float = table.rows(export.net)[-1]['float bytes']
+    model = onnx_export.build(
+        [export.net.rescale, *export.operations], export.net.input_shape, {
+            **export.net.facts, 'classes': export.net.class_names,
+            'packed_bytes': n_packed, 'float_bytes': n_float})
+    contents = model.SerializeToString()
+    with files.atomic_write(export.out) as f:
+        f.write(contents)
+    return ['%s: %s bytes, weights as float32, opset %d; packed it takes %s '
+            'bytes, 1/%.1f of %s' % (
+                export.out, format(len(contents), ','), onnx_export.OPSET,
+                format(n_packed, ','), n_float / n_packed,
+                format(n_float, ','))]
+
+
 FORMATS = {
     'packed': Format('one file, for predict.py and bnn.deploy', '.bnn',
                      write_packed),
     'web': Format('a web page to draw digits on', '.html', write_web),
+    'onnx': Format('a graph of standard ONNX operators, float', '.onnx',
+                   write_onnx, lambda export: onnx_export.Net(export.out),
+                   'in onnxruntime', ('onnx', 'onnxruntime')),
 }
 
 
@@ -118,29 +146,33 @@ def make_parser():
     return parser
 
 
-def check(trained, net, data, args):
-    """Prints how the predictions stand to Chainer's.
+def check(export, data, args):
+    """Prints how the predictions of what was written stand to Chainer's.
 
     Returns:
         int: 1 if some of them differ and nobody knows why, else 0.
     """
+    kind, names = FORMATS[args.to], export.net.class_names
     found = agreement.compare(
-        trained, runtime.Net(net), data, explain=not args.int8_ends)
-    print('%d test images of %s: accuracy %.4f in Chainer, %.4f packed; '
+        export.trained, kind.run(export), data, explain=not args.int8_ends)
+    print('%d test images of %s: accuracy %.4f in Chainer, %.4f %s; '
           'predictions that differ: %d' % (
               found.n, data.title, found.chainer_accuracy,
-              found.packed_accuracy, len(found.differing)))
+              found.packed_accuracy, kind.ran, len(found.differing)))
     if args.int8_ends:
         return 0
     for i, theirs, ours, words in found.differing:
-        print('image %d, %s in Chainer, %s packed: %s' % (
-            i, net.class_names[theirs], net.class_names[ours],
+        print('image %d, %s in Chainer, %s %s: %s' % (
+            i, names[theirs], names[ours], kind.ran,
             words or 'no tie explains it'))
     return int(any(words is None for *_, words in found.differing))
 
 
 def main(argv=None):
     args = make_parser().parse_args(argv)
+    kind = FORMATS[args.to]
+    for package in kind.needs if args.check else kind.needs[:1]:
+        onnx_export.require(package)
     trained = trained_module.load(args.model)
     operations, rescale = trained.predictor.describe(), trained.rescale
     data = None
@@ -154,13 +186,14 @@ def main(argv=None):
     net = packing.pack(
         operations, trained.input_shape, rescale, trained.class_names,
         trained.facts, pad_pixels=args.int8_ends)
-    kind = FORMATS[args.to]
-    out = args.out or os.path.splitext(args.model)[0] + kind.suffix
+    export = Export(
+        trained, operations, net,
+        args.out or os.path.splitext(args.model)[0] + kind.suffix)
     print(summary.table(table.rows(net)))
-    for line in kind.write(Export(trained, operations, net, out)):
+    for line in kind.write(export):
         print(line)
     if args.check:
-        return check(trained, net, data, args)
+        return check(export, data, args)
 
 
 if __name__ == '__main__':

@@ -218,18 +218,19 @@ class Contender(object):
         raise RuntimeError(
             '%s ended, status %d:\n%s' % (self.name, status, errors))
 
-    def turn(self, iterations, warmup=2):
+    def turn(self, iterations, warmup=2, **more):
         """Runs iterations.
 
         Args:
             iterations (int): How many to time.
             warmup (int): How many before them, untimed.
+            more: What else the contender is told.
 
         Returns:
             list of float: Seconds.
         """
         self._process.stdin.write(json.dumps(
-            {'iterations': iterations, 'warmup': warmup}) + '\n')
+            {'iterations': iterations, 'warmup': warmup, **more}) + '\n')
         self._process.stdin.flush()
         reply = self._read()
         self.replies.append(reply)

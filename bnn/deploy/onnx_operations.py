@@ -1,0 +1,253 @@
+"""How each operation of a net is written in operators of ONNX.
+
+The order of the arithmetic is that of :mod:`bnn.deploy.reference`.
+"""
+import functools
+
+import numpy
+
+from bnn import errors
+from bnn.deploy import operations
+
+INPUT = 'pixels'
+
+
+class Graph(object):
+    """The nodes so far.
+
+    Args:
+        onnx (module): ONNX.
+        input_shape (tuple of int): (channels, h, w) of an image.
+
+    Attributes:
+        onnx (module): ONNX.
+        nodes (list of onnx.NodeProto): The nodes, in order.
+        initializers (list of onnx.TensorProto): The arrays.
+        kept (list of str): K of each
+            :class:`~bnn.deploy.operations.KeepScale` that waits.
+        operation (~bnn.deploy.operations.Operation): What is being added.
+        shape (tuple of int): Of an example before it.
+        x (str): The value before it; the last result.
+
+    """
+
+    def __init__(self, onnx, input_shape):
+        self.onnx = onnx
+        self.nodes, self.initializers, self.kept = [], [], []
+        self.operation, self.x, self.shape = None, INPUT, tuple(input_shape)
+        self._names = set()
+
+    def add(self, operation):
+        """Adds an operation of the last result."""
+        self.operation = operation
+        add(operation, self)
+        self.shape = tuple(operation.output_shape(self.shape))
+
+    def node(self, kind, *inputs, **attributes):
+        """Adds a node; arrays among its inputs become initializers.
+
+        Returns:
+            str: The name of its result.
+
+        """
+        name = self._name(kind)
+        inputs = [one if isinstance(one, str) else self.constant(
+            '%s/%d' % (name, i), one) for i, one in enumerate(inputs)]
+        self.nodes.append(self.onnx.helper.make_node(
+            kind, inputs, [name], name, **attributes))
+        return name
+
+    def apply(self, kind, *inputs, **attributes):
+        """Adds a node of the last result and ``inputs``."""
+        self.x = self.node(kind, self.x, *inputs, **attributes)
+
+    def constant(self, name, array):
+        """Adds an initializer and returns its name."""
+        name = self._name(name)
+        self.initializers.append(self.onnx.numpy_helper.from_array(
+            numpy.ascontiguousarray(array), name))
+        return name
+
+    def channels(self, values):
+        """Shapes one value a channel to be combined with the last result."""
+        return numpy.asarray(values, numpy.float32).reshape(
+            -1, *(1,) * (len(self.shape) - 1))
+
+    def _name(self, words):
+        if self.operation is not None and self.operation.name and (
+                not words.startswith(self.operation.name + '/')):
+            words = '%s/%s' % (self.operation.name, words)
+        name, n = words, 1
+        while name in self._names:
+            n += 1
+            name = '%s_%d' % (words, n)
+        self._names.add(name)
+        return name
+
+
+@functools.singledispatch
+def add(operation, graph):
+    """Adds an operation, see :meth:`Graph.add`."""
+    raise TypeError('no operation %s' % type(operation).__name__)
+
+
+def _add_sign(graph, threshold):
+    graph.x = graph.node(
+        'Where', graph.node('GreaterOrEqual', graph.x, threshold),
+        numpy.float32(1), numpy.float32(-1))
+
+
+@add.register
+def _(operation: operations.Rescale, graph):
+    graph.apply('Cast', to=graph.onnx.TensorProto.FLOAT)
+    if operation.kind == 'binary':
+        _add_sign(graph, numpy.float32(128))
+    elif operation.kind == 'signed':
+        graph.apply('Div', numpy.float32(127.5))
+        graph.apply('Sub', numpy.float32(1))
+    else:
+        graph.apply('Div', numpy.float32(255))
+        if operation.kind == 'standard':
+            graph.apply('Sub', graph.channels(operation.mean))
+            graph.apply('Div', graph.channels(operation.std))
+
+
+def _add_scale_and_bias(operation, graph, n_axes):
+    shape = -1, *(1,) * n_axes
+    if operation.W.scale is not None:
+        graph.apply('Mul', operation.W.scales().astype(
+            numpy.float32).reshape(shape))
+    if operation.b is not None:
+        graph.apply('Add', graph.constant(
+            'b', operation.b.astype(numpy.float32).reshape(shape)))
+
+
+@add.register
+def _(operation: operations.Linear, graph):
+    if len(graph.shape) > 1:
+        graph.apply('Flatten')
+    graph.apply('Gemm', graph.constant(
+        'W', operation.W.values.astype(numpy.float32)), transB=1)
+    _add_scale_and_bias(operation, graph, 0)
+
+
+@add.register
+def _(operation: operations.Convolution2D, graph):
+    pad = operation.pad
+    if any(pad) and operation.pad_value:
+        graph.apply('Pad', numpy.int64([0, 0, *pad] * 2), numpy.float32(
+            operation.pad_value))
+        pad = 0, 0
+    graph.apply(
+        'Conv', graph.constant('W', operation.W.values.astype(numpy.float32)),
+        kernel_shape=operation.W.values.shape[2:], strides=operation.stride,
+        pads=[*pad] * 2, dilations=operation.dilate, group=operation.groups)
+    _add_scale_and_bias(operation, graph, 2)
+
+
+@add.register
+def _(operation: operations.BatchNormalization, graph):
+    inv_std = 1 / numpy.sqrt(
+        operation.var.astype(numpy.float64) + operation.eps)
+    graph.apply('Sub', graph.channels(operation.mean))
+    graph.apply('Mul', graph.channels(inv_std))
+    if (operation.gamma != 1).any():
+        graph.apply('Mul', graph.channels(operation.gamma))
+    if operation.beta.any():
+        graph.apply('Add', graph.channels(operation.beta))
+
+
+@add.register
+def _(operation: operations.Bias, graph):
+    graph.apply('Add', graph.channels(operation.b))
+
+
+@add.register
+def _(operation: operations.Sign, graph):
+    # Where x - shift >= 0: a difference of floats is 0 of equal ones only.
+    _add_sign(graph, numpy.float32(0) if operation.shift is None else
+              graph.channels(operation.shift))
+
+
+@add.register
+def _(operation: operations.Quantize, graph):
+    graph.apply('Clip', *map(numpy.float32, (operation.low, operation.high)))
+    graph.apply('Mul', numpy.float32(operation.n))
+    graph.apply('Round')  # a tie to the even number, as numpy.rint
+    graph.apply('Div', numpy.float32(operation.n))
+
+
+@add.register
+def _(operation: operations.Clip, graph):
+    graph.apply('Clip', *map(numpy.float32, (operation.low, operation.high)))
+
+
+@add.register
+def _(operation: operations.ReLU, graph):
+    graph.apply('Relu')
+
+
+@add.register
+def _(operation: operations.RPReLU, graph):
+    graph.apply('Sub', graph.channels(operation.gamma))
+    graph.apply('PRelu', graph.channels(operation.beta))
+    graph.apply('Add', graph.channels(operation.zeta))
+
+
+def _windows(operation, shape):
+    """Returns the attributes of a pooling.
+
+    The padding behind the image is written out: what ``ceil_mode`` does with
+    a window that begins in it changed between versions.
+    """
+    after = [max(0, (n - 1) * s + k - p - size) for n, s, k, p, size in zip(
+        operation.output_shape(shape)[1:], operation.stride, operation.ksize,
+        operation.pad, shape[1:], strict=True)]
+    if any(n >= k for n, k in zip(after, operation.ksize, strict=True)):
+        raise errors.UserError(
+            'a pool of %s with stride %s over %s has windows outside the '
+            'image: ONNX has none' % (
+                operation.ksize, operation.stride, shape))
+    return {'kernel_shape': operation.ksize, 'strides': operation.stride,
+            'pads': [*operation.pad, *after]}
+
+
+@add.register
+def _(operation: operations.MaxPooling2D, graph):
+    graph.apply('MaxPool', **_windows(operation, graph.shape))
+
+
+@add.register
+def _(operation: operations.AveragePooling2D, graph):
+    graph.apply('AveragePool', count_include_pad=1,
+                **_windows(operation, graph.shape))
+
+
+@add.register
+def _(operation: operations.Mean, graph):
+    graph.apply('ReduceMean', numpy.int64([2, 3]), keepdims=0)
+
+
+@add.register
+def _(operation: operations.Flatten, graph):
+    if len(graph.shape) > 1:
+        graph.apply('Flatten')
+
+
+@add.register
+def _(operation: operations.KeepScale, graph):
+    K = graph.node('Abs', graph.x)
+    if operation.ksize is None and len(graph.shape) > 1:
+        K = graph.node('Flatten', K)
+    K = graph.node('ReduceMean', K, numpy.int64([1]), keepdims=1)
+    if operation.ksize is not None:
+        K = graph.node(
+            'AveragePool', K, kernel_shape=operation.ksize,
+            strides=operation.stride, pads=[*operation.pad] * 2,
+            count_include_pad=1)
+    graph.kept.append(K)
+
+
+@add.register
+def _(operation: operations.MultiplyScale, graph):
+    graph.apply('Mul', graph.kept.pop())
