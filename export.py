@@ -14,6 +14,7 @@ import typing
 
 import trained as trained_module
 from bnn import datasets
+from bnn.deploy import c_export
 from bnn.deploy import file_format
 from bnn.deploy import int8
 from bnn.deploy import onnx_export
@@ -110,6 +111,14 @@ def write_onnx(export):
                 format(n_float, ','))]
 
 
+def write_c(export):
+    c_net = c_export.export(export.net)
+    c_export.write(c_net, export.out, files.atomic_write)
+    return [
+        summary.table(c_net.rows), 'make -C %s && %s IMAGE.pgm' % (
+            export.out, os.path.join(export.out, 'bnn'))]
+
+
 FORMATS = {
     'packed': Format('one file, for predict.py and bnn.deploy', '.bnn',
                      write_packed),
@@ -117,6 +126,7 @@ FORMATS = {
     'onnx': Format('a graph of standard ONNX operators, float', '.onnx',
                    write_onnx, lambda export: onnx_export.Net(export.out),
                    'in onnxruntime', ('onnx', 'onnxruntime')),
+    'c': Format('a folder with a net in C99, of whole numbers', '_c', write_c),
 }
 
 
@@ -129,8 +139,8 @@ def make_parser():
         help='; '.join('%s: %s' % (name, kind.words)
                        for name, kind in FORMATS.items()))
     parser.add_argument(
-        '-o', '--out', metavar='FILE',
-        help='file to write (default: the name of the model)')
+        '-o', '--out', metavar='PATH',
+        help='file or folder to write (default: the name of the model)')
     parser.add_argument(
         '--int8-ends', action='store_true',
         help='float first and last layers with 8-bit weights, and 8-bit '

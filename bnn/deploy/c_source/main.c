@@ -1,0 +1,152 @@
+/* Classifies images, binary or text PGM (of 3 channels PPM), of the size of
+   the net:
+
+       ./bnn digit.pgm                 its class
+       ./bnn --scores digit.pgm        and the scores
+       ./bnn --raw images.bin          the class of each BNN_IMAGE_BYTES
+       ./bnn --time images.bin         microseconds an image, best of 20 */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "bnn_net.h"
+
+static int next_number(FILE *f)
+{
+    int c, n = 0;
+    while ((c = getc(f)) != EOF && (isspace(c) || c == '#'))
+        if (c == '#')
+            while ((c = getc(f)) != EOF && c != '\n')
+                continue;
+    if (c == EOF || !isdigit(c))
+        return -1;
+    for (; c != EOF && isdigit(c); c = getc(f))
+        n = n > 99999 ? n : 10 * n + c - '0';
+    return n;   /* and the one character behind it is read */
+}
+
+/* Returns NULL, or what is wrong. */
+static const char *read_image(FILE *f, uint8_t *image)
+{
+    const int binary = BNN_CHANNELS == 1 ? '5' : '6';
+    const int text = BNN_CHANNELS == 1 ? '2' : '3';
+    int kind, width, height, largest, i, c;
+    if (getc(f) != 'P' || ((kind = getc(f)) != binary && kind != text))
+        return BNN_CHANNELS == 1 ? "is no PGM" : "is no PPM";
+    width = next_number(f);
+    height = next_number(f);
+    largest = next_number(f);
+    if (width != BNN_WIDTH || height != BNN_HEIGHT)
+        return "is not of the size of the net";
+    if (largest < 1 || largest > 255)
+        return "has pixels of more than 8 bits";
+    for (i = 0; i < BNN_HEIGHT * BNN_WIDTH; i++)
+        for (c = 0; c < BNN_CHANNELS; c++) {
+            const int value = kind == binary ? getc(f) : next_number(f);
+            if (value < 0 || value > largest)
+                return "ends too early or holds a pixel too large";
+            image[c * BNN_HEIGHT * BNN_WIDTH + i] =
+                (uint8_t)((value * 255 + largest / 2) / largest);
+        }
+    return NULL;
+}
+
+static int classify(const char *path, int with_scores)
+{
+    static uint8_t image[BNN_IMAGE_BYTES];
+    const char *error = "cannot be opened";
+    int i;
+    FILE *f = fopen(path, "rb");
+    if (f) {
+        error = read_image(f, image);
+        fclose(f);
+    }
+    if (error) {
+        fprintf(stderr, "%s %s\n", path, error);
+        return 1;
+    }
+    printf("%s: %s\n", path, bnn_class_names[bnn_predict(image)]);
+    if (with_scores) {
+        float scores[BNN_CLASSES];
+        bnn_scores(image, scores);
+        for (i = 0; i < BNN_CLASSES; i++)
+            printf("    %s: %.9g\n", bnn_class_names[i], scores[i]);
+    }
+    return 0;
+}
+
+/* What there is room for is the benchmark's, not the net's. */
+static uint8_t images[1000][BNN_IMAGE_BYTES];
+
+static int classify_raw(FILE *f, int with_scores)
+{
+    while (fread(images[0], BNN_IMAGE_BYTES, 1, f) == 1) {
+        float scores[BNN_CLASSES];
+        int i;
+        printf("%d", bnn_predict(images[0]));
+        if (with_scores) {
+            bnn_scores(images[0], scores);
+            for (i = 0; i < BNN_CLASSES; i++)
+                printf(" %.9g", scores[i]);
+        }
+        printf("\n");
+    }
+    return 0;
+}
+
+static int measure(FILE *f)
+{
+    const size_t n = fread(images, BNN_IMAGE_BYTES, 1000, f);
+    double best = 0;
+    long sum = 0;
+    int turn;
+    if (!n)
+        return 1;
+    for (turn = 0; turn < 20; turn++) {
+        const clock_t start = clock();
+        long done = 0;
+        double time;
+        do {
+            size_t i;
+            for (i = 0; i < n; i++)
+                sum += bnn_predict(images[i]);
+            done += (long)n;
+            time = (double)(clock() - start) / CLOCKS_PER_SEC;
+        } while (time < .01);
+        time *= 1e6 / (double)done;
+        if (!turn || time < best)
+            best = time;
+    }
+    printf("%.3f us an image (sum of the classes %ld)\n", best, sum);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *option = argc > 1 && argv[1][0] == '-' ? argv[1] : "";
+    const int is_scores = !strcmp(option, "--scores");
+    const int is_raw_scores = !strcmp(option, "--raw-scores");
+    const int is_time = !strcmp(option, "--time");
+    const int is_raw = is_raw_scores || !strcmp(option, "--raw");
+    int i = *option ? 2 : 1, status = 0;
+    if (i >= argc || (*option && !is_scores && !is_time && !is_raw)) {
+        fprintf(stderr, "usage: %s [--scores] IMAGE.pgm ...\n"
+                "       %s --raw|--raw-scores|--time FILE\n", argv[0],
+                argv[0]);
+        return 2;
+    }
+    for (; i < argc; i++)
+        if (is_raw || is_time) {
+            FILE *f = fopen(argv[i], "rb");
+            if (!f) {
+                fprintf(stderr, "%s cannot be opened\n", argv[i]);
+                return 1;
+            }
+            status |= is_time ? measure(f) : classify_raw(f, is_raw_scores);
+            fclose(f);
+        } else {
+            status |= classify(argv[i], is_scores);
+        }
+    return status;
+}

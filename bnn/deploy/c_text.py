@@ -1,0 +1,314 @@
+"""The text of a net in C: its header and its source."""
+import math
+
+import numpy
+
+from bnn.deploy import c_plan
+from bnn.deploy import packed
+
+_HEADER = '''\
+/* A packed net: see bnn_net.c. */
+#ifndef BNN_NET_H
+#define BNN_NET_H
+
+#include <stdint.h>
+
+#define BNN_CHANNELS %d
+#define BNN_HEIGHT %d
+#define BNN_WIDTH %d
+#define BNN_IMAGE_BYTES (BNN_CHANNELS * BNN_HEIGHT * BNN_WIDTH)
+#define BNN_CLASSES %d
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+extern const char *const bnn_class_names[BNN_CLASSES];
+
+/* Classifies an image.
+
+   image: pixels of 0 to 255, channel after channel, row after row, as the
+   data set has them (of MNIST: light on dark).
+
+   Returns the class; of equal scores the first.  The functions share their
+   memory: one thread at a time. */
+int bnn_predict(const uint8_t *image);
+
+/* Computes the score of each class. */
+void bnn_scores(const uint8_t *image, float *scores);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+'''
+_START = '''\
+/* A packed net in C99, written by export.py --to c.
+
+   %s
+
+   Compile it with -DBNN_WORD_BITS=32 or 64 to choose the words, and with
+   -DBNN_BUILTIN_POPCOUNT=0 or 1 to choose how bits are counted. */
+#include <stdint.h>
+#include <string.h>
+
+#include "bnn_net.h"
+
+#ifndef BNN_WORD_BITS
+#if UINTPTR_MAX > 0xffffffff
+#define BNN_WORD_BITS 64
+#else
+#define BNN_WORD_BITS 32
+#endif
+#endif
+
+/* A word of each output of a tile, of its lower and its upper halves */
+#if BNN_WORD_BITS == 64
+typedef uint64_t bnn_word;
+#define BNN_ONE(l, h) ((uint64_t)(h) << 32 | (l))
+#define BNN_PAIR(%s) \\
+    %s
+#else
+typedef uint32_t bnn_word;
+#define BNN_PAIR(%s) \\
+    %s
+#endif
+#define BNN_HALF(%s) \\
+    %s
+
+'''
+_END = '''
+static int32_t bnn_sums[BNN_CLASSES];
+
+static void bnn_compute(const uint8_t *image)
+{
+%s}
+
+void bnn_scores(const uint8_t *image, float *scores)
+{
+    int i;
+    bnn_compute(image);
+    for (i = 0; i < BNN_CLASSES; i++) {
+        /* Rounded after each step, whatever the compiler would fuse */
+        volatile float score = (float)(bnn_sums[i] + bnn_constant[i]);
+        score = score * bnn_scale[i];
+        score = score + bnn_offset[i];
+        scores[i] = score;
+    }
+}
+
+int bnn_predict(const uint8_t *image)
+{
+    float scores[BNN_CLASSES];
+    int i, best = 0;
+    bnn_scores(image, scores);
+    for (i = 1; i < BNN_CLASSES; i++)
+        if (scores[i] > scores[best])
+            best = i;
+    return best;
+}
+'''
+
+
+def header(net):
+    """Returns the header of a net."""
+    return _HEADER % (*net.input_shape, len(net.class_names))
+
+
+def source(net, steps, uses, sizes, kernels):
+    """Returns the source of a net.
+
+    Args:
+        net (~bnn.deploy.packed.PackedNet): The net.
+        steps (list): Of :func:`bnn.deploy.c_plan.plan`.
+        uses (dict): Parts of the source, names to whether they are compiled.
+        sizes (dict): Lengths of the buffers.
+        kernels (str): The functions.
+
+    Returns:
+        str: C99.
+
+    """
+    low, high, both = ([name + str(i) for i in range(c_plan.TILE)]
+                       for name in 'lhw')
+    rows = [low + high, ['BNN_ONE(%s, %s)' % pair for pair in
+                         zip(low, high, strict=True)],
+            low + high, low + high, both, both]
+    parts = [_START % (_facts(net), *(
+        ', \\\n    '.join(', '.join(row[i:i + 4])
+                          for i in range(0, len(row), 4)) for row in rows))]
+    parts += ['#define BNN_USES_%s %d\n' % (name, on)
+              for name, on in uses.items()]
+    for name in 'WINDOW', 'GAP', 'POOL':
+        parts.append('#define BNN_%s_WORDS (%d * 64 / BNN_WORD_BITS)\n' % (
+            name, sizes[name]))
+    for name in 'WINDOW_BYTES', 'WINDOW_VALUES':
+        parts.append('#define BNN_%s %d\n' % (name, sizes[name]))
+    parts.append('typedef %s bnn_level;\n' % (
+        'uint16_t' if sizes['LEVEL_BYTES'] == 2 else 'uint8_t'))
+    parts.append('typedef %s bnn_weight;\n\n' % (
+        'int16_t' if sizes['WEIGHT_BYTES'] == 2 else 'int8_t'))
+    parts.append(kernels)
+    parts += [_constants(step, i) for i, step in enumerate(steps)]
+    last = steps[-1]
+    for name, values in (
+            ('constant', last.constant), ('scale', last.product.scale),
+            ('offset', last.product.offset)):
+        kind = 'int32_t' if name == 'constant' else 'float'
+        parts.append(_array(kind, 'bnn_' + name, values))
+    parts.append('\nconst char *const bnn_class_names[BNN_CLASSES] = {\n')
+    parts += ['    %s,\n' % _string(name) for name in net.class_names]
+    parts.append('};\n\n')
+    for i in 0, 1:
+        if sizes['BITS_%d' % i]:
+            parts.append(
+                'static bnn_word bnn_bits_%d[%d * 64 / BNN_WORD_BITS];\n' % (
+                    i, sizes['BITS_%d' % i]))
+        if sizes['LEVELS_%d' % i]:
+            parts.append('static bnn_level bnn_levels_%d[%d];\n' % (
+                i, sizes['LEVELS_%d' % i]))
+    parts.append(_END % ''.join(_calls(steps, uses)))
+    return ''.join(parts)
+
+
+def _facts(net):
+    words = '%s of %s' % (net.facts.get('net', 'net'),
+                          net.facts.get('dataset', 'images'))
+    return ''.join(c for c in words if c.isalnum() or c in ' .,-')
+
+
+def _string(text):
+    """Returns a C string; what is not ASCII as UTF-8 octets."""
+    return '"%s"' % ''.join(
+        chr(c) if 32 <= c < 127 and chr(c) not in '"\\?' else '\\%03o' % c
+        for c in text.encode())
+
+
+def _numbers(values):
+    if values.dtype.kind == 'f':
+        return [float(v).hex() + 'f' for v in values.ravel()]
+    if values.dtype == numpy.int64:
+        return ['INT64_C(%d)' % v for v in values.ravel()]
+    # There is no literal for the least number.
+    return ['-2147483647 - 1' if v == -2 ** 31 else str(v)
+            for v in values.ravel().tolist()]
+
+
+def _array(kind, name, values):
+    numbers = _numbers(values if kind == 'int64_t' or values.dtype.kind == 'f'
+                       else values.astype(numpy.int32))
+    lines = ['    %s,\n' % ', '.join(numbers[i:i + 8])
+             for i in range(0, len(numbers), 8)]
+    return 'static const %s %s[] = {\n%s};\n' % (kind, name, ''.join(lines))
+
+
+def _words(name, tiles):
+    """Returns weights, (tiles, planes, words, TILE), in words of any size."""
+    lines = []
+    for row in tiles.reshape(-1, *tiles.shape[2:]):
+        for i in range(0, len(row), 2):
+            some = row[i:i + 2]
+            numbers = ['0x%08x' % v for v in some.ravel().tolist()]
+            lines.append('    BNN_%s(\n%s),\n' % (
+                'PAIR' if len(some) == 2 else 'HALF', ',\n'.join(
+                    '        ' + ', '.join(numbers[j:j + 5])
+                    for j in range(0, len(numbers), 5))))
+    return 'static const bnn_word %s[] = {\n%s};\n' % (name, ''.join(lines))
+
+
+def _constants(step, i):
+    if isinstance(step, packed.PixelSigns):
+        return ''
+    if isinstance(step, packed.BitMaxPooling):
+        return _pool(step, i)
+    product = step.product
+    fields = {**step.geometry, **step.fields}
+    parts = ['\n/* %s: %s to %s */\n' % (
+        ''.join(c for c in product.name if c.isalnum() or c in '/_'),
+        product.operand, product.result)]
+
+    def add(field, kind, values):
+        if values is not None:
+            name = 'bnn_%s_%d' % (field, i)
+            fields[field] = name
+            parts.append(_array(kind, name, values))
+
+    if step.bits is not None:
+        fields['bits'] = 'bnn_weights_%d' % i
+        parts.append(_words(fields['bits'], step.bits))
+    add('bytes', 'bnn_weight', step.bytes)
+    add('pad', 'bnn_level', step.pad)
+    add('thresholds', 'int32_t', step.thresholds)
+    add('multiplier', 'int64_t', step.multiplier)
+    add('addend', 'int64_t', step.addend)
+    if step.pad_bit:
+        fields['pad_bit'] = 1
+    if product.result == 'levels' and step.thresholds is not None:
+        fields['levels'] = step.thresholds.shape[1]
+    if step.multiplier is not None:
+        fields.update(shift=product.shift, least=product.low,
+                      largest=product.high)
+    return ''.join([*parts, _struct('layer', i, fields)])
+
+
+def _pool(step, i):
+    fields = {
+        'channels': step.input_shape[0], 'height': step.input_shape[1],
+        'width': step.input_shape[2], 'kh': step.ksize[0],
+        'kw': step.ksize[1], 'sy': step.stride[0], 'sx': step.stride[1],
+        'py': step.pad[0], 'px': step.pad[1],
+        'out_height': step.output_shape[1],
+        'out_width': step.output_shape[2]}
+    text = '\n'
+    if step.is_minimum.any():
+        fields['is_minimum'] = 'bnn_is_minimum_%d' % i
+        octets = numpy.zeros(-(-len(step.is_minimum) // 64) * 8, numpy.uint8)
+        some = numpy.packbits(step.is_minimum, bitorder='little')
+        octets[:len(some)] = some
+        words = ['#if BNN_WORD_BITS == 64\n', '#else\n']
+        for j, kind in enumerate(('<u8', '<u4')):
+            words[j] += '    %s\n' % ', '.join(
+                ('UINT64_C(0x%x)' if j == 0 else '0x%x') % v
+                for v in octets.view(kind).tolist())
+        text += 'static const bnn_word %s[] = {\n%s#endif\n};\n' % (
+            fields['is_minimum'], ''.join(words))
+    return text + _struct('pool', i, fields)
+
+
+def _struct(kind, i, fields):
+    return 'static const struct bnn_%s bnn_%s_%d = {\n%s};\n' % (
+        kind, kind, i, ''.join('    .%s = %s,\n' % pair
+                               for pair in fields.items()))
+
+
+def _calls(steps, uses):
+    """Yields the statements that run the steps, one after the other."""
+    yield '    struct bnn_flow flow;\n'
+    turn, kind = 0, 'pixels'
+    for i, step in enumerate(steps):
+        result = step.product.result if isinstance(
+            step, c_plan.Layer) else 'bits'
+        here, there = 'bnn_bits_%d' % (1 - turn), 'bnn_bits_%d' % turn
+        if result == 'bits':
+            yield '    memset(%s, 0, sizeof %s);\n' % (there, there)
+        if isinstance(step, packed.PixelSigns):
+            yield '    bnn_signs(image, %d, %d, %s);\n' % (
+                step.input_shape[0], math.prod(step.input_shape[1:]), there)
+        elif isinstance(step, packed.BitMaxPooling):
+            yield '    bnn_pool(&bnn_pool_%d, %s, %s);\n' % (i, here, there)
+        else:
+            fields = {'pixels': '0', 'bits': '0', 'to_bits': '0',
+                      'to_sums': '0'}
+            if uses['LEVELS']:
+                fields.update(levels='0', to_levels='0')
+            fields[kind] = {'pixels': 'image', 'bits': here,
+                            'levels': 'bnn_levels_%d' % (1 - turn)}[kind]
+            fields.update({
+                'bits': {'to_bits': there},
+                'levels': {'to_levels': 'bnn_levels_%d' % turn},
+                'float': {'to_sums': 'bnn_sums'}}[result])
+            for pair in fields.items():
+                yield '    flow.%s = %s;\n' % pair
+            yield '    bnn_run(&bnn_layer_%d, &flow);\n' % i
+        turn, kind = 1 - turn, result
