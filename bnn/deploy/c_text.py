@@ -55,12 +55,29 @@ _START = '''\
 
 #include "bnn_net.h"
 
+#ifndef BNN_BUILTIN_POPCOUNT
+#if defined(__POPCNT__) || (defined(__GNUC__) && defined(__aarch64__))
+#define BNN_BUILTIN_POPCOUNT 1
+#else
+/* Without an instruction for it the compiler's own is a call. */
+#define BNN_BUILTIN_POPCOUNT 0
+#endif
+#endif
+
+/* Large words are faster where each is counted alone, not in vectors. */
 #ifndef BNN_WORD_BITS
-#if UINTPTR_MAX > 0xffffffff
+#if UINTPTR_MAX > 0xffffffff && BNN_BUILTIN_POPCOUNT && \
+    !defined(__AVX512VPOPCNTDQ__)
 #define BNN_WORD_BITS 64
 #else
 #define BNN_WORD_BITS 32
 #endif
+#endif
+
+#ifdef __GNUC__
+#define BNN_ALIGNED __attribute__((aligned(64)))
+#else
+#define BNN_ALIGNED
 #endif
 
 /* A word of each output of a tile, of its lower and its upper halves */
@@ -214,7 +231,8 @@ def _words(name, tiles):
                 'PAIR' if len(some) == 2 else 'HALF', ',\n'.join(
                     '        ' + ', '.join(numbers[j:j + 5])
                     for j in range(0, len(numbers), 5))))
-    return 'static const bnn_word %s[] = {\n%s};\n' % (name, ''.join(lines))
+    return 'static const bnn_word %s[] BNN_ALIGNED = {\n%s};\n' % (
+        name, ''.join(lines))
 
 
 def _constants(step, i):

@@ -48,14 +48,13 @@ static void run(void)
 void reset(void)
 {
     volatile uint32_t *p = data_start;
-    const uint32_t *from = data_in_flash, *end;
-    uint32_t here;
+    const uint32_t *from = data_in_flash;
+    volatile uint32_t *end = (uint32_t *)__builtin_frame_address(0) - 64;
     while (p < data_end)
         *p++ = *from++;
     for (p = bss_start; p < bss_end; p++)
         *p = 0;
-    /* Paint what the stack may take. */
-    end = &here - 16;
+    /* Paint what the stack may take, below this function's own. */
     for (; p < end; p++)
         *p = 0x5aa55aa5;
     run();
@@ -80,6 +79,7 @@ static void fault(void)
 }
 
 __attribute__((section(".vectors"), used))
-static void (*const vectors[])(void) = {
-    (void (*)(void))stack_top, reset, fault, fault, fault, fault, fault,
-};
+static const struct {
+    const void *stack;
+    void (*handlers[6])(void);
+} vectors = {stack_top, {reset, fault, fault, fault, fault, fault}};

@@ -1,15 +1,6 @@
 /* Outputs that are computed together, one in each lane of a vector */
 #define BNN_TILE 32
 
-#ifndef BNN_BUILTIN_POPCOUNT
-#if defined(__POPCNT__) || (defined(__GNUC__) && defined(__aarch64__))
-#define BNN_BUILTIN_POPCOUNT 1
-#else
-/* Without an instruction for it the compiler's own is a call. */
-#define BNN_BUILTIN_POPCOUNT 0
-#endif
-#endif
-
 /* gcc takes half of each register of these processors, unless it is told. */
 #if defined(__AVX512VPOPCNTDQ__) && defined(__GNUC__) && \
     !defined(__clang__) && __GNUC__ >= 8
