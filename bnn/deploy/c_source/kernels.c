@@ -422,7 +422,7 @@ static void bnn_filters(const struct bnn_layer *l,
 static void bnn_run(const struct bnn_layer *l, const struct bnn_flow *flow)
 {
     int y, x, group, at = 0;
-#if BNN_USES_BITS
+#if BNN_USES_BIT_WINDOWS || BNN_USES_PLANES
     const int words = (l->inputs + BNN_WORD_BITS - 1) / BNN_WORD_BITS;
 #endif
     for (y = 0; y < l->out_height; y++)

@@ -77,7 +77,7 @@ def pack(predictor, shape, rescale, int8_ends=False, images=None):
                         pad_pixels=int8_ends)
 
 
-def perceptron(n_units, n_layers=3, kind='unit', seed=3):
+def perceptron(n_units, n_layers=2, kind='unit', seed=3):
     state = numpy.random.get_state()
     numpy.random.seed(seed)
     predictor = net.BinaryMLP(n_units, n_layers=n_layers)
@@ -100,8 +100,9 @@ def mnist_shaped():
     return x
 
 
-@pytest.mark.parametrize('int8_ends', (False, True))
-@pytest.mark.parametrize('kind', ('unit', 'signed', 'standard', 'binary'))
+@pytest.mark.parametrize('kind, int8_ends', [
+    *((kind, False) for kind in ('unit', 'signed', 'standard', 'binary')),
+    ('signed', True), ('standard', True)])
 @pytest.mark.parametrize('name', NETS)
 @_needs('gcc')
 def test_every_net(name, kind, int8_ends, make_net, make_rescale,
@@ -109,10 +110,13 @@ def test_every_net(name, kind, int8_ends, make_net, make_rescale,
     shape, predictor = make_net(name)
     rescale = make_rescale(kind, shape[0])
     x = make_images(5, shape)
-    packed = pack(predictor, shape, rescale, int8_ends, x)
     try:
+        packed = pack(predictor, shape, rescale, int8_ends, x)
         export(packed, tmp_path)
     except errors.UserError as e:
+        if 'cannot be packed' in str(e):  # float weights before few levels
+            assert '-32-' in name and int8_ends
+            return
         links = [path.strip('/') for path, _ in predictor.namedlinks()]
         assert str(e).split(' cannot go to C: ')[0] in links, e
         assert not name.startswith('binary-')
