@@ -10,20 +10,40 @@
 #endif
 
 #if BNN_USES_BITS
-static bnn_word bnn_count(bnn_word x)
+/* Bits are counted in two steps: bnn_part of each word, bnn_whole of the sum
+   of at most BNN_PARTS of these. */
+#if BNN_BUILTIN_POPCOUNT
+#define BNN_PARTS 0x40000000
+static bnn_word bnn_part(bnn_word x)
 {
-#if BNN_BUILTIN_POPCOUNT && BNN_WORD_BITS == 64
+#if BNN_WORD_BITS == 64
     return (bnn_word)__builtin_popcountll(x);
-#elif BNN_BUILTIN_POPCOUNT
-    return (bnn_word)__builtin_popcount(x);
 #else
+    return (bnn_word)__builtin_popcount(x);
+#endif
+}
+
+static bnn_word bnn_whole(bnn_word x)
+{
+    return x;
+}
+#else
+#define BNN_PARTS 31    /* of 8, in each byte */
+static bnn_word bnn_part(bnn_word x)
+{
     const bnn_word ones = (bnn_word)-1 / 255;
     x -= x >> 1 & ones * 0x55;
     x = (x & ones * 0x33) + (x >> 2 & ones * 0x33);
-    x = (x + (x >> 4)) & ones * 0x0f;
-    return (bnn_word)(x * ones) >> (BNN_WORD_BITS - 8);
-#endif
+    return (x + (x >> 4)) & ones * 0x0f;
 }
+
+static bnn_word bnn_whole(bnn_word x)
+{
+    const bnn_word ones = (bnn_word)-1 / 65535;
+    x = (x & ones * 255) + (x >> 8 & ones * 255);
+    return (bnn_word)(x * ones) >> (BNN_WORD_BITS - 16);
+}
+#endif
 #endif
 
 /* Ors count bits, at most a word of them and no others, to a place. */
@@ -107,43 +127,47 @@ static void bnn_dot(const bnn_word *weights, const bnn_word *x, int words,
                     int w_bits, int x_bits, int32_t *sums)
 {
     bnn_word total[BNN_TILE] = {0};
-    int a, b, i, j;
+    int a, b, i, j, end;
     for (b = 0; b < w_bits; b++, weights += words * BNN_TILE) {
         const bnn_word *plane = x;
+        a = 0;
 #if BNN_USES_PLANES
         /* Four planes at a time read each weight once. */
-        for (a = 0; a + 4 <= x_bits; a += 4, plane += 4 * words) {
-            bnn_word s0[BNN_TILE] = {0}, s1[BNN_TILE] = {0};
-            bnn_word s2[BNN_TILE] = {0}, s3[BNN_TILE] = {0};
-            for (i = 0; i < words; i++) {
-                const bnn_word x0 = plane[i], x1 = plane[words + i];
-                const bnn_word x2 = plane[2 * words + i];
-                const bnn_word x3 = plane[3 * words + i];
-                for (j = 0; j < BNN_TILE; j++) {
-                    const bnn_word w = weights[i * BNN_TILE + j];
-                    s0[j] += bnn_count(w & x0);
-                    s1[j] += bnn_count(w & x1);
-                    s2[j] += bnn_count(w & x2);
-                    s3[j] += bnn_count(w & x3);
+        for (; a + 4 <= x_bits; a += 4, plane += 4 * words)
+            for (i = 0; i < words;) {
+                bnn_word s0[BNN_TILE] = {0}, s1[BNN_TILE] = {0};
+                bnn_word s2[BNN_TILE] = {0}, s3[BNN_TILE] = {0};
+                end = words - i < BNN_PARTS ? words : i + BNN_PARTS;
+                for (; i < end; i++) {
+                    const bnn_word x0 = plane[i], x1 = plane[words + i];
+                    const bnn_word x2 = plane[2 * words + i];
+                    const bnn_word x3 = plane[3 * words + i];
+                    for (j = 0; j < BNN_TILE; j++) {
+                        const bnn_word w = weights[i * BNN_TILE + j];
+                        s0[j] += bnn_part(w & x0);
+                        s1[j] += bnn_part(w & x1);
+                        s2[j] += bnn_part(w & x2);
+                        s3[j] += bnn_part(w & x3);
+                    }
                 }
-            }
-            for (j = 0; j < BNN_TILE; j++)
-                total[j] += (s0[j] + (s1[j] << 1) + (s2[j] << 2)
-                             + (s3[j] << 3)) << (a + b);
-        }
-#else
-        a = 0;
-#endif
-        for (; a < x_bits; a++, plane += words) {
-            bnn_word s[BNN_TILE] = {0};
-            for (i = 0; i < words; i++) {
-                const bnn_word x0 = plane[i];
                 for (j = 0; j < BNN_TILE; j++)
-                    s[j] += bnn_count(weights[i * BNN_TILE + j] & x0);
+                    total[j] += (bnn_whole(s0[j]) + (bnn_whole(s1[j]) << 1)
+                                 + (bnn_whole(s2[j]) << 2)
+                                 + (bnn_whole(s3[j]) << 3)) << (a + b);
             }
-            for (j = 0; j < BNN_TILE; j++)
-                total[j] += s[j] << (a + b);
-        }
+#endif
+        for (; a < x_bits; a++, plane += words)
+            for (i = 0; i < words;) {
+                bnn_word s[BNN_TILE] = {0};
+                end = words - i < BNN_PARTS ? words : i + BNN_PARTS;
+                for (; i < end; i++) {
+                    const bnn_word x0 = plane[i];
+                    for (j = 0; j < BNN_TILE; j++)
+                        s[j] += bnn_part(weights[i * BNN_TILE + j] & x0);
+                }
+                for (j = 0; j < BNN_TILE; j++)
+                    total[j] += bnn_whole(s[j]) << (a + b);
+            }
     }
     for (j = 0; j < BNN_TILE; j++)
         sums[j] = (int32_t)total[j];
@@ -382,7 +406,8 @@ static void bnn_filters(const struct bnn_layer *l,
         int a;
         for (a = 0; a < l->x_bits; a++)
             for (i = 0; i < words; i++)
-                base += (int32_t)(bnn_count(x[a * words + i]) << a);
+                base += (int32_t)(
+                    bnn_whole(bnn_part(x[a * words + i])) << a);
         base = base * l->low - gaps * l->gap;
     }
 #endif
