@@ -21,9 +21,9 @@ sys.path.insert(0, str(FOLDER.parent))
 
 import numpy
 
-import timing
 import trained as trained_module
 from bnn import datasets
+from bnn import machine
 from bnn.deploy import c_export
 from bnn.deploy import int8
 from bnn.deploy import packing
@@ -147,8 +147,7 @@ def main():
             rows.append(row)
         print(summary.table(rows))
         on_cortex_m4(folder, expected)
-        print('%s, one thread' % timing.cpu() if hasattr(timing, 'cpu')
-              else 'one thread')
+        print('%s, one thread' % machine.describe()['cpu'])
 
 
 if __name__ == '__main__':

@@ -157,11 +157,12 @@ def _rows(steps, sizes):
             'layer': step.product.name if weights else type(step).__name__,
             'weights': weights, 'operand to result': kind,
             'flash bytes': flash, 'RAM bytes': ram})
-    windows = (8 * (sizes['WINDOW'] + sizes['GAP'] + 3 * sizes['POOL'])
-               + sizes['WINDOW_BYTES'] + 2 * sizes['WINDOW_VALUES'])
+    windows = (_words(sizes['WINDOW']) + _words(sizes['GAP'])
+               + 3 * _words(sizes['POOL']) + sizes['WINDOW_BYTES']
+               + 2 * sizes['WINDOW_VALUES'])
     n = math.prod(getattr(steps[-1], 'product', steps[-1]).output_shape)
-    kept = windows + 8 * n + 8 * (
-        sizes['BITS_0'] + sizes['BITS_1']) + sizes['LEVEL_BYTES'] * (
+    kept = windows + 8 * n + _words(sizes['BITS_0']) + _words(
+        sizes['BITS_1']) + sizes['LEVEL_BYTES'] * (
             sizes['LEVELS_0'] + sizes['LEVELS_1'])
     rest = {'weights': '', 'operand to result': ''}
     return [*rows, {'layer': 'windows', **rest, 'flash bytes': 0,
@@ -170,3 +171,8 @@ def _rows(steps, sizes):
             {'layer': 'total, without code and stack', **rest,
              'flash bytes': sum(row['flash bytes'] for row in rows),
              'RAM bytes': kept}]
+
+
+def _words(n):
+    """Returns the bytes of a buffer of bits, with words of 32."""
+    return 8 * n + 4 if n else 0

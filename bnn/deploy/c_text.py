@@ -157,8 +157,9 @@ def source(net, steps, uses, sizes, kernels):
                           for i in range(0, len(row), 4)) for row in rows))]
     parts += ['#define BNN_USES_%s %d\n' % (name, on)
               for name, on in uses.items()]
+    # A word more than is used: compilers warn of what they take for a use.
     for name in 'WINDOW', 'GAP', 'POOL':
-        parts.append('#define BNN_%s_WORDS (%d * 64 / BNN_WORD_BITS)\n' % (
+        parts.append('#define BNN_%s_WORDS (%d * 64 / BNN_WORD_BITS + 1)\n' % (
             name, sizes[name]))
     for name in 'WINDOW_BYTES', 'WINDOW_VALUES':
         parts.append('#define BNN_%s %d\n' % (name, sizes[name]))
@@ -180,8 +181,8 @@ def source(net, steps, uses, sizes, kernels):
     for i in 0, 1:
         if sizes['BITS_%d' % i]:
             parts.append(
-                'static bnn_word bnn_bits_%d[%d * 64 / BNN_WORD_BITS];\n' % (
-                    i, sizes['BITS_%d' % i]))
+                'static bnn_word bnn_bits_%d[%d * 64 / BNN_WORD_BITS + 1];\n'
+                % (i, sizes['BITS_%d' % i]))
         if sizes['LEVELS_%d' % i]:
             parts.append('static bnn_level bnn_levels_%d[%d];\n' % (
                 i, sizes['LEVELS_%d' % i]))
@@ -260,6 +261,8 @@ def _constants(step, i):
     add('thresholds', 'int32_t', step.thresholds)
     add('multiplier', 'int64_t', step.multiplier)
     add('addend', 'int64_t', step.addend)
+    if product.operand != 'bits' and step.takes_windows:
+        fields['copies_values'] = 1
     if step.pad_bit:
         fields['pad_bit'] = 1
     if product.result == 'levels' and step.thresholds is not None:

@@ -208,6 +208,7 @@ struct bnn_layer {
     int pad_bit;                /* outside the image; 0: a gap */
 #endif
 #if BNN_USES_VALUES
+    int copies_values;          /* 0 where a window is all the pixels */
     const bnn_level *pad;       /* outside the image, for each channel */
 #endif
     const int32_t *thresholds;
@@ -469,7 +470,7 @@ static void bnn_run(const struct bnn_layer *l, const struct bnn_flow *flow)
                 if (!flow->bits && l->bits) {
                     const uint8_t *bytes = flow->pixels;
 #if BNN_USES_VALUES
-                    if (!is_whole || !bytes) {
+                    if (l->copies_values) {
                         gaps = bnn_value_window(l, flow, y, x, group);
                         bytes = bnn_window_bytes;
                     }

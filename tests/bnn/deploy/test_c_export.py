@@ -163,7 +163,7 @@ def test_odd_widths(n_units, make_images, tmp_path):
     packed = perceptron(n_units)
     export(packed, tmp_path)
     for options in _WORDS:
-        compile_(tmp_path, 'gcc', ['-O1', *options])
+        compile_(tmp_path, 'gcc', ['-O3', *options])
         check(tmp_path, packed, make_images(50, (1, 28, 28)))
 
 
@@ -189,8 +189,9 @@ def test_compilers(compiler, name, words, make_net, make_rescale,
     packed = pack(predictor, shape, make_rescale('signed', shape[0]),
                   name == 'lenet5', x)
     export(packed, tmp_path)
-    compile_(tmp_path, compiler, ['-O2', *words])
-    check(tmp_path, packed, x)
+    for options in (['-O2'], ['-O3', '-march=native']):
+        compile_(tmp_path, compiler, [*options, *words])
+        check(tmp_path, packed, x)
 
 
 @_needs('gcc', 'make')
