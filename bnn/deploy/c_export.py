@@ -13,6 +13,7 @@ from bnn.deploy import c_text
 from bnn.deploy import packed
 
 _SOURCE = pathlib.Path(__file__).with_name('c_source')
+_KERNELS = 'bits.c', 'windows.c', 'layers.c', 'images.c'
 _EXAMPLES = 'main.c', 'Makefile', 'cortex_m4.c', 'cortex_m4.ld'
 
 
@@ -50,8 +51,7 @@ def export(net):
     sizes = _sizes(net, steps)
     files = {name: (_SOURCE / name).read_text() for name in _EXAMPLES}
     files['bnn_net.h'] = c_text.header(net)
-    kernels = ''.join((_SOURCE / name).read_text()
-                      for name in ('kernels.c', 'images.c'))
+    kernels = ''.join((_SOURCE / name).read_text() for name in _KERNELS)
     files['bnn_net.c'] = c_text.source(net, steps, uses, sizes, kernels)
     return CNet(files, _rows(steps, sizes))
 

@@ -3,6 +3,7 @@ import math
 
 import numpy
 
+from bnn.deploy import c_literals
 from bnn.deploy import c_plan
 from bnn.deploy import packed
 
@@ -174,9 +175,10 @@ def source(net, steps, uses, sizes, kernels):
             ('constant', last.constant), ('scale', last.product.scale),
             ('offset', last.product.offset)):
         kind = 'int32_t' if name == 'constant' else 'float'
-        parts.append(_array(kind, 'bnn_' + name, values))
+        parts.append(c_literals.array(kind, 'bnn_' + name, values))
     parts.append('\nconst char *const bnn_class_names[BNN_CLASSES] = {\n')
-    parts += ['    %s,\n' % _string(name) for name in net.class_names]
+    parts += ['    %s,\n' % c_literals.string(name)
+              for name in net.class_names]
     parts.append('};\n\n')
     for i in 0, 1:
         if sizes['BITS_%d' % i]:
@@ -196,46 +198,6 @@ def _facts(net):
     return ''.join(c for c in words if c.isalnum() or c in ' .,-')
 
 
-def _string(text):
-    """Returns a C string; what is not ASCII as UTF-8 octets."""
-    return '"%s"' % ''.join(
-        chr(c) if 32 <= c < 127 and chr(c) not in '"\\?' else '\\%03o' % c
-        for c in text.encode())
-
-
-def _numbers(values):
-    if values.dtype.kind == 'f':
-        return [float(v).hex() + 'f' for v in values.ravel()]
-    if values.dtype == numpy.int64:
-        return ['INT64_C(%d)' % v for v in values.ravel()]
-    # There is no literal for the least number.
-    return ['-2147483647 - 1' if v == -2 ** 31 else str(v)
-            for v in values.ravel().tolist()]
-
-
-def _array(kind, name, values):
-    numbers = _numbers(values if kind == 'int64_t' or values.dtype.kind == 'f'
-                       else values.astype(numpy.int32))
-    lines = ['    %s,\n' % ', '.join(numbers[i:i + 8])
-             for i in range(0, len(numbers), 8)]
-    return 'static const %s %s[] = {\n%s};\n' % (kind, name, ''.join(lines))
-
-
-def _words(name, tiles):
-    """Returns weights, (tiles, planes, words, TILE), in words of any size."""
-    lines = []
-    for row in tiles.reshape(-1, *tiles.shape[2:]):
-        for i in range(0, len(row), 2):
-            some = row[i:i + 2]
-            numbers = ['0x%08x' % v for v in some.ravel().tolist()]
-            lines.append('    BNN_%s(\n%s),\n' % (
-                'PAIR' if len(some) == 2 else 'HALF', ',\n'.join(
-                    '        ' + ', '.join(numbers[j:j + 5])
-                    for j in range(0, len(numbers), 5))))
-    return 'static const bnn_word %s[] BNN_ALIGNED = {\n%s};\n' % (
-        name, ''.join(lines))
-
-
 def _constants(step, i):
     if isinstance(step, packed.PixelSigns):
         return ''
@@ -251,11 +213,11 @@ def _constants(step, i):
         if values is not None:
             name = 'bnn_%s_%d' % (field, i)
             fields[field] = name
-            parts.append(_array(kind, name, values))
+            parts.append(c_literals.array(kind, name, values))
 
     if step.bits is not None:
         fields['bits'] = 'bnn_weights_%d' % i
-        parts.append(_words(fields['bits'], step.bits))
+        parts.append(c_literals.words(fields['bits'], step.bits))
     add('bytes', 'bnn_weight', step.bytes)
     add('pad', 'bnn_level', step.pad)
     add('thresholds', 'int32_t', step.thresholds)
