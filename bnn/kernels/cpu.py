@@ -1,4 +1,7 @@
-"""The kernels on NumPy arrays; documented in :mod:`bnn.kernels`."""
+"""The kernels on NumPy arrays; documented in :mod:`bnn.kernels`.
+
+It imports those of other files too: bnn.kernels finds all of them here.
+"""
 import numba
 import numpy
 
