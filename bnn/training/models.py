@@ -81,7 +81,9 @@ def load(path, model):
             of another net; the model is then as it was.
     """
     with _open(path) as f:
-        for name, ours in npz.serialize(model).items():
+        # Sorted: Chainer walks a chain's children in no fixed order, and the
+        # first difference that a message names should not vary.
+        for name, ours in sorted(npz.serialize(model).items()):
             theirs = _dataset(f, name)
             if theirs is None:
                 raise errors.UserError(

@@ -204,7 +204,7 @@ def restore(path, arrays, trainer):
     Raises:
         ~bnn.errors.UserError: If it is of another net or another data set.
     """
-    for name, ours in npz.serialize(trainer.updater).items():
+    for name, ours in sorted(npz.serialize(trainer.updater).items()):
         ours = numpy.asarray(ours)
         name = 'updater/' + name
         if name not in arrays:
@@ -225,7 +225,7 @@ def restore(path, arrays, trainer):
             % (path, ' '.join(str(e).split()))) from e
     # Chainer reads an optimizer's moments in whatever shape they have.
     for name, optimizer in trainer.updater.get_all_optimizers().items():
-        for path_, param in optimizer.target.namedparams():
+        for path_, param in sorted(optimizer.target.namedparams()):
             for key, state in (param.update_rule.state or {}).items():
                 if getattr(state, 'shape', ()):
                     _compare(path, '%s of %s%s' % (key, name, path_), state,
