@@ -31,6 +31,8 @@ from bnn.training import summary
 
 # Training images that tell how large the operands of the last layer are
 _CALIBRATION = 500
+# Bytes of a web page that nobody wants to wait for on a telephone
+_LARGE_PAGE = 10e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +92,12 @@ def write_web(export):
     contents = web_export.page(export.net).encode('utf-8')
     with files.atomic_write(export.out) as f:
         f.write(contents)
-    return ['%s: %s bytes, opens in a browser without a network' % (
+    lines = ['%s: %s bytes, opens in a browser without a network' % (
         export.out, format(len(contents), ','))]
+    if len(contents) > _LARGE_PAGE:
+        lines.append('a large page: float weights take 32 bits each, and '
+                     '4/3 of that as text')
+    return lines
 
 
 def write_onnx(export):

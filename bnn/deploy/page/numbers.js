@@ -1,11 +1,10 @@
-// Size, time, accuracy, and the net in words.
+// Size, time and accuracy.
 
 /**
  * Microseconds of a prediction: the median of runs of a millisecond or more,
  * as the clocks of browsers are coarse.
  */
 function measure(milliseconds = 20) {
-  const kept = net.hidden.map(one => one.codes.slice());
   const start = performance.now();
   const times = [];
   let n = 1, from = start, now = start;
@@ -16,7 +15,6 @@ function measure(milliseconds = 20) {
     else times.push((now - from) / n);
     from = now;
   } while (now - start < milliseconds || !times.length);
-  net.hidden.forEach((one, i) => one.codes.set(kept[i]));
   return 1000 * times.sort((a, b) => a - b)[times.length >> 1];
 }
 
@@ -46,30 +44,32 @@ function number(name, value, note) {
   return main;
 }
 
-const bits = [...new Set(net.layers.map(one => one.bits))];
-const isBinary = bits.length === 1 && bits[0] === 1;
-number('Model', size(net.bytes), `1/${
-  (net.floatBytes / net.bytes).toFixed(0)} of ${
-  size(net.floatBytes)} in float32`);
-const time = number('One prediction', '…', `measured here, in ${
-  net.counter.isCompiled ? 'WebAssembly' : 'JavaScript'}`);
-number('Weights', whole(net.weights), isBinary ? 'one bit each'
-  : `${bits.join(' and ')} bits each`);
+/* What the weights take, layers of as many bits together */
+
+const bitCounts = new Map();
+for (const {bits, filters, inputs} of net.layers) {
+  bitCounts.set(bits, (bitCounts.get(bits) || 0) + filters * inputs);
+}
+const kinds = [...bitCounts].sort((a, b) => b[1] - a[1]);
+const isOneKind = kinds.length === 1;
+const isBinary = isOneKind && kinds[0][0] === 1;
+const bitWords = bits => bits === 32 ? '32-bit floats'
+  : bits === 1 ? 'one bit each' : `${bits} bits each`;
+const inWords = list => list.length < 2 ? list.join('')
+  : `${list.slice(0, -1).join(', ')} and ${list[list.length - 1]}`;
+
+const ratio = Math.round(net.floatBytes / net.bytes);
+number('Model', size(net.bytes), ratio > 1
+  ? `1/${ratio} of ${size(net.floatBytes)} in float32` : 'in float32');
+const isCompiled = net.layers.map(
+  one => one.isCounted && net.counter.isCompiled);
+const time = number('One prediction', '…', `measured here, in ${inWords([
+  ...isCompiled.includes(true) ? ['WebAssembly'] : [],
+  ...isCompiled.includes(false) ? ['JavaScript'] : []])}`);
+number('Weights', whole(net.weights), isOneKind ? bitWords(kinds[0][0])
+  : inWords(kinds.map(([bits, n]) => `${whole(n)} of ${
+    bits === 1 ? 'one bit' : `${bits} bits`}`)));
 if (typeof net.facts.test_accuracy === 'number') {
   number('Accuracy', `${(100 * net.facts.test_accuracy).toFixed(2)} %`,
     'on its test images');
 }
-element('about').textContent = `A ${net.sizes.join('-')} perceptron with ${
-  isBinary ? 'one-bit weights' : `weights of ${bits.join(' and ')} bits`
-}. It runs in this page, by XNOR and popcount; nothing is sent anywhere.`;
-const isAllBits = isBinary && net.hidden.every(
-  one => one.result.levels === 2);
-element('how').textContent = (isAllBits
-  ? 'The sum of a unit is counted: the bits in which weights and inputs agree '
-    + 'less those in which they do not. Where it reaches the unit’s threshold '
-    + 'the next layer gets +1, else −1.'
-  : 'Weights and units are cut into planes of one bit. The sum of a unit is '
-    + 'counted: the bits in which two planes differ, each plane with its '
-    + 'place value. Thresholds make bits or levels of it.')
-  + ' Batch normalization and bias are in the thresholds'
-  + (net.signs ? '.' : '; the pixels are 8 planes of bits.');

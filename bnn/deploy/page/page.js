@@ -1,8 +1,7 @@
 // The page: strokes in, what the net makes of them out.
 
 const element = id => document.getElementById(id);
-const bytesOf = id => Uint8Array.from(
-  atob(element(id).textContent.trim()), c => c.charCodeAt(0));
+const bytesOf = id => fromBase64(element(id).textContent);
 const net = new Net(bytesOf('net'), bytesOf('popcount'));
 const pad = element('pad');
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
@@ -25,7 +24,10 @@ seen.width = seen.height = SIZE;
 function drawSeen() {
   const context = seen.getContext('2d');
   const pixels = context.createImageData(SIZE, SIZE);
-  image.forEach((ink, i) => pixels.data.set([ink, ink, ink, 255], 4 * i));
+  image.forEach((grey, i) => {
+    const ink = !net.signs ? grey : grey >= 128 ? 255 : 0;
+    pixels.data.set([ink, ink, ink, 255], 4 * i);
+  });
   context.putImageData(pixels, 0, 0);
 }
 
@@ -136,7 +138,7 @@ function predict() {
   isDirty = false;
   image = render(strokes, style);
   const scores = strokes.length ? net.scores(image) : null;
-  units.forEach(one => one.update(scores && one.layer.codes));
+  units.forEach(one => one.update(scores && one.layer.step.out));
   drawSeen();
   showAnswer(scores && softmax(scores));
 }

@@ -23,5 +23,5 @@ window.bnn = {
   },
   get strokes() { return strokes; },
   scores: pixels => Array.from(net.scores(Uint8Array.from(pixels))),
-  get hidden() { return net.hidden.map(one => Array.from(one.codes)); },
+  get hidden() { return net.hidden.map(one => Array.from(one.step.out)); },
 };

@@ -1,4 +1,8 @@
-"""Small nets of every kind, as descriptions and packed."""
+"""Small nets of every kind, as descriptions and packed; a browser."""
+import importlib.util
+import os
+import pathlib
+
 import chainer
 import chainer.links as L
 import numpy
@@ -10,8 +14,13 @@ import net_convnet
 import net_lenet5
 import net_nin
 import net_shallow_convnet
+from bnn import datasets
 from bnn.deploy import operations
+from bnn.deploy import runtime
 
+HERE = pathlib.Path(__file__).parent
+ROOT = os.environ.get('CHAINER_DATASET_ROOT', '')
+HAS_MNIST = os.path.isdir(os.path.join(ROOT or '/nonexistent', 'mnist'))
 _MNIST, _CIFAR = (1, 28, 28), (3, 32, 32)
 _BLOCKS = {'': {}, '-k': {'input_scale': True}, '-shift': {'shift': True},
            '-plain': {'scaled': False}, '-float': {'binary': False}}
@@ -107,3 +116,61 @@ def make_rescale():
             kind=kind, mean=mean if kind == 'standard' else (),
             std=std if kind == 'standard' else ())
     return make
+
+
+def _module(name):
+    spec = importlib.util.spec_from_file_location(
+        'deploy_' + name, HERE / (name + '.py'))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='session')
+def browser(tmp_path_factory):
+    """A browser; one for all tests."""
+    pytest.importorskip('selenium')
+    module = _module('browser')
+    if module.PROGRAM is None or module.DRIVER is None:
+        pytest.skip('no chromium and chromedriver: on Debian and Ubuntu '
+                    'apt install chromium chromium-driver')
+    browser = module.Browser(tmp_path_factory.mktemp('profile'))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope='session')
+def skeleton():
+    return _module('skeleton')
+
+
+@pytest.fixture(scope='session')
+def data():
+    """What the pages' nets are for: MNIST, or the embedded digits."""
+    return datasets.load('mnist' if HAS_MNIST else 'digits')
+
+
+@pytest.fixture(scope='session')
+def assert_agrees():
+    """A function that compares the page with the net on the picture that it
+    has now: scores to the last bit, unless it is told how far they may differ
+    of their largest.
+    """
+    def compare(browser, runner, rounding=0):
+        image = numpy.array(browser.run('return bnn.image'), numpy.uint8)
+        assert image.shape == (784,)
+        scores = runner.scores(image[None])[0]
+        numpy.testing.assert_allclose(
+            numpy.array(browser.run('return bnn.scores(bnn.image)'),
+                        numpy.float32), scores, rtol=0,
+            atol=rounding * abs(scores).max())
+        assert browser.run(
+            'return document.getElementById("digit").textContent'
+        ) == runner.class_names[scores.argmax()]
+        shares = [float(text) for text in browser.run(
+            'return [...document.querySelectorAll("#bars .percent")]'
+            '.map(one => one.textContent)')]
+        numpy.testing.assert_allclose(
+            shares, 100 * runtime.softmax(scores[None])[0], atol=.51)
+        return image.reshape(28, 28)
+    return compare

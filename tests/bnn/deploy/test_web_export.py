@@ -1,5 +1,5 @@
 """The web page: in a browser, with real strokes, against bnn.deploy."""
-import importlib.util
+import importlib
 import os
 import pathlib
 import re
@@ -11,57 +11,18 @@ import pytest
 
 import export
 import net
-from bnn import datasets
 from bnn import deploy
-from bnn import errors
 from bnn.deploy import operations
 from bnn.deploy import packing
 from bnn.deploy import runtime
 from bnn.deploy import web_export
 
-HERE = pathlib.Path(__file__).parent
 ROOT = os.environ.get('CHAINER_DATASET_ROOT', '')
 HAS_MNIST = os.path.isdir(os.path.join(ROOT or '/nonexistent', 'mnist'))
 DIGITS = tuple('0123456789')
 PHONE, DESKTOP = (360, 740, True), (1280, 900, False)
 MEDIA = [(size, scheme) for size in (PHONE, DESKTOP)
          for scheme in ('light', 'dark')]
-# Nets whose values are whole numbers, whatever the pixels were scaled to
-TAKEN = ['binary-1', 'binary-3', *(
-    '%s-%d-%d' % (quantizer, w, a) for quantizer in ('dorefa', 'linear')
-    for w, a in ((1, 1), (1, 2), (2, 1), (3, 3), (8, 8)))]
-
-
-def _module(name):
-    spec = importlib.util.spec_from_file_location(
-        'deploy_' + name, HERE / (name + '.py'))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def browser(tmp_path_factory):
-    """A browser; one for all tests."""
-    pytest.importorskip('selenium')
-    module = _module('browser')
-    if module.PROGRAM is None or module.DRIVER is None:
-        pytest.skip('no chromium and chromedriver: on Debian and Ubuntu '
-                    'apt install chromium chromium-driver')
-    browser = module.Browser(tmp_path_factory.mktemp('profile'))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture(scope='module')
-def skeleton():
-    return _module('skeleton')
-
-
-@pytest.fixture(scope='module')
-def data():
-    """What the page's net is trained on: MNIST, or the embedded digits."""
-    return datasets.load('mnist' if HAS_MNIST else 'digits')
 
 
 @pytest.fixture(scope='module')
@@ -92,72 +53,7 @@ def opened(browser, page):
     assert browser.problems() == []
 
 
-def assert_agrees(browser, runner):
-    """Compares the page with the net on the picture that it has now."""
-    image = numpy.array(browser.run('return bnn.image'), numpy.uint8)
-    assert image.shape == (784,)
-    scores = runner.scores(image[None])[0]
-    numpy.testing.assert_array_equal(numpy.array(
-        browser.run('return bnn.scores(bnn.image)'), numpy.float32), scores)
-    assert browser.run('return document.getElementById("digit").textContent'
-                       ) == runner.class_names[scores.argmax()]
-    shares = [float(text) for text in browser.run(
-        'return [...document.querySelectorAll("#bars .percent")]'
-        '.map(one => one.textContent)')]
-    numpy.testing.assert_allclose(
-        shares, 100 * runtime.softmax(scores[None])[0], atol=.51)
-    return image.reshape(28, 28)
-
-
-# ---- which nets
-
-@pytest.mark.parametrize('kind', ('unit', 'signed', 'standard', 'binary'))
-def test_scores(browser, kind, make_net, make_rescale, make_images, tmp_path):
-    browser.emulate(*DESKTOP)
-    for name in TAKEN:
-        shape, predictor = make_net(name)
-        packed = packing.pack(predictor.describe(), shape, make_rescale(
-            kind, 1), DIGITS)
-        path = tmp_path / 'page.html'
-        path.write_text(web_export.page(packed), 'utf-8')
-        browser.open(path)
-        images = make_images(3, shape)
-        images[0] = 0
-        expected = runtime.Net(packed).scores(images)
-        assert browser.run('return bnn.net.counter.isCompiled')
-        for _ in range(2):
-            found = [browser.run('return bnn.scores(arguments[0])',
-                                 image.ravel().tolist()) for image in images]
-            numpy.testing.assert_array_equal(
-                numpy.array(found, numpy.float32), expected, name)
-            # the same without WebAssembly
-            browser.run('bnn.net.counter.count = '
-                        'bnn.net.counter.countInScript')
-        assert browser.problems() == []
-
-
-@pytest.mark.parametrize('name, reason', [
-    ('FloatMLP-1', 'l1 has float weights'),
-    ('BinaryWeightMLP-1', 'l2 gets floats'),
-    ('dorefa-2-32', 'l2 gets floats'),
-    ('lenet5', 'conv1 is a convolution'),
-    ('convnet-binary-0', 'images of 3x32x32')])
-def test_refuses(name, reason, make_net, make_rescale):
-    shape, predictor = make_net(name)
-    packed = packing.pack(predictor.describe(), shape, make_rescale(
-        'unit', shape[0]), DIGITS)
-    with pytest.raises(errors.UserError, match=reason) as caught:
-        web_export.page(packed)
-    assert '\n' not in str(caught.value)
-
-
-def test_refuses_other_classes(make_net, make_rescale):
-    shape, predictor = make_net('binary-1')
-    packed = packing.pack(predictor.describe(), shape, make_rescale(
-        'unit', 1), ('shirt', *DIGITS[1:]))
-    with pytest.raises(errors.UserError, match='10 classes, shirt to 9'):
-        web_export.page(packed)
-
+# ---- the file
 
 def test_file(page):
     text = page[0].read_text('utf-8')
@@ -176,7 +72,7 @@ def test_popcount_is_compiled_of_its_source(tmp_path):
         parts / 'popcount.wasm').read_bytes()
 
 
-def test_size_and_time(browser, tmp_path):
+def test_size_and_time(browser, tmp_path, assert_agrees):
     packed = packing.pack(
         net.BinaryMLP(1000).describe(), (1, 28, 28), operations.Rescale(
             kind='unit'), DIGITS)
@@ -196,7 +92,7 @@ def test_size_and_time(browser, tmp_path):
 # ---- drawing
 
 @pytest.mark.parametrize('kind, start', [('mouse', 0), ('touch', 12)])
-def test_draws_test_images(opened, skeleton, data, kind, start):
+def test_draws_test_images(opened, skeleton, data, kind, start, assert_agrees):
     browser, runner = opened
     n_right, likeness = 0, []
     for i in range(start, start + 12):
@@ -212,7 +108,7 @@ def test_draws_test_images(opened, skeleton, data, kind, start):
     assert numpy.mean(likeness) > .7, likeness
 
 
-def test_picture_is_scaled_and_centred(opened):
+def test_picture_is_scaled_and_centred(opened, assert_agrees):
     browser, runner = opened
     side = 20 if HAS_MNIST else 24
     zigzag = numpy.array([(0, 0), (1, 0), (0, 1), (1, 1)], float)
@@ -238,13 +134,13 @@ def test_picture_is_scaled_and_centred(opened):
 @pytest.mark.parametrize('strokes', [
     [[(.5, .5)]], [[(.2, .5), (.8, .5)]], [[(.01, .01), (.03, .03)]],
     [[(.5, .1), (.5, .9)], [(.9, .9)]]])
-def test_odd_drawings(opened, strokes):
+def test_odd_drawings(opened, strokes, assert_agrees):
     browser, runner = opened
     browser.draw(strokes)
     assert assert_agrees(browser, runner).max() > 200
 
 
-def test_hidden_units(opened):
+def test_hidden_units(opened, assert_agrees):
     browser, runner = opened
     browser.draw([[(.5, .2), (.5, .8)]])
     image = assert_agrees(browser, runner)
@@ -261,7 +157,7 @@ def test_hidden_units(opened):
     assert words != before
 
 
-def test_clear_undo_and_examples(opened):
+def test_clear_undo_and_examples(opened, assert_agrees):
     browser, runner = opened
     blank = browser.run('return bnn.image')
     assert not any(blank)
@@ -283,7 +179,7 @@ def test_clear_undo_and_examples(opened):
 
 # ---- keys
 
-def test_keys(opened):
+def test_keys(opened, assert_agrees):
     browser, runner = opened
     keys = browser.driver.switch_to
     press = importlib.import_module('selenium.webdriver.common.keys').Keys
@@ -320,7 +216,7 @@ def test_keys(opened):
 # ---- layout
 
 @pytest.mark.parametrize('size, scheme', MEDIA)
-def test_layout(opened, size, scheme):
+def test_layout(opened, size, scheme, assert_agrees):
     browser, runner = opened
     browser.emulate(*size, prefers_color_scheme=scheme)
     browser.run('bnn.draw([[[.3, .2], [.7, .2], [.45, .8]]])')
