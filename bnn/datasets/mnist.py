@@ -12,6 +12,14 @@ from bnn.datasets import errors
 from bnn.datasets import folders
 from bnn.datasets import idx
 
+# How MNIST's digits were put into 28x28 pixels: the larger side in pixels, and
+# the centre of mass, counted from 0 at the middle of the first pixel. Over
+# the 60,000 training images it is on the mean at 14.007 across and 13.996
+# down (deviation 0.29 each, whole pixels' rounding), not at the middle of the
+# image, 13.5.
+BOX = 20
+CENTRE = 14.
+
 
 class _Part(typing.NamedTuple):
     title: str

@@ -5,10 +5,8 @@ from bnn import errors
 from bnn.datasets import augment
 from bnn.datasets import decoding
 from bnn.datasets import errors as data_errors
+from bnn.datasets import mnist
 
-# MNIST's digits fit into a box of 20 pixels and have their centre of mass in
-# the middle of 28.
-_BOX = 20
 # Of the range of grey: what is nearer to the background is none of the digit.
 _INK = .2
 
@@ -19,8 +17,8 @@ def load(path, input_shape, dataset='mnist'):
     A net of one channel gets grey, light on dark: a picture whose edge is
     rather light is inverted.  One of exactly the net's size is taken as it
     is; else of digits (``'mnist'``, ``'digits'``) what is drawn is scaled
-    into a box of 20 pixels and put with its centre of mass into the middle,
-    as MNIST's were, and of anything else the whole picture is scaled.
+    into a box of 20 pixels and put with its centre of mass where MNIST's have
+    it, and of anything else the whole picture is scaled.
 
     Args:
         path (str): JPEG, PNG, BMP, GIF, WebP, PPM, PGM or PBM.
@@ -88,7 +86,7 @@ def light_on_dark(grey):
 
 
 def center(grey, size):
-    """Scales what is drawn into MNIST's box, the centre of mass centred.
+    """Scales what is drawn into MNIST's box, its centre of mass to MNIST's.
 
     Args:
         grey (numpy.ndarray): uint8 (h, w), light on dark.
@@ -108,7 +106,7 @@ def center(grey, size):
     rows, columns = (numpy.flatnonzero(drawn.any(axis=axis))
                      for axis in (1, 0))
     ink = ink[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
-    scale = _BOX / max(ink.shape)
+    scale = mnist.BOX / max(ink.shape)
     digit = decoding.resize(ink.astype(numpy.uint8), *(
         max(1, round(n * scale)) for n in ink.shape))
     weights = digit.astype(numpy.float64)
@@ -119,7 +117,7 @@ def center(grey, size):
         middle = (mass @ numpy.arange(len(mass)) / mass.sum()
                   if mass.any() else (len(mass) - 1) / 2)
         corner.append(int(numpy.clip(
-            round((n - 1) / 2 - middle), 0, n - len(mass))))
+            round(mnist.CENTRE - middle), 0, n - len(mass))))
     y[corner[0]:corner[0] + digit.shape[0],
       corner[1]:corner[1] + digit.shape[1]] = digit
     return y, 'scaled and centred'

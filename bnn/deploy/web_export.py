@@ -10,6 +10,7 @@ import pathlib
 import re
 
 from bnn import errors
+from bnn.datasets import mnist
 from bnn.deploy import file_format
 from bnn.deploy import operations
 from bnn.deploy import packed
@@ -84,6 +85,8 @@ def page(net):
              if path.suffix in ('.html', '.css', '.js')}
     parts['popcount.wasm'] = _base64(
         _PARTS.joinpath('popcount.wasm').read_bytes())
+    parts.update({'mnist.box': str(mnist.BOX),
+                  'mnist.centre': str(mnist.CENTRE)})
     parts['net.bnn'] = _base64(file_format.dump(net))
     return re.sub(r'\{\{([a-z.]+)\}\}', lambda found: parts[found[1]],
                   parts['page.html']) + '\n'

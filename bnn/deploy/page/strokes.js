@@ -6,11 +6,11 @@
 
 const SIZE = 28;
 // How the images of a data set were made, in pixels: the larger side of a
-// digit, half of the pen's width, how far its edge is blurred, and where the
-// centre of mass is (null: the box is in the middle instead).
+// digit, half of the pen's width, how far its edge is blurred, and how far
+// from the corner the centre of mass is (null: the box is in the middle
+// instead).
 const STYLES = {
-  // The centre of mass is in the middle of pixel 14 of 0 to 27.
-  mnist: {box: 20, pen: 1.25, blur: 1, middle: 14.5},
+  mnist: {box: MNIST_BOX, pen: 1.25, blur: 1, middle: MNIST_CENTRE + 0.5},
   // 8x8 pixels, each the mean of 4x4, enlarged to 24x24
   digits: {box: 24, pen: 2, blur: 4, middle: null},
 };

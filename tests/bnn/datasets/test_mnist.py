@@ -209,6 +209,15 @@ class TestRealMNIST:
         assert data.digest == 'e014dc2054d27191eddec670cddde9246e8e91ed'
         assert data.source == os.path.abspath(os.path.join(ROOT, 'mnist'))
 
+    def test_place(self, data):
+        x = data.train_images[:, 0]
+        for axis in (1, 2):
+            mass = x.sum(axis=axis, dtype=numpy.float64)
+            centres = mass @ numpy.arange(28) / mass.sum(axis=1)
+            assert centres.mean() == pytest.approx(mnist.CENTRE, abs=.01)
+            sides = (x.max(axis=axis) > 0).sum(axis=1)
+            assert sides.max() == mnist.BOX
+
     def test_download(self, data, tmp_path, server):
         images = data.train_images, data.test_images
         labels = data.train_labels, data.test_labels

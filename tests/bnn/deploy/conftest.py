@@ -19,8 +19,6 @@ from bnn.deploy import operations
 from bnn.deploy import runtime
 
 HERE = pathlib.Path(__file__).parent
-ROOT = os.environ.get('CHAINER_DATASET_ROOT', '')
-HAS_MNIST = os.path.isdir(os.path.join(ROOT or '/nonexistent', 'mnist'))
 _MNIST, _CIFAR = (1, 28, 28), (3, 32, 32)
 _BLOCKS = {'': {}, '-k': {'input_scale': True}, '-shift': {'shift': True},
            '-plain': {'scaled': False}, '-float': {'binary': False}}
@@ -147,7 +145,9 @@ def skeleton():
 @pytest.fixture(scope='session')
 def data():
     """What the pages' nets are for: MNIST, or the embedded digits."""
-    return datasets.load('mnist' if HAS_MNIST else 'digits')
+    root = os.environ.get('CHAINER_DATASET_ROOT') or '/nonexistent'
+    return datasets.load('mnist' if os.path.isdir(
+        os.path.join(root, 'mnist')) else 'digits')
 
 
 @pytest.fixture(scope='session')

@@ -4,6 +4,7 @@ import PIL.Image
 import pytest
 
 from bnn import errors
+from bnn.datasets import mnist
 from bnn.deploy import pictures
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
@@ -66,12 +67,12 @@ def test_transparent(save, digit):
     assert (found == expected).all()
 
 
-def test_mass_is_in_the_middle(save, digit):
+def test_mass_is_where_mnist_has_it(save, digit):
     found, _ = pictures.load(save(digit), MNIST)
     x = found[0].astype(float)
     for axis in 0, 1:
         mass = x.sum(axis=axis)
-        assert abs(mass @ numpy.arange(28) / mass.sum() - 13.5) <= .5
+        assert abs(mass @ numpy.arange(28) / mass.sum() - mnist.CENTRE) <= .5
     assert (x > 50).any(axis=1).sum() <= 20
     assert (x > 50).any(axis=0).sum() <= 20
 

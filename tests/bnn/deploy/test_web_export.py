@@ -12,13 +12,12 @@ import pytest
 import export
 import net
 from bnn import deploy
+from bnn.datasets import mnist
 from bnn.deploy import operations
 from bnn.deploy import packing
 from bnn.deploy import runtime
 from bnn.deploy import web_export
 
-ROOT = os.environ.get('CHAINER_DATASET_ROOT', '')
-HAS_MNIST = os.path.isdir(os.path.join(ROOT or '/nonexistent', 'mnist'))
 DIGITS = tuple('0123456789')
 PHONE, DESKTOP = (360, 740, True), (1280, 900, False)
 MEDIA = [(size, scheme) for size in (PHONE, DESKTOP)
@@ -30,11 +29,12 @@ def page(tmp_path_factory, trained, data):
     """The page of a trained net, and the net."""
     folder = tmp_path_factory.mktemp('page')
     trainer = type(trained)(folder)
-    if HAS_MNIST:
-        trainer.env['CHAINER_DATASET_ROOT'] = os.path.abspath(ROOT)
+    if data.name == 'mnist':
+        trainer.env['CHAINER_DATASET_ROOT'] = os.path.abspath(
+            os.environ['CHAINER_DATASET_ROOT'])
     trainer.succeed(
         '--dataset', data.name, '--recipe', 'best', '--unit', 128, *(
-            ('--epoch', 1) if HAS_MNIST else (
+            ('--epoch', 1) if data.name == 'mnist' else (
                 '--epoch', 20, '--batchsize', 25)),
         '--no-plot', '--out', 'run')
     model, path = str(folder / 'run' / 'mlp.model'), folder / 'digit.html'
@@ -104,13 +104,14 @@ def test_draws_test_images(opened, skeleton, data, kind, start, assert_agrees):
         a, b = (one.astype(float).ravel() for one in (seen, image))
         likeness.append(a @ b / numpy.sqrt((a @ a) * (b @ b)))
     # The digits' 8x8 pixels, enlarged, are farther from the lines of a pen.
-    assert n_right >= (9 if HAS_MNIST else 7), n_right
+    assert n_right >= (9 if data.name == 'mnist' else 7), n_right
     assert numpy.mean(likeness) > .7, likeness
 
 
-def test_picture_is_scaled_and_centred(opened, assert_agrees):
+def test_picture_is_scaled_and_centred(opened, data, assert_agrees):
     browser, runner = opened
-    side = 20 if HAS_MNIST else 24
+    has_mnist = data.name == 'mnist'
+    side = mnist.BOX if has_mnist else 24
     zigzag = numpy.array([(0, 0), (1, 0), (0, 1), (1, 1)], float)
     pictures = []
     for size, corner in ((.2, (.75, .1)), (.8, (.1, .15)), (.4, (.1, .5))):
@@ -123,10 +124,10 @@ def test_picture_is_scaled_and_centred(opened, assert_agrees):
         for axis, ink in enumerate((rows, columns)):
             assert abs(ink[-1] - ink[0] + 1 - side) <= 1
             mass = picture.sum(axis=1 - axis)
-            # MNIST's centre of mass, in pixels from 0; else that of the box
-            assert (mass @ numpy.arange(28) / mass.sum() if HAS_MNIST else
+            # MNIST's centre of mass; else that of the box
+            assert (mass @ numpy.arange(28) / mass.sum() if has_mnist else
                     (ink[0] + ink[-1]) / 2) == pytest.approx(
-                        14 if HAS_MNIST else 13.5, abs=.1)
+                        mnist.CENTRE if has_mnist else 13.5, abs=.1)
     # the size on the pad does not count, but for whole pixels of the mouse
     assert max(abs(pictures[0] - one).mean() for one in pictures) < 8
 
