@@ -83,8 +83,8 @@ def page(net):
     parts = {path.name: path.read_text('utf-8').rstrip()
              for path in _PARTS.iterdir()
              if path.suffix in ('.html', '.css', '.js')}
-    parts['popcount.wasm'] = _base64(
-        _PARTS.joinpath('popcount.wasm').read_bytes())
+    parts.update((path.name, _base64(path.read_bytes()))
+                 for path in _PARTS.glob('*.wasm'))
     parts.update({'mnist.box': str(mnist.BOX),
                   'mnist.centre': str(mnist.CENTRE)})
     parts['net.bnn'] = _base64(file_format.dump(net))

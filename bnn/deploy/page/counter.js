@@ -7,14 +7,13 @@
 class Counter {
   /**
    * @param {number} bytes The size of the memory.
-   * @param {Uint8Array} code popcount.wasm.
+   * @param {?WebAssembly.Module} module popcount.wasm.
    */
-  constructor(bytes, code) {
+  constructor(bytes, module) {
     this.used = 0;
     try {
       const memory = new WebAssembly.Memory(
         {initial: Math.ceil(bytes / 65536)});
-      const module = new WebAssembly.Module(code);
       const instance = new WebAssembly.Instance(module, {js: {memory}});
       this.buffer = memory.buffer;
       this.count = instance.exports.count;

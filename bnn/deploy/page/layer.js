@@ -52,8 +52,9 @@ class Layer {
    * @param {object} stage The stage of the file.
    * @param {?object} codes Those of its operand; null of floats.
    * @param {Counter} counter Where bits are.
+   * @param {?WebAssembly.Module} products products.wasm.
    */
-  constructor(stage, codes, counter) {
+  constructor(stage, codes, counter, products) {
     const {weights} = stage;
     const operand = operandCodes(stage, codes);
     this.stage = stage;
@@ -61,9 +62,9 @@ class Layer {
     this.inputs = product(weights.shape.slice(1));
     this.bits = weights.bits;
     this.isCounted = isCounted(stage);
-    if (this.isCounted) this.by = new CountedSums(weights, operand, counter);
-    else if (this.bits === 32) this.by = new FloatSums(weights, operand);
-    else this.by = new SubsetSums(weights);
+    this.by = this.isCounted ? new CountedSums(weights, operand, counter)
+      : this.bits === 32 ? new FloatSums(weights, operand, products)
+        : new SubsetSums(weights);
     this.isConvolution = weights.shape.length === 4;
     this.windows = this.isConvolution ? windowsOf(stage) : null;
     this.window = new (codes ? Int32Array : Float64Array)(

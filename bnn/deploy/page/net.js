@@ -8,7 +8,8 @@
 class Net {
   /**
    * @param {Uint8Array} bytes The file.
-   * @param {Uint8Array} code popcount.wasm.
+   * @param {{popcount: Uint8Array, products: Uint8Array}} code What is
+   *     compiled to WebAssembly.
    */
   constructor(bytes, code) {
     const {class_names: names, facts, stages} = readPacked(bytes);
@@ -19,12 +20,13 @@ class Net {
     const counted = stages.filter(
       one => one.stage === 'product' && isCounted(one));
     this.counter = new Counter(counted.reduce(
-      (n, {weights}) => n + CountedSums.bytes(weights), 64), code);
+      (n, {weights}) => n + CountedSums.bytes(weights), 64),
+    compile(code.popcount));
     this.kept = [];
     this.steps = [];
     this.layers = [];
     this.hidden = [];
-    this.build(stages);
+    this.build(stages, compile(code.products));
     this.weights = this.layers.reduce(
       (n, layer) => n + layer.filters * layer.inputs, 0);
     this.floatBytes = stages.reduce((n, stage) => n + (stage.stage
@@ -35,7 +37,7 @@ class Net {
    * Makes the steps. What a layer but the first is given is a hidden layer:
    * `step.out` holds its units then, of the shape of the image if it is one.
    */
-  build(stages) {
+  build(stages, products) {
     let codes = PIXELS, shape = null, last = null;
     for (const stage of stages) {
       // The values of an image are in the order of Flatten already.
@@ -44,7 +46,7 @@ class Net {
       if (isLayer && this.layers.length) {
         this.hidden.push({step: last, shape, codes});
       }
-      last = isLayer ? new Layer(stage, codes, this.counter)
+      last = isLayer ? new Layer(stage, codes, this.counter, products)
         : makeStep(stage, codes, this.kept);
       this.steps.push(last);
       if (isLayer) this.layers.push(last);

@@ -61,8 +61,7 @@ const inWords = list => list.length < 2 ? list.join('')
 const ratio = Math.round(net.floatBytes / net.bytes);
 number('Model', size(net.bytes), ratio > 1
   ? `1/${ratio} of ${size(net.floatBytes)} in float32` : 'in float32');
-const isCompiled = net.layers.map(
-  one => one.isCounted && net.counter.isCompiled);
+const isCompiled = net.layers.map(one => one.by.isCompiled);
 const time = number('One prediction', '…', `measured here, in ${inWords([
   ...isCompiled.includes(true) ? ['WebAssembly'] : [],
   ...isCompiled.includes(false) ? ['JavaScript'] : []])}`);

@@ -2,7 +2,8 @@
 
 const element = id => document.getElementById(id);
 const bytesOf = id => fromBase64(element(id).textContent);
-const net = new Net(bytesOf('net'), bytesOf('popcount'));
+const code = {popcount: bytesOf('popcount'), products: bytesOf('products')};
+const net = new Net(bytesOf('net'), code);
 const pad = element('pad');
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const whole = new Intl.NumberFormat('en').format;

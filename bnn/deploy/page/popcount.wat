@@ -1,4 +1,4 @@
-;; wat2wasm popcount.wat: the inner loop of net.js, on 64 bits at a time.
+;; wat2wasm popcount.wat: the inner loop of CountedSums, on 64 bits at a time.
 (module
   (import "js" "memory" (memory 1))
   ;; For each filter the sum over its planes i and the operand's planes j of

@@ -1,5 +1,6 @@
-// Sums of weights times operands, in three ways. Each has
-// `multiply(operands)`, which leaves one sum for each filter in `sums`.
+// Sums of weights times operands. Each way has `multiply(operands)`, which
+// leaves one sum for each filter in `sums`, and says whether WebAssembly does
+// it.
 
 /**
  * Sums of whole numbers, counted in bits.
@@ -26,6 +27,7 @@ class CountedSums {
     this.codes = codes;
     this.counter = counter;
     this.words = CountedSums.words(this.inputs);
+    this.isCompiled = counter.isCompiled;
     this.planes = counter.take(this.filters * bits * this.words);
     this.operandPlanes = counter.take(codes.bits * this.words);
     this.counts = counter.take(this.filters);
@@ -94,7 +96,7 @@ class SubsetSums {
   /** @param {object} weights Of the file, of less than 32 bits. */
   constructor({shape, bits, low, step, data}) {
     const [filters] = shape;
-    Object.assign(this, {filters, bits, low, step});
+    Object.assign(this, {filters, bits, low, step, isCompiled: false});
     this.inputs = product(shape.slice(1));
     this.rowBytes = data.length / filters;
     // Byte by byte the filters, as they are looked up
@@ -127,50 +129,6 @@ class SubsetSums {
     }
     for (let f = 0; f < filters; f++) {
       sums[f] = Math.fround(this.low * total + this.step * sums[f]);
-    }
-  }
-}
-
-/** Sums by float weights. */
-class FloatSums {
-  /**
-   * @param {object} weights Of the file, of 32 bits.
-   * @param {?{low: number, step: number}} codes The operands', if not floats.
-   */
-  constructor({shape, data}, codes) {
-    this.filters = shape[0];
-    this.inputs = product(shape.slice(1));
-    this.weights = data;
-    this.low = codes ? codes.low : 0;
-    this.step = codes ? codes.step : 1;
-    this.operands = new Float64Array(this.inputs);
-    this.places = new Int32Array(this.inputs);
-    this.sums = new Float64Array(this.filters);
-  }
-
-  /** Of floats or codes; added in float64, the sums rounded to float32. */
-  multiply(values) {
-    const {inputs, filters, weights, operands, places, low, step, sums} = this;
-    // Black pixels and idle units are passed over.
-    let n = 0;
-    for (let k = 0; k < inputs; k++) {
-      const x = low + step * values[k];
-      if (x !== 0) {
-        operands[n] = x;
-        places[n++] = k;
-      }
-    }
-    for (let f = 0, row = 0; f < filters; f++, row += inputs) {
-      // Four sums, since one addition would wait for the other
-      let a = 0, b = 0, c = 0, d = 0, k = 0;
-      for (; k + 4 <= n; k += 4) {
-        a += weights[row + places[k]] * operands[k];
-        b += weights[row + places[k + 1]] * operands[k + 1];
-        c += weights[row + places[k + 2]] * operands[k + 2];
-        d += weights[row + places[k + 3]] * operands[k + 3];
-      }
-      for (; k < n; k++) a += weights[row + places[k]] * operands[k];
-      sums[f] = Math.fround((a + b) + (c + d));
     }
   }
 }

@@ -57,19 +57,20 @@ def opened(browser, page):
 
 def test_file(page):
     text = page[0].read_text('utf-8')
-    assert text.count('<script') == text.count('</script>') == 3
+    assert text.count('<script') == text.count('</script>') == 4
     assert not re.search(r'\b(src|href)="(?!data:)|@import|url\(', text)
     assert not re.search(r'\{\{[a-z]+\.', text)
 
 
-def test_popcount_is_compiled_of_its_source(tmp_path):
+@pytest.mark.parametrize('name', ('popcount', 'products'))
+def test_webassembly_is_compiled_of_its_source(name, tmp_path):
     if shutil.which('wat2wasm') is None:
         pytest.skip('no wat2wasm: on Debian and Ubuntu apt install wabt')
     parts = pathlib.Path(web_export.__file__).with_name('page')
-    subprocess.run(['wat2wasm', parts / 'popcount.wat', '-o',
-                    tmp_path / 'popcount.wasm'], check=True)
-    assert (tmp_path / 'popcount.wasm').read_bytes() == (
-        parts / 'popcount.wasm').read_bytes()
+    compiled = tmp_path / 'compiled.wasm'
+    subprocess.run(['wat2wasm', parts / (name + '.wat'), '-o', compiled],
+                   check=True)
+    assert compiled.read_bytes() == (parts / (name + '.wasm')).read_bytes()
 
 
 def test_size_and_time(browser, tmp_path, assert_agrees):
