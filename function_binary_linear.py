@@ -17,13 +17,14 @@ class BinaryLinearFunction(function_node.FunctionNode):
     """Binarizes W and applies it; see :func:`binary_linear`.
 
     Args:
-        binarize (callable): Takes an array, returns its signs.
+        draw (callable or None): Takes an array, returns random signs; by
+            default they are not random.
         of_signs (bool): Whether the input is +1 and -1 alone.
     """
 
-    def __init__(self, binarize=kernels.binarize, of_signs=False):
+    def __init__(self, draw=None, of_signs=False):
         super().__init__()
-        self._binarize = binarize
+        self._draw = draw
         self._of_signs = of_signs
 
     def check_type_forward(self, in_types):
@@ -43,9 +44,11 @@ class BinaryLinearFunction(function_node.FunctionNode):
         x, W = inputs[:2]
         self.retain_inputs((0, 1))
         # Kept for backward, which needs the same signs again.
-        self._binary_W = self._binarize(W)
-        y = (kernels.sign_product(x, self._binary_W) if self._of_signs else
-             x.dot(self._binary_W.T))
+        self._W = (kernels.signs(self._draw(W), is_binary=True)
+                   if self._draw else kernels.signs(W))
+        if self._of_signs:
+            self._x = x = kernels.signs(x, is_binary=True)
+        y = self._W.apply(x)
         if len(inputs) == 3:
             y += inputs[2]
         return y,
@@ -55,12 +58,15 @@ class BinaryLinearFunction(function_node.FunctionNode):
         gy, = grad_outputs
         if not chainer.config.enable_backprop:  # nobody differentiates this
             gy = gy.array
-            gradients = (lambda: gy.dot(self._binary_W),
-                         lambda: gy.T.dot(x.array), lambda: gy.sum(axis=0))
+            gradients = (
+                lambda: self._W.apply_transposed(gy),
+                lambda: (self._x.apply_transposed(gy.T) if self._of_signs
+                         else gy.T.dot(x.array)),
+                lambda: gy.sum(axis=0))
             return [chainer.as_variable(gradients[i]()) for i in indexes]
         ret = []
         if 0 in indexes:
-            binary_W, = _StraightThrough(self._binary_W).apply((W,))
+            binary_W, = _StraightThrough(self._W.array).apply((W,))
             ret.append(F.matmul(gy, binary_W))
         if 1 in indexes:
             ret.append(F.matmul(gy, x, transa=True))
@@ -166,9 +172,9 @@ def binary_linear(x, W, b=None, stochastic=False, scaled=False):
         if of_signs:
             return _ScaledLinear().apply((x, W, *args[1:]))[0]
         return F.linear(x, W, b)
-    binarize = (kernels.stochastic_binarize
-                if stochastic and chainer.config.train else kernels.binarize)
-    return BinaryLinearFunction(binarize, of_signs).apply((x, *args))[0]
+    draw = (kernels.stochastic_binarize
+            if stochastic and chainer.config.train else None)
+    return BinaryLinearFunction(draw, of_signs).apply((x, *args))[0]
 
 
 def flatten(x):

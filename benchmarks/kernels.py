@@ -10,9 +10,10 @@ can exceed the triad, whose result is fetched before it is written, and
 popcount exceeds the float32 product.
 
 The products of signs stand beside the same float32 matrices in the BLAS, the
-convolutions beside Chainer's.  A last table shows where the packed product
-is faster than the BLAS, packing and binarizing included: what
-kernels.sign_product decides by.
+convolutions beside Chainer's.  Last tables show where the packed product, and
+the processor's matrix unit if it has one, are faster than the BLAS, packing
+and binarizing included: what kernels.sign_product and kernels.signs decide
+by.
 
     benchmarks/kernels.py --only adam binarize rule
 """
@@ -40,7 +41,9 @@ import numpy
 
 import peaks
 from bnn import kernels
+from bnn.kernels import amx
 from bnn.kernels import cpu
+from bnn.kernels import cpu_tiles
 from bnn.kernels import reference
 
 FLOATS = {'small': 10 ** 4, 'medium': 10 ** 6, 'large': 10 ** 7}
@@ -272,6 +275,11 @@ ENTRIES = {
         ours=lambda x, columns: kernels.xnor_product(
             kernels.pack(x), columns, x.shape[1]), **BLAS),
     'sign_product': Entry(factors, float_product, of_product, **BLAS),
+    # Floats by the signs of weights, from the weights on
+    'signs': Entry(
+        lambda size: [floats(*size[:2]), floats(*size[:0:-1])],
+        float_product, of_product,
+        ours=lambda x, W: kernels.signs(W).apply(x), **BLAS),
     'sign_convolution': Entry(
         lambda size: [signs(*size[0]), signs(*size[1]), size[2]],
         plain_convolution, of_convolution, 'Gop/s',
@@ -350,16 +358,18 @@ def print_results(results):
                 result['seconds']['numpy'] / result['seconds']['ours']))
 
 
-# What sign_product chooses from, always the one and always the other
+# What sign_product and signs choose from, always the one and always the other
 RULE_WAYS = {
     'blas': lambda x, W: x.dot(kernels.binarize(W).T),
     'packed': lambda x, W: kernels.xnor_product(
         kernels.pack(x), kernels.pack(W), x.shape[1]),
+    'unit': lambda x, W: cpu_tiles.by_columns(
+        x, kernels.arrange(kernels.pack(W))),
 }
 
 
 def measure_rule(args):
-    """Returns how long both ways of sign_product take, by its size."""
+    """Returns how long the ways of a product take, by its size."""
     results = []
     for name, k in RULE_WIDTHS.items():
         if args.sizes and name not in args.sizes:
@@ -367,27 +377,33 @@ def measure_rule(args):
         W = floats(k, k)
         for m in RULE_ROWS:
             x = signs(m, k)
+            ways = {way: functools.partial(function, x, W)
+                    for way, function in RULE_WAYS.items()
+                    if way != 'unit' or amx.IS_AVAILABLE}
             results.append({
                 'rows': m, 'width': k, 'is_packed': cpu.is_packed(x, W),
-                'seconds': timing.time_in_turns({
-                    way: functools.partial(function, x, W)
-                    for way, function in RULE_WAYS.items()}, args.rounds)})
+                'is_tiled': cpu.is_tiled(x, W, k),
+                'seconds': timing.time_in_turns(ways, args.rounds)})
     return results
 
 
 def print_rule(results):
-    if results:
-        print('\nbinarizing W and the BLAS beside packing both and popcount, '
-              'm x k by k x k:')
+    for way, key, who in (('packed', 'is_packed', 'sign_product'),
+                          ('unit', 'is_tiled', 'signs')):
+        rows = [one for one in results if way in one['seconds']]
+        if not rows:
+            continue
+        print('\nbinarizing W and the BLAS beside packing and %s, m x k by '
+              'k x k:' % {'packed': 'popcount', 'unit': 'the matrix unit'}[
+                  way])
         timing.print_table(
-            ['k', 'm', 'BLAS ms', 'packed ms', 'BLAS/packed',
-             'sign_product takes'], [[
+            ['k', 'm', 'BLAS ms', way + ' ms', 'BLAS/' + way,
+             who + ' takes'], [[
                  str(one['width']), str(one['rows']),
-                 *('%.3f' % (1e3 * one['seconds'][way])
-                   for way in ('blas', 'packed')),
-                 '%.2f' % (one['seconds']['blas'] / one['seconds']['packed']),
-                 'packed' if one['is_packed'] else 'BLAS']
-                 for one in results])
+                 *('%.3f' % (1e3 * one['seconds'][name])
+                   for name in ('blas', way)),
+                 '%.2f' % (one['seconds']['blas'] / one['seconds'][way]),
+                 way if one[key] else 'BLAS'] for one in rows])
 
 
 def find_peaks(args):

@@ -12,7 +12,9 @@ from chainer.utils import type_check
 
 import bst
 import function_binary_linear
-from bnn import kernels
+from bnn.kernels import cpu
+from bnn.kernels import cpu_bits
+from bnn.kernels import cpu_signs
 
 binary_linear = function_binary_linear.binary_linear
 DTYPES = (numpy.float16, numpy.float32, numpy.float64)
@@ -204,8 +206,8 @@ def test_non_contiguous(dtype):
 
 @pytest.mark.parametrize('nobias', [True, False])
 def test_binarizes_once(nobias, monkeypatch):
-    binarize = mock.Mock(wraps=kernels.binarize)
-    monkeypatch.setattr(kernels, 'binarize', binarize)
+    binarize = mock.Mock(wraps=cpu.binarize)
+    monkeypatch.setattr(cpu, 'binarize', binarize)
     x = chainer.Variable(random(4, 6))
     W = chainer.Variable(random(5, 6))
     y = binary_linear(x, W, None if nobias else random(5))
@@ -275,20 +277,15 @@ def test_signs_by_popcount_or_by_blas(scaled, nobias, dtype):
 
 
 def test_popcount_is_used(monkeypatch):
-    calls = []
-    original = kernels.sign_product
-
-    def watch(x, W):
-        calls.append(x.shape)
-        return original(x, W)
-
-    monkeypatch.setattr(kernels, 'sign_product', watch)
+    monkeypatch.setattr(cpu_signs, 'MIN_PRODUCTS', 0)
+    product = mock.Mock(wraps=cpu_bits.xnor_product)
+    monkeypatch.setattr(cpu_bits, 'xnor_product', product)
     x, W = bst.bst(random(9, 70)), random(6, 70)
     binary_linear(x.array, W)
-    assert not calls
+    assert not product.called
     for scaled in False, True:
         binary_linear(x, W, scaled=scaled)
-    assert calls == [(9, 70)] * 2
+    assert product.call_count == 2
 
 
 testing.run_module(__name__, __file__)

@@ -262,6 +262,31 @@ def xnor_product(a, b, k):
     return module.xnor_product(a, b, k)
 
 
+def signs(x, is_binary=False):
+    """Signs of a matrix, for several products.
+
+    On the CPU they are packed where a product is sooner done so: by
+    :func:`xnor_product` with other signs; with float32 on the matrix unit
+    (AMX) of processors that have one.  Products of signs are exact.  Of
+    floats by signs every term is exact and sums are of float32, as those of
+    the BLAS, in another order: on the matrix unit a sum of ``k`` terms is off
+    by at most ``k`` 2^-22 times the sum of their sizes, and what is smaller
+    than 2^-126 counts as 0.
+
+    Args:
+        x (numpy.ndarray or cupy.ndarray): Numbers whose signs count, (n, k);
+            any float dtype.  It must not change while the signs are used.
+        is_binary (bool): Whether they are +1 and -1 alone.
+
+    Returns:
+        ~bnn.kernels.sign_matrices.Signs: What multiplies.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).Signs(x, is_binary)
+
+
 def sign_product(x, W):
     """Product of +-1 and the signs of a matrix, ``x sign(W)^T``.
 

@@ -5,6 +5,7 @@ It imports those of other files too: bnn.kernels finds all of them here.
 import numba
 import numpy
 
+from bnn.kernels import cpu_signs
 from bnn.kernels import cpu_threads
 from bnn.kernels.cpu_bits import Columns  # noqa: F401
 from bnn.kernels.cpu_bits import pack  # noqa: F401
@@ -13,10 +14,8 @@ from bnn.kernels.cpu_convolution import sign_convolution  # noqa: F401
 from bnn.kernels.cpu_norm import batch_norm  # noqa: F401
 from bnn.kernels.cpu_norm import batch_norm_gradient  # noqa: F401
 from bnn.kernels.cpu_norm import normalize  # noqa: F401
-
-# With fewer multiplications the BLAS is sooner done than the packing is
-# begun; see benchmarks/kernels.py.
-MIN_PRODUCTS = 1 << 18
+from bnn.kernels.cpu_signs import is_packed  # noqa: F401
+from bnn.kernels.cpu_signs import is_tiled  # noqa: F401
 
 
 def binarize(x):
@@ -201,18 +200,18 @@ def _momentum_sgd(x, grad, v, lr, momentum, low, high):
         x[i] = low if y < low else (high if y > high else y)
 
 
+class Signs(cpu_signs.Signs):
+
+    """See :mod:`bnn.kernels.cpu_signs`."""
+
+    @staticmethod
+    def _binarize(x):
+        return binarize(x)
+
+
 def sign_product(x, W):
     # Both ways are exact, while a sum fits into float32.
-    if not is_packed(x, W):
-        return x.dot(binarize(W).T)
-    y = xnor_product(pack(x), pack(W), x.shape[1])
-    return y.astype(x.dtype, copy=False)
-
-
-def is_packed(x, W):
-    """Tells whether :func:`sign_product` packs both."""
-    return (x.size * len(W) >= MIN_PRODUCTS and x.shape[1] < 1 << 24
-            and x.dtype in (numpy.float32, numpy.float64))
+    return Signs(W).apply(Signs(x, True))
 
 
 def _is_compiled(x):

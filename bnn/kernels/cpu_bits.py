@@ -27,8 +27,9 @@ def pack(x):
 @cpu_threads.Kernel
 def _pack(x, bits):
     whole = x.shape[1] // 32
+    first, stride = x.ctypes.data, x.strides[0]
     for i in numba.prange(len(x)):
-        start = x[i].ctypes.data
+        start = first + i * stride
         for j in range(whole):
             bits[i, j] = tiles.signs_of_32(start + 128 * j)
         if whole < bits.shape[1]:
@@ -37,6 +38,31 @@ def _pack(x, bits):
                 if x[i, j] >= 0:
                     word |= numpy.uint32(1) << numpy.uint32(j % 32)
             bits[i, whole] = word
+
+
+def unpack(bits, k, dtype):
+    """Makes +1 and -1 of packed rows.
+
+    Args:
+        bits (numpy.ndarray): See :func:`bnn.kernels.pack`, (n, words).
+        k (int): Signs in a row.
+        dtype (dtype): float32 or 64.
+
+    Returns:
+        numpy.ndarray: (n, k).
+    """
+    x = numpy.empty((len(bits), k), dtype)
+    _unpack(x.size, bits, x)
+    return x
+
+
+@cpu_threads.Kernel
+def _unpack(bits, x):
+    one = x.dtype.type(1)
+    for i in numba.prange(len(x)):
+        for j in range(x.shape[1]):
+            word = bits[i, j // 32] >> numpy.uint32(j % 32)
+            x[i, j] = one if word & numpy.uint32(1) else -one
 
 
 class Columns(object):

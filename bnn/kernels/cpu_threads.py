@@ -2,9 +2,11 @@
 import os
 import types
 
-# Numba's threads must not spin while the BLAS computes; OpenMP reads this
-# when it is loaded.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+# A sleeping thread takes longer to wake than many a kernel to run, so Numba's
+# threads spin for it, half a millisecond, but not for as long as the BLAS
+# computes beside them.  OpenMP reads this when it is loaded.
+if 'OMP_WAIT_POLICY' not in os.environ:
+    os.environ.setdefault('GOMP_SPINCOUNT', '10000')
 
 import numba
 

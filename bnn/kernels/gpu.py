@@ -2,6 +2,8 @@
 import cupy
 import numpy
 
+from bnn.kernels import sign_matrices
+
 _binarize = cupy.ElementwiseKernel(
     'T x', 'T y',
     'y = x >= T(0) ? T(1) : T(-1)',
@@ -147,3 +149,10 @@ def xnor_product(a, b, k):
 
 def sign_product(x, W):
     return x.dot(binarize(W).T)
+
+
+class Signs(sign_matrices.Signs):
+
+    @staticmethod
+    def _binarize(x):
+        return binarize(x)

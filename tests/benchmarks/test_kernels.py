@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from bnn import kernels
+from bnn.kernels import amx
 
 SCRIPT = pathlib.Path(
     __file__).resolve().parents[2] / 'benchmarks' / 'kernels.py'
@@ -30,7 +31,8 @@ def test_every_kernel(tmp_path):
         'pack x + xnor_product'}
     for one in found['results']:
         ways = {'ours', 'numpy'}
-        if 'xnor' not in one['kernel'] and one['kernel'] != 'arrange':
+        if 'xnor' not in one['kernel'] and one['kernel'] not in (
+                    'arrange', 'signs'):
             ways.add('reference')
         assert set(one['seconds']) == ways
         assert one['per_second'] > 0 and one['of_peak'] > 0
@@ -54,11 +56,14 @@ def test_rule(tmp_path):
     rule = json.loads((tmp_path / 'results.json').read_text())['rule']
     assert [one['rows'] for one in rule] == [1, 2, 4, 8, 16, 64, 100, 1000]
     assert [one['is_packed'] for one in rule] == 5 * [False] + 3 * [True]
+    ways = ['packed'] + ['unit'] * amx.IS_AVAILABLE
     for one in rule:
-        assert set(one['seconds']) == {'blas', 'packed'}
-        row, = (line for line in result.stdout.splitlines()
-                if line.startswith('| 64 | %4d ' % one['rows']))
-        assert ('packed |' in row) == one['is_packed']
+        assert set(one['seconds']) == {'blas', *ways}
+        assert not one['is_tiled']  # too small
+        rows = [line for line in result.stdout.splitlines()
+                if line.startswith('| 64 | %4d ' % one['rows'])]
+        assert len(rows) == len(ways)  # a table for each
+        assert ('packed |' in rows[0]) == one['is_packed']
 
 
 def test_only(tmp_path):
