@@ -3,6 +3,8 @@
 Arrays are (n, channels), normalized in blocks of channels, or images of
 (n, channels, positions), channel by channel.  Sums are float64.
 """
+import math
+
 import numba
 import numpy
 
@@ -39,7 +41,9 @@ def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign):
 
 def _flat(x):
     x = numpy.ascontiguousarray(x)
-    return x if x.ndim == 2 else x.reshape(*x.shape[:2], -1)
+    # The product, not -1, which reshape cannot tell of no image.
+    return x if x.ndim == 2 else x.reshape(
+        *x.shape[:2], math.prod(x.shape[2:]))
 
 
 @numba.njit(inline='always', error_model='numpy')
