@@ -1,9 +1,11 @@
 """Runs the scripts as their users do: a process of its own, in a folder."""
 import hashlib
+import importlib.util
 import json
 import os
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -368,3 +370,19 @@ def _has_gpu():
         return cuda.cupy.cuda.runtime.getDeviceCount() > 0
     except cuda.cupy.cuda.runtime.CUDARuntimeError:
         return False  # CuPy is there, the driver is not
+
+
+@pytest.fixture
+def emulated_cupy(monkeypatch):
+    """A module like CuPy whose kernels run on the CPU, in the place of CuPy.
+    """
+    if shutil.which('g++') is None:
+        pytest.skip('no g++ to compile the kernels with')
+    folder = ROOT / 'tests' / 'cuda_emulation'
+    if folder.name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            folder.name, folder / '__init__.py',
+            submodule_search_locations=[str(folder)])
+        sys.modules[folder.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[folder.name])
+    return sys.modules[folder.name].install(monkeypatch)

@@ -3,6 +3,11 @@ import cupy
 import numpy
 
 from bnn.kernels import sign_matrices
+from bnn.kernels.gpu_bits import pack  # noqa: F401
+from bnn.kernels.gpu_bits import xnor_product  # noqa: F401
+from bnn.kernels.gpu_norm import batch_norm  # noqa: F401
+from bnn.kernels.gpu_norm import batch_norm_gradient  # noqa: F401
+from bnn.kernels.gpu_norm import normalize  # noqa: F401
 
 _binarize = cupy.ElementwiseKernel(
     'T x', 'T y',
@@ -16,8 +21,8 @@ _ste_gradient = cupy.ElementwiseKernel(
 
 _approx_sign_gradient = cupy.ElementwiseKernel(
     'T x, T gy', 'T gx',
-    """T size = x < T(0) ? -x : x;
-       gx = size <= T(1) ? gy * (T(2) - T(2) * size) : T(0)""",
+    """T size = x < T(0) ? T(-x) : x;
+       gx = size <= T(1) ? T(gy * T(T(2) - T(T(2) * size))) : T(0)""",
     'bnn_approx_sign_gradient')
 
 # In float even for float16, where cosh would overflow.
@@ -44,9 +49,10 @@ _stochastic_binarize = cupy.ElementwiseKernel(
        y = u < (static_cast<float>(x) + 1.f) / 2.f ? T(1) : T(-1)""",
     'bnn_stochastic_binarize')
 
+# The product is rounded to T too: of float16 it would be a float.
 _quantize = cupy.ElementwiseKernel(
     'T x, T n, T low, T high', 'T y',
-    'y = T(rint((x < low ? low : (x > high ? high : x)) * n)) / n',
+    'y = T(rint(T((x < low ? low : (x > high ? high : x)) * n))) / n',
     'bnn_quantize')
 
 # Not cupy.clip: these comparisons leave NaN as it is, like numpy.clip.
@@ -70,30 +76,6 @@ _momentum_sgd = cupy.ElementwiseKernel(
        T y = x + v;
        x = y < low ? low : (y > high ? high : y)""",
     'bnn_momentum_sgd')
-
-# A thread packs one word.
-_pack = cupy.ElementwiseKernel(
-    'raw T x, int64 k, int64 n_words', 'uint32 bits',
-    """const ptrdiff_t row = i / n_words, first = i % n_words * 32;
-       const ptrdiff_t n = k - first < 32 ? k - first : 32;
-       bits = 0;
-       for (ptrdiff_t j = 0; j < n; ++j) {
-           bits |= static_cast<unsigned int>(
-               x[row * k + first + j] >= T(0)) << j;
-       }""",
-    'bnn_pack')
-
-_xnor_product = cupy.ElementwiseKernel(
-    'raw uint32 a, raw uint32 b, int64 n, int64 n_words, int64 k',
-    'float32 y',
-    """const unsigned int *p = &a[i / n * n_words];
-       const unsigned int *q = &b[i % n * n_words];
-       int count = 0;
-       for (ptrdiff_t j = 0; j < n_words; ++j) {
-           count += __popc(p[j] ^ q[j]);
-       }
-       y = k - 2 * count""",
-    'bnn_xnor_product')
 
 
 def binarize(x):
@@ -132,19 +114,6 @@ def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
 
 def momentum_sgd(x, grad, v, lr, momentum, low, high):
     _momentum_sgd(grad, lr, momentum, low, high, x, v)
-
-
-def pack(x):
-    x = cupy.ascontiguousarray(x)
-    n_words = -(-x.shape[-1] // 32)
-    bits = cupy.empty((*x.shape[:-1], n_words), numpy.uint32)
-    return _pack(x, x.shape[-1], n_words, bits)
-
-
-def xnor_product(a, b, k):
-    y = cupy.empty((len(a), len(b)), numpy.float32)
-    return _xnor_product(cupy.ascontiguousarray(a), cupy.ascontiguousarray(b),
-                         len(b), a.shape[1], k, y)
 
 
 def sign_product(x, W):

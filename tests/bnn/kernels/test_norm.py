@@ -30,9 +30,10 @@ def assert_close(actual, expected, ulps=16):
 @pytest.mark.parametrize('mean', [0, 100])
 @pytest.mark.parametrize('dtype', DTYPES)
 @pytest.mark.parametrize('shape', SHAPES)
-def test_forward(shape, dtype, mean):
+def test_forward(shape, dtype, mean, device):
     x, gamma, beta = case(shape, dtype, mean)
-    y, *statistics = kernels.batch_norm(x, gamma, beta, 1e-4)
+    y, *statistics = device.call(
+        kernels.batch_norm, x, gamma, beta, 1e-4)
     expected, *expected_statistics = reference.batch_norm(
         x, gamma, beta, 1e-4)
     for ours, theirs in zip(statistics, expected_statistics, strict=True):
@@ -43,14 +44,15 @@ def test_forward(shape, dtype, mean):
         4 + mean))
     # The sign of just these values, and the same with given statistics
     mean, var, inv_std = statistics
-    sign, *others = kernels.batch_norm(x, gamma, beta, 1e-4, True)
+    sign, *others = device.call(
+        kernels.batch_norm, x, gamma, beta, 1e-4, True)
     assert sign.tobytes() == reference.binarize(y).tobytes()
     for a, b in zip(statistics, others, strict=True):
         assert a.tobytes() == b.tobytes()
     for flag, result in (False, y), (True, sign):
-        assert kernels.normalize(
-            x, gamma, beta, mean, inv_std, flag).tobytes() == (
-                result.tobytes())
+        assert device.call(
+            kernels.normalize, x, gamma, beta, mean, inv_std,
+            flag).tobytes() == result.tobytes()
     assert y.tobytes() == reference.normalize(
         x, gamma, beta, mean, inv_std).tobytes()
 
@@ -58,46 +60,85 @@ def test_forward(shape, dtype, mean):
 @pytest.mark.parametrize('sign', [False, True])
 @pytest.mark.parametrize('dtype', DTYPES)
 @pytest.mark.parametrize('shape', SHAPES)
-def test_gradient(shape, dtype, sign):
+def test_gradient(shape, dtype, sign, device):
     x, gamma, beta = case(shape, dtype)
     gy = numpy.random.standard_normal(shape).astype(dtype)
-    _, mean, _, inv_std = kernels.batch_norm(x, gamma, beta, 1e-4)
+    _, mean, _, inv_std = device.call(
+        kernels.batch_norm, x, gamma, beta, 1e-4)
     args = x, gy, gamma, beta, mean, inv_std, sign
-    for ours, theirs in zip(kernels.batch_norm_gradient(*args),
+    for ours, theirs in zip(device.call(kernels.batch_norm_gradient, *args),
                             reference.batch_norm_gradient(*args),
                             strict=True):
         assert_close(ours, theirs, 32)
 
 
-def test_views():
+def test_views(device):
     x, gamma, beta = case((8, 6), numpy.float32)
     gy = numpy.random.standard_normal((6, 8)).astype('f').T
     for view in x, x[::-1], numpy.asfortranarray(x):
-        y, mean, _, inv_std = kernels.batch_norm(view, gamma, beta, 1e-4)
+        y, mean, _, inv_std = device.call(
+            kernels.batch_norm, view, gamma, beta, 1e-4)
         copy = numpy.array(view, order='C')
-        assert y.tobytes() == kernels.batch_norm(
-            copy, gamma, beta, 1e-4)[0].tobytes()
-        results = [kernels.batch_norm_gradient(
-            a, g, gamma, beta, mean, inv_std, True)
+        assert y.tobytes() == device.call(
+            kernels.batch_norm, copy, gamma, beta, 1e-4)[0].tobytes()
+        results = [device.call(
+            kernels.batch_norm_gradient, a, g, gamma, beta, mean, inv_std,
+            True)
             for a, g in ((view, gy), (copy, numpy.array(gy, order='C')))]
         for a, b in zip(*results, strict=True):
             assert a.tobytes() == b.tobytes()
 
 
-def test_variance_does_not_cancel():
+def test_variance_does_not_cancel(device):
     x = (1e4 + numpy.random.standard_normal((100, 1))).astype('f')
-    _, _, var, _ = kernels.batch_norm(
-        x, numpy.ones(1, 'f'), numpy.zeros(1, 'f'), 0)
+    _, _, var, _ = device.call(
+        kernels.batch_norm, x, numpy.ones(1, 'f'), numpy.zeros(1, 'f'), 0)
     numpy.testing.assert_allclose(
         var, x.astype(float).var(axis=0), rtol=1e-6)
 
 
-def test_not_finite():
+def test_not_finite(device):
     x = numpy.random.standard_normal((4, 3)).astype('f')
     x[1, 0], x[2, 1] = numpy.nan, numpy.inf
     gamma, beta = numpy.ones(3, 'f'), numpy.zeros(3, 'f')
-    y, *_ = kernels.batch_norm(x, gamma, beta, 1e-4)
+    y, *_ = device.call(kernels.batch_norm, x, gamma, beta, 1e-4)
     assert numpy.isnan(y[:, :2]).any(axis=0).all()
     assert numpy.isfinite(y[:, 2]).all()
-    sign, *_ = kernels.batch_norm(x, gamma, beta, 1e-4, True)
+    sign, *_ = device.call(kernels.batch_norm, x, gamma, beta, 1e-4, True)
     assert sign.tobytes() == reference.binarize(y).tobytes()
+
+
+@pytest.mark.parametrize('shape', [(2100, 9), (40, 3, 1000), (3000, 130)])
+def test_blocks_share_a_channel(shape, gpu):
+    from bnn.kernels import gpu_norm
+    x, gamma, beta = case(shape, numpy.float32, 10)
+    assert gpu_norm._Plan(x).shares > 1
+    y, mean, _, inv_std = gpu.call(kernels.batch_norm, x, gamma, beta, 1e-4)
+    for ours, theirs in zip((y, mean, inv_std), numpy.take(
+            numpy.array(reference.batch_norm(x, gamma, beta, 1e-4),
+                        object), (0, 1, 3)), strict=True):
+        assert_close(ours, theirs, 64)
+    assert gpu.call(kernels.normalize, x, gamma, beta, mean,
+                    inv_std).tobytes() == y.tobytes()
+    gy = numpy.random.standard_normal(shape).astype('f')
+    args = x, gy, gamma, beta, mean, inv_std, True
+    for ours, theirs in zip(gpu.call(kernels.batch_norm_gradient, *args),
+                            reference.batch_norm_gradient(*args),
+                            strict=True):
+        assert_close(ours, theirs, 32)
+
+
+def test_no_image(device):
+    x, gamma, beta = case((0, 3, 4), numpy.float32)
+    assert device.call(kernels.normalize, x, gamma, beta, gamma,
+                       beta).shape == x.shape
+
+
+def test_nothing_goes_to_the_gpu_and_back(gpu):
+    x, gamma, beta = case((2100, 9), numpy.float32)
+    args = [gpu.send(v) for v in (x, gamma, beta)]
+    before = gpu.cupy.n_copies
+    y, mean, _, inv_std = kernels.batch_norm(*args, 1e-4, True)
+    kernels.normalize(*args, mean, inv_std)
+    kernels.batch_norm_gradient(args[0], y, *args[1:], mean, inv_std, True)
+    assert gpu.cupy.n_copies == before
