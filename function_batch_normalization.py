@@ -65,13 +65,13 @@ def batch_normalization(x, gamma, beta, eps=2e-5, sign=False,
     +-1.  Double backward is supported.
 
     Args:
-        x (~chainer.Variable or numpy.ndarray): (batch, channels, ...),
-            float32 or 64.
-        gamma, beta (~chainer.Variable or numpy.ndarray): (channels,).
+        x (~chainer.Variable or array): (batch, channels, ...), float32 or
+            64, of NumPy or CuPy.
+        gamma, beta (~chainer.Variable or array): (channels,).
         eps (float): Added to the variance.
         sign (bool): Whether the result is binarized.
-        running_mean, running_var (numpy.ndarray or None): Moving averages of
-            mean and unbiased variance, changed in place.
+        running_mean, running_var (array or None): Moving averages of mean
+            and unbiased variance, changed in place.
         decay (float): Share of the old average that stays.
 
     Returns:
@@ -83,11 +83,9 @@ def batch_normalization(x, gamma, beta, eps=2e-5, sign=False,
     function = BatchNormalization(eps, sign)
     y, = function.apply((x, gamma, beta))
     if running_mean is not None:
-        m = x.size // function.mean.size
-        for running, new in ((running_mean, function.mean),
-                             (running_var, m / max(m - 1, 1) * function.var)):
-            running *= decay
-            running += (1 - decay) * new
+        kernels.moving_averages(
+            running_mean, running_var, function.mean, function.var,
+            x.size // function.mean.size, decay)
     return bst.mark(y) if sign else y
 
 
@@ -96,9 +94,9 @@ def fixed_batch_normalization(x, gamma, beta, mean, var, eps=2e-5,
     """The same with given statistics, for tests: without a gradient.
 
     Args:
-        x (~chainer.Variable or numpy.ndarray): (batch, channels, ...),
-            float32 or 64.
-        gamma, beta, mean, var (numpy.ndarray): (channels,).
+        x (~chainer.Variable or array): (batch, channels, ...), float32 or
+            64, of NumPy or CuPy.
+        gamma, beta, mean, var (array): (channels,).
         eps (float): Added to the variance.
         sign (bool): Whether the result is binarized.
 

@@ -1,7 +1,8 @@
-"""Batch normalization that is fast on the CPU too."""
+"""Batch normalization in few passes."""
 import chainer
 import chainer.links as L
 import numpy
+from chainer.backends import cuda
 
 import bst
 import function_batch_normalization
@@ -9,12 +10,13 @@ import function_batch_normalization
 
 class BatchNormalization(L.BatchNormalization):
 
-    """Chainer's batch normalization, in few passes on the CPU.
+    """Chainer's batch normalization, in few passes and with the sign.
 
     Parameters, running averages and arguments are Chainer's, and so are the
     results, up to float32 rounding
-    (:func:`~function_batch_normalization.batch_normalization`).  Elsewhere
-    than on NumPy arrays of float32 or 64 it is Chainer's.
+    (:func:`~function_batch_normalization.batch_normalization`): on a GPU
+    too, with cuDNN or without.  Elsewhere than on NumPy's and CuPy's arrays
+    of float32 or 64 it is Chainer's.
     """
 
     def forward(self, x, sign=False, **kwargs):
@@ -35,9 +37,9 @@ class BatchNormalization(L.BatchNormalization):
             return bst.bst(y) if sign else y
         gamma, beta = self.gamma, self.beta
         if gamma is None:
-            gamma = numpy.ones_like(self.avg_mean)
+            gamma = self.xp.ones_like(self.avg_mean)
         if beta is None:
-            beta = numpy.zeros_like(self.avg_mean)
+            beta = self.xp.zeros_like(self.avg_mean)
         if not train:
             return function_batch_normalization.fixed_batch_normalization(
                 x, *map(chainer.as_array, (gamma, beta)), self.avg_mean,
@@ -55,9 +57,9 @@ class BatchNormalization(L.BatchNormalization):
 
     def _is_fast(self, x):
         x, mean = chainer.as_array(x), self.avg_mean
-        return (isinstance(x, numpy.ndarray) and x.ndim >= 2
+        return (type(x) in (numpy.ndarray, cuda.ndarray) and x.ndim >= 2
                 and x.dtype in (numpy.float32, numpy.float64)
-                and isinstance(mean, numpy.ndarray) and mean.ndim == 1
+                and isinstance(mean, type(x)) and mean.ndim == 1
                 and mean.dtype == x.dtype
                 # More than one value: Chainer warns.
                 and x.size > mean.size == x.shape[1])

@@ -386,3 +386,37 @@ def emulated_cupy(monkeypatch):
         sys.modules[folder.name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[folder.name])
     return sys.modules[folder.name].install(monkeypatch)
+
+
+@pytest.fixture(params=['cpu', 'gpu'])
+def kernels_of(request, monkeypatch):
+    """The kernels of NumPy arrays, and in their place those of a GPU.
+
+    Chainer goes on with NumPy arrays: they go to the emulated GPU and come
+    back around each kernel.
+    """
+    if request.param == 'gpu':
+        cupy = request.getfixturevalue('emulated_cupy')
+        from bnn import kernels
+        from bnn.kernels import gpu
+        monkeypatch.setattr(
+            kernels, '_kernels_of', lambda x: _OnGPU(cupy, gpu))
+    return request.param
+
+
+class _OnGPU(object):
+
+    def __init__(self, cupy, gpu):
+        self._cupy, self._gpu = cupy, gpu
+
+    def __getattr__(self, name):
+        def call(*args):
+            there = [self._cupy.asarray(one) if isinstance(
+                one, numpy.ndarray) else one for one in args]
+            result = getattr(self._gpu, name)(*there)
+            for one, changed in zip(args, there, strict=True):
+                if isinstance(one, numpy.ndarray) and one.flags.writeable:
+                    one[...] = changed.get()
+            return tuple(one.get() for one in result) if isinstance(
+                result, tuple) else None if result is None else result.get()
+        return call

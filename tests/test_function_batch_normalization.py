@@ -18,7 +18,7 @@ def normal(*shape, dtype='d'):
 
 @pytest.mark.parametrize('sign', [False, True])
 @pytest.mark.parametrize('shape', SHAPES)
-def test_against_chainer(shape, sign):
+def test_against_chainer(shape, sign, kernels_of):
     args = [normal(*shape), normal(3), normal(3)]
     gy = normal(*shape)
     averages = [[normal(3), abs(normal(3))] for _ in range(2)]
@@ -42,7 +42,7 @@ def test_against_chainer(shape, sign):
 
 
 @pytest.mark.parametrize('shape', SHAPES)
-def test_gradient_and_double_gradient(shape):
+def test_gradient_and_double_gradient(shape, kernels_of):
     args = normal(*shape), normal(3), normal(3)
     gradient_check.check_backward(
         lambda *xs: batch_normalization(*xs, eps=1e-2), args, normal(*shape),
@@ -52,7 +52,7 @@ def test_gradient_and_double_gradient(shape):
         [normal(*a.shape) for a in args], dtype='d', rtol=1e-3, atol=1e-3)
 
 
-def test_double_backward_of_the_sign():
+def test_double_backward_of_the_sign(kernels_of):
     x, weights = chainer.Variable(normal(6, 3)), normal(6, 3)
     gamma, beta = numpy.ones(3), numpy.zeros(3)
     results = []
@@ -67,7 +67,7 @@ def test_double_backward_of_the_sign():
 
 @pytest.mark.parametrize('sign', [False, True])
 @pytest.mark.parametrize('shape', SHAPES)
-def test_fixed(shape, sign):
+def test_fixed(shape, sign, kernels_of):
     x, gamma, beta, mean = normal(*shape), normal(3), normal(3), normal(3)
     var = abs(normal(3))
     y = fixed_batch_normalization(x, gamma, beta, mean, var, 1e-3, sign)

@@ -29,7 +29,7 @@ OPTIONS = {}, {'use_gamma': False, 'use_beta': False}, {'decay': .5}
 
 @pytest.mark.parametrize('options', OPTIONS)
 @pytest.mark.parametrize('shape', [(6, 3), (4, 3, 2, 5)])
-def test_training(shape, options):
+def test_training(shape, options, kernels_of):
     links = pair(**options)
     x, gy = normal(*shape), normal(*shape)
     results = []
@@ -48,7 +48,7 @@ def test_training(shape, options):
 
 @pytest.mark.parametrize('options', OPTIONS)
 @pytest.mark.parametrize('backprop', [True, False])
-def test_testing(options, backprop):
+def test_testing(options, backprop, kernels_of):
     links = pair(**options)
     x = normal(4, 3, 2, 5)
     for link in links:
@@ -60,7 +60,7 @@ def test_testing(options, backprop):
     numpy.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_finetuning():
+def test_finetuning(kernels_of):
     links = pair()
     batches = [normal(5, 3) for _ in range(3)]
     for link in links:
@@ -76,7 +76,7 @@ def test_finetuning():
 @pytest.mark.parametrize('shape', [(6, 3), (4, 3, 2, 5)])
 @pytest.mark.parametrize('train', [True, False])
 @pytest.mark.parametrize('backprop', [True, False])
-def test_sign_in_one_pass_or_two(shape, train, backprop):
+def test_sign_in_one_pass_or_two(shape, train, backprop, kernels_of):
     # As long as both normalize the same way: the same bits
     link, _ = pair()
     x, gy = normal(*shape), normal(*shape)

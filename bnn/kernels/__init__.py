@@ -342,8 +342,9 @@ def batch_norm(x, gamma, beta, eps, sign=False):
     <https://arxiv.org/abs/1502.03167>`_, Algorithm 1), summed in float64.
 
     Args:
-        x (numpy.ndarray): (n, channels, ...), float32 or 64, not empty.
-        gamma, beta (numpy.ndarray): (channels,), of the dtype of ``x``.
+        x (numpy.ndarray or cupy.ndarray): (n, channels, ...), float32 or 64,
+            not empty.
+        gamma, beta (array): (channels,), of the dtype of ``x``.
         eps (float): Added to the variance.
         sign (bool): Whether the result is :func:`binarize` of ``y``.
 
@@ -379,9 +380,9 @@ def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign=False):
     ``sign`` :func:`ste_gradient` of it.
 
     Args:
-        x, gamma, beta (numpy.ndarray): Of the forward computation.
-        gy (numpy.ndarray): Gradient of its result.
-        mean, inv_std (numpy.ndarray): What it returned.
+        x, gamma, beta (array): Of the forward computation.
+        gy (array): Gradient of its result.
+        mean, inv_std (array): What it returned.
         sign (bool): Whether it binarized.
 
     Returns:
@@ -392,6 +393,26 @@ def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign=False):
     """
     return _kernels_of(x).batch_norm_gradient(
         x, gy, gamma, beta, mean, inv_std, sign)
+
+
+def moving_averages(running_mean, running_var, mean, var, m, decay):
+    r"""Updates moving averages of statistics, in place.
+
+    ``running = decay * running + (1 - decay) * new``, where the new variance
+    is the unbiased one, ``m / (m - 1) * var``, as Chainer has it.
+
+    Args:
+        running_mean, running_var (numpy.ndarray or cupy.ndarray):
+            (channels,), float32 or 64, changed.
+        mean, var (array): Of :func:`batch_norm`.
+        m (int): Values in a channel.
+        decay (float): Share of the old average that stays.
+
+    Raises:
+        TypeError: If ``running_mean`` is not of a floating point dtype.
+    """
+    _kernels_of(running_mean).moving_averages(
+        running_mean, running_var, mean, var, m, decay)
 
 
 def __getattr__(name):

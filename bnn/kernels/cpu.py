@@ -13,6 +13,7 @@ from bnn.kernels.cpu_bits import xnor_product  # noqa: F401
 from bnn.kernels.cpu_convolution import sign_convolution  # noqa: F401
 from bnn.kernels.cpu_norm import batch_norm  # noqa: F401
 from bnn.kernels.cpu_norm import batch_norm_gradient  # noqa: F401
+from bnn.kernels.cpu_norm import moving_averages  # noqa: F401
 from bnn.kernels.cpu_norm import normalize  # noqa: F401
 from bnn.kernels.cpu_signs import is_packed  # noqa: F401
 from bnn.kernels.cpu_signs import is_tiled  # noqa: F401

@@ -39,6 +39,13 @@ def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign):
     return gx, ggamma, gbeta
 
 
+def moving_averages(running_mean, running_var, mean, var, m, decay):
+    for running, new in ((running_mean, mean),
+                         (running_var, m / max(m - 1, 1) * var)):
+        running *= decay
+        running += (1 - decay) * new
+
+
 def _flat(x):
     x = numpy.ascontiguousarray(x)
     # The product, not -1, which reshape cannot tell of no image.

@@ -7,6 +7,7 @@ from bnn.kernels.gpu_bits import pack  # noqa: F401
 from bnn.kernels.gpu_bits import xnor_product  # noqa: F401
 from bnn.kernels.gpu_norm import batch_norm  # noqa: F401
 from bnn.kernels.gpu_norm import batch_norm_gradient  # noqa: F401
+from bnn.kernels.gpu_norm import moving_averages  # noqa: F401
 from bnn.kernels.gpu_norm import normalize  # noqa: F401
 
 _binarize = cupy.ElementwiseKernel(

@@ -114,3 +114,9 @@ def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign=False):
     gx = (gamma * inv_std).reshape(shape) * (
         gy - (x_hat * ggamma.reshape(shape) + gbeta.reshape(shape)) / m)
     return gx, ggamma, gbeta
+
+
+def moving_averages(running_mean, running_var, mean, var, m, decay):
+    running_mean[...] = decay * running_mean + (1 - decay) * mean
+    running_var[...] = decay * running_var + (1 - decay) * (
+        m / max(m - 1, 1) * var)

@@ -142,3 +142,14 @@ def test_nothing_goes_to_the_gpu_and_back(gpu):
     kernels.normalize(*args, mean, inv_std)
     kernels.batch_norm_gradient(args[0], y, *args[1:], mean, inv_std, True)
     assert gpu.cupy.n_copies == before
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('m', [1, 2, 100])
+def test_moving_averages(dtype, m, device):
+    arrays = abs(numpy.random.standard_normal((4, 5))).astype(dtype)
+    there = [device.send(v.copy()) for v in arrays]
+    kernels.moving_averages(*there, m, .9)
+    reference.moving_averages(*arrays, m, .9)
+    for ours, theirs in zip(there, arrays, strict=True):
+        assert_close(device.fetch(ours), theirs, 4)
