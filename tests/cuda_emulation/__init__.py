@@ -31,6 +31,7 @@ def install(monkeypatch):
     monkeypatch.setattr(fake_cupy, 'recorded', None)
     if not _loaded:
         importlib.import_module('bnn.kernels.gpu')
+        importlib.import_module('bnn.kernels.gpu_perceptron')
         _loaded.update({
             name: module for name, module in sys.modules.items()
             if name.startswith('bnn.kernels.gpu')})

@@ -47,7 +47,7 @@ static unsigned n_threads, current, arrived;
 static unsigned long long generation, progress;
 static unsigned warp_arrived[32];
 static unsigned long long warp_generation[32];
-static unsigned char slots[32][32][8];  // what lanes show each other
+static unsigned char slots[32][32][32];  // what lanes show each other
 static void (*body)(void *);
 static void *body_arguments;
 
@@ -111,7 +111,7 @@ static inline void wait_for_warp(unsigned mask) {
 
 template <class T> static T exchange(unsigned mask, T value, unsigned lane) {
     static_assert(sizeof(T) <= 8, "");
-    unsigned char (&mine)[32][8] = slots[current / 32];
+    auto &mine = slots[current / 32];
     memcpy(mine[current % 32], &value, sizeof value);
     wait_for_warp(mask);
     T result;
@@ -176,23 +176,21 @@ template <class A>
 void mma(int &c0, int &c1, int &c2, int &c3, unsigned a0, unsigned a1,
          unsigned a2, unsigned a3, unsigned b0, unsigned b1) {
     const unsigned mine[6] = {a0, a1, a2, a3, b0, b1};
-    unsigned all[6][32];
-    for (int r = 0; r < 6; ++r) {
-        memcpy(slots[current / 32][current % 32], &mine[r], 4);
-        wait_for_warp(~0u);
-        for (unsigned lane = 0; lane < 32; ++lane) {
-            memcpy(&all[r][lane], slots[current / 32][lane], 4);
-        }
-        wait_for_warp(~0u);
+    memcpy(slots[current / 32][current % 32], mine, sizeof mine);
+    wait_for_warp(~0u);
+    unsigned all[32][6];
+    for (unsigned lane = 0; lane < 32; ++lane) {
+        memcpy(all[lane], slots[current / 32][lane], sizeof mine);
     }
+    wait_for_warp(~0u);
     const unsigned g = current % 32 / 4, t = current % 4;
     int *c[4] = {&c0, &c1, &c2, &c3};
     for (unsigned i = 0; i < 4; ++i) {
         const unsigned upper = i / 2, column = 2 * t + i % 2;
         for (unsigned k = 0; k < 32; ++k) {
             const unsigned half = k / 16, lane = k % 16 / 4, byte = k % 4;
-            const A a = A(all[2 * half + upper][g * 4 + lane] >> 8 * byte);
-            const int8_t b = int8_t(all[4 + half][column * 4 + lane]
+            const A a = A(all[g * 4 + lane][2 * half + upper] >> 8 * byte);
+            const int8_t b = int8_t(all[column * 4 + lane][4 + half]
                                     >> 8 * byte);
             *c[i] += int(a) * int(b);
         }
