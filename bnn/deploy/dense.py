@@ -89,8 +89,9 @@ def finish(product, s):
 
 
 def _pad_channels(x, pad, values):
-    padded = numpy.empty((*x.shape[:2], *(
-        n + 2 * p for n, p in zip(x.shape[2:], pad, strict=True))), x.dtype)
+    # empty_like, not empty: x may be on a GPU.
+    padded = numpy.empty_like(x, shape=(*x.shape[:2], *(
+        n + 2 * p for n, p in zip(x.shape[2:], pad, strict=True))))
     padded[...] = reference.channels(values, x)
     padded[:, :, pad[0]:pad[0] + x.shape[2], pad[1]:pad[1] + x.shape[3]] = x
     return padded

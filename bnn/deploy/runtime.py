@@ -6,10 +6,6 @@ import numpy
 from bnn.deploy import packed
 from bnn.deploy import steps
 
-# Bytes of the largest intermediate result of the images that are computed
-# together: about what the processor caches
-_MEMORY = 1 << 22
-
 
 class Net(object):
     """A packed net, ready to predict.
@@ -25,6 +21,8 @@ class Net(object):
         packed (~bnn.deploy.packed.PackedNet): The net.
         input_shape (tuple of int): (channels, h, w).
         class_names (tuple of str): The classes.
+        memory (int): Bytes of the largest intermediate result of the images
+            that are computed together.
 
     .. rubric:: Example
 
@@ -34,13 +32,15 @@ class Net(object):
 
     """
 
+    memory = 1 << 22  # about what the processor caches
+
     def __init__(self, net):
         self.packed = net
         self.input_shape = net.input_shape
         self.class_names = net.class_names
         self._width = math.prod(net.input_shape)
         self._steps = self.make_steps()
-        self._chunk = _chunk(net.stages)
+        self._chunk = _chunk(net.stages, self.memory)
 
     def make_steps(self):
         """Returns callables of a value and a list of kept scales."""
@@ -60,14 +60,11 @@ class Net(object):
             ValueError: If they are of another shape.
 
         """
-        x = self._images(images)
+        x = self.prepared(images)
         if not len(x):
             return numpy.empty((0, len(self.class_names)), numpy.float32)
-        if len(x) <= self._chunk:
-            return self._run(x)
-        return numpy.concatenate([
-            self._run(x[i:i + self._chunk])
-            for i in range(0, len(x), self._chunk)])
+        parts = self.parts(x)
+        return parts[0] if len(parts) == 1 else numpy.concatenate(parts)
 
     def predict(self, images):
         """Computes the classes.
@@ -100,7 +97,8 @@ class Net(object):
         """
         return softmax(self.scores(images))
 
-    def _images(self, images):
+    def prepared(self, images):
+        """Returns images as the steps take them, or raises an error."""
         if getattr(images, 'dtype', None) != numpy.uint8:
             raise TypeError('images must be a NumPy array of uint8, 0 to 255')
         shape = images.shape
@@ -109,8 +107,16 @@ class Net(object):
             raise ValueError(
                 'images must be of the shape (n, %s), not %s' % (
                     ', '.join(map(str, self.input_shape)), shape))
-        return numpy.ascontiguousarray(images).reshape(
+        return self._contiguous(images).reshape(
             len(images), *self.input_shape)
+
+    def parts(self, x):
+        """Computes the scores of prepared images, some at a time."""
+        return [self._run(x[i:i + self._chunk])
+                for i in range(0, len(x), self._chunk)]
+
+    def _contiguous(self, images):
+        return numpy.ascontiguousarray(images)
 
     def _run(self, x):
         kept = []
@@ -125,7 +131,7 @@ def softmax(scores):
     return e / e.sum(axis=1, keepdims=True)
 
 
-def _chunk(stages):
+def _chunk(stages, memory):
     """Returns how many images go through the net together."""
     largest = 1
     for stage in stages:
@@ -137,4 +143,4 @@ def _chunk(stages):
         largest = max(largest, 4 * size, 4 * math.prod(stage.input_shape))
     if all(len(stage.output_shape) == 1 for stage in stages):
         return 1 << 20
-    return max(1, _MEMORY // largest)
+    return max(1, memory // largest)

@@ -138,8 +138,8 @@ def empty(shape, dtype=float):
                    memory)
 
 
-def empty_like(x):
-    return empty(x.shape, x.dtype)
+def empty_like(x, shape=None):
+    return empty(x.shape if shape is None else shape, x.dtype)
 
 
 def asarray(x, dtype=None):

@@ -65,9 +65,21 @@ def test_packed(name, kind, make_net, make_rescale, make_images):
     scale = abs(exact).max()
     assert min(abs(scores - exact).max(),
                abs(scores - rounded).max()) < 1e-4 * scale
-    with_numpy = gpu_runtime.GPUNet(again, numpy).scores(x)
-    assert min(abs(with_numpy - exact).max(),
-               abs(with_numpy - rounded).max()) < 1e-4 * scale
+
+
+@pytest.mark.parametrize('name, kind', _CASES)
+def test_gpu(name, kind, make_net, make_rescale, make_images, emulated_cupy):
+    shape, predictor = make_net(name)
+    net = packing.pack(predictor.describe(), shape, make_rescale(
+        kind, shape[0]), map(str, range(10)))
+    x = make_images(3, shape)
+    on_gpu = gpu_runtime.GPUNet(net)
+    before = emulated_cupy.n_copies
+    scores = on_gpu.scores(x)
+    assert emulated_cupy.n_copies == before + 2  # in and out
+    expected = runtime.Net(net).scores(x)
+    numpy.testing.assert_allclose(
+        scores, expected, atol=1e-4 * abs(expected).max())
 
 
 @pytest.mark.parametrize('name, stages', [

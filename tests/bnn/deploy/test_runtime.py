@@ -69,7 +69,7 @@ def test_chunks(pack, make_images, monkeypatch):
     x = make_images(9, (1, 28, 28))
     net = pack('lenet5')
     expected = runtime.Net(net).scores(x)
-    monkeypatch.setattr(runtime, '_MEMORY', 1 << 17)
+    monkeypatch.setattr(runtime.Net, 'memory', 1 << 17)
     small = runtime.Net(net)
     assert small._chunk < 9
     numpy.testing.assert_allclose(
