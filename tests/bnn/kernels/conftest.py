@@ -25,14 +25,28 @@ class Device(object):
         return self.fetch(found)
 
 
-@pytest.fixture(params=['cpu', 'gpu'])
+def _cupy(request):
+    if request.param == 'emulated':
+        return request.getfixturevalue('emulated_cupy')
+    return pytest.importorskip('cupy')
+
+
+_CUDA = pytest.param('cuda', marks=pytest.mark.gpu)  # skipped without one
+
+
+@pytest.fixture(params=['cpu', 'emulated', _CUDA])
 def device(request):
-    """A :class:`Device`: the CPU, and a GPU that is emulated."""
-    return Device(None if request.param == 'cpu' else
-                  request.getfixturevalue('emulated_cupy'))
+    """A :class:`Device`: the CPU, a GPU that is emulated, and a real one."""
+    return Device(None if request.param == 'cpu' else _cupy(request))
+
+
+@pytest.fixture(params=['emulated', _CUDA])
+def gpu(request):
+    """A :class:`Device`: a GPU that is emulated, and a real one."""
+    return Device(_cupy(request))
 
 
 @pytest.fixture
-def gpu(emulated_cupy):
+def emulated_gpu(emulated_cupy):
     """A :class:`Device` that is emulated."""
     return Device(emulated_cupy)

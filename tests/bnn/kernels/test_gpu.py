@@ -150,14 +150,14 @@ def test_sign_product(gpu):
                 reference.sign_product(x, W))
 
 
-def test_arrays_do_not_mix(gpu):
+def test_arrays_do_not_mix(emulated_gpu):
     x = numpy.ones(3, 'f')
     with pytest.raises(TypeError, match='numpy.ndarray'):
-        gpu.send(x) + x
+        emulated_gpu.send(x) + x
     with pytest.raises(TypeError, match='implicit'):
-        numpy.asarray(gpu.send(x))
+        numpy.asarray(emulated_gpu.send(x))
     with pytest.raises(AssertionError, match='waits'):
-        bool(gpu.send(x[:1]))
+        bool(emulated_gpu.send(x[:1]))
 
 
 def _launch(gpu, body, arguments, block=64, n=64):
@@ -168,21 +168,21 @@ def _launch(gpu, body, arguments, block=64, n=64):
     return gpu.fetch(x)
 
 
-def test_emulation(gpu):
-    assert _launch(gpu, '''__shared__ int s[64];
+def test_emulation(emulated_gpu):
+    assert _launch(emulated_gpu, '''__shared__ int s[64];
         s[threadIdx.x] = threadIdx.x;
         __syncthreads();
         x[threadIdx.x] = s[63 - threadIdx.x] + __shfl_xor_sync(
             ~0u, int(threadIdx.x), 1);''', '').tolist() == [
         63 - i + (i ^ 1) for i in range(64)]
     with pytest.raises(AssertionError, match='wait for others for ever'):
-        _launch(gpu, 'if (threadIdx.x) __syncthreads();', '')
+        _launch(emulated_gpu, 'if (threadIdx.x) __syncthreads();', '')
     with pytest.raises(AssertionError, match='wait for others for ever'):
-        _launch(gpu, '__ballot_sync(~0u, 1);', '', block=16)
+        _launch(emulated_gpu, '__ballot_sync(~0u, 1);', '', block=16)
     with pytest.raises(AssertionError, match='behind an array'):
-        _launch(gpu, 'x[threadIdx.x + 1] = 0;', '')
+        _launch(emulated_gpu, 'x[threadIdx.x + 1] = 0;', '')
     with pytest.raises(AssertionError, match='sizes and kinds'):
-        _launch(gpu, '', ', float y')
+        _launch(emulated_gpu, '', ', float y')
 
 
 def test_cupy_comes_back():

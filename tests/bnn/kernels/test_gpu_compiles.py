@@ -49,10 +49,10 @@ def start_all(gpu):
 
 
 @pytest.mark.skipif(shutil.which('nvcc') is None, reason='no nvcc')
-def test_nvcc(gpu, tmp_path, monkeypatch):
+def test_nvcc(emulated_gpu, tmp_path, monkeypatch):
     sources = []
-    monkeypatch.setattr(gpu.cupy, 'recorded', sources)
-    start_all(gpu)
+    monkeypatch.setattr(emulated_gpu.cupy, 'recorded', sources)
+    start_all(emulated_gpu)
     sources = sorted(set(sources))
     assert len(sources) > 40
     # All in one file, each in a namespace of its own

@@ -68,8 +68,9 @@ def test_argmax(gpu):
     assert (found == x.argmax(axis=1)).all()
 
 
-def test_is_supported(gpu, monkeypatch):
+def test_is_supported(emulated_gpu, monkeypatch):
     from bnn.kernels import gpu_perceptron
     assert gpu_perceptron.is_supported()
-    monkeypatch.setattr(gpu.cupy.cuda.Device, 'compute_capability', '75')
+    monkeypatch.setattr(
+        emulated_gpu.cupy.cuda.Device, 'compute_capability', '75')
     assert not gpu_perceptron.is_supported()

@@ -134,14 +134,14 @@ def test_no_image(device):
                        beta).shape == x.shape
 
 
-def test_nothing_goes_to_the_gpu_and_back(gpu):
+def test_nothing_goes_to_the_gpu_and_back(emulated_gpu):
     x, gamma, beta = case((2100, 9), numpy.float32)
-    args = [gpu.send(v) for v in (x, gamma, beta)]
-    before = gpu.cupy.n_copies
+    args = [emulated_gpu.send(v) for v in (x, gamma, beta)]
+    before = emulated_gpu.cupy.n_copies
     y, mean, _, inv_std = kernels.batch_norm(*args, 1e-4, True)
     kernels.normalize(*args, mean, inv_std)
     kernels.batch_norm_gradient(args[0], y, *args[1:], mean, inv_std, True)
-    assert gpu.cupy.n_copies == before
+    assert emulated_gpu.cupy.n_copies == before
 
 
 @pytest.mark.parametrize('dtype', DTYPES)
