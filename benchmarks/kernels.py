@@ -163,6 +163,13 @@ def plain_batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign):
         x_hat * ggamma.reshape(shape) + gbeta.reshape(shape)) / n)
 
 
+def plain_moving_averages(running_mean, running_var, mean, var, m, decay):
+    for running, new in ((running_mean, mean),
+                         (running_var, m / (m - 1) * var)):
+        running *= decay
+        running += (1 - decay) * new
+
+
 def channels(size):
     """Makes gamma, beta, mean and the reciprocal of the deviation."""
     return [random.uniform(.5, 1.5, size[1]).astype(numpy.float32)
@@ -261,6 +268,9 @@ ENTRIES = {
     'batch_norm_gradient': Entry(
         lambda size: [floats(*size), floats(*size), *channels(size), True],
         plain_batch_norm_gradient, streams(5), sizes=BATCHES),
+    'moving_averages': Entry(
+        lambda n: [*(abs(floats(n)) for _ in range(4)), 100, .9],
+        plain_moving_averages, streams(6)),
     'pack': Entry(lambda size: [floats(*size)], plain_pack,
                   streams(33 / 32), sizes=MATRICES),
     'arrange': Entry(
