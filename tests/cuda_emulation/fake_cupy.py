@@ -172,8 +172,17 @@ class _Device(object):
     id = 0
 
 
+class _Event(object):
+
+    def record(self):
+        pass
+
+    synchronize = record
+
+
 cuda = types.SimpleNamespace(
-    Device=_Device, runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
+    Device=_Device, Event=_Event, get_elapsed_time=lambda start, end: 1.,
+    runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
 
 
 def _run(source, name, grid, block, args):
