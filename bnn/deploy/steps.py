@@ -23,7 +23,7 @@ def make(stages):
     is_packed = False
     while i < len(stages):
         stage = stages[i]
-        run = list(itertools.takewhile(is_perceptron, stages[i:]))
+        run = list(itertools.takewhile(_is_perceptron, stages[i:]))
         ends = [n for n, layer in enumerate(run, 1)
                 if layer.result == 'float' or n == len(run)]
         if run and (stage.operand == 'pixels' or is_packed):
@@ -58,8 +58,7 @@ def make(stages):
             is_packed = isinstance(operation, operations.Sign)
 
 
-def is_perceptron(stage):
-    """Returns whether a stage may be a layer of a perceptron's kernel."""
+def _is_perceptron(stage):
     return (isinstance(stage, packed.Product) and not stage.is_convolution
             and stage.weights.bits == 1 and stage.result != 'levels' and (
                 stage.operand == 'bits' or stage.operand == 'pixels'

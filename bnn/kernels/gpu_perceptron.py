@@ -1,32 +1,8 @@
-"""Linear layers of +-1 weights on CuPy arrays, by the tensor cores.
-
-A packed net's weights are unpacked to a byte each, and so are the signs
-between two layers: the tensor cores multiply bytes, exactly, and more of them
-in a second than the rest of a GPU counts bits.
-"""
+"""Linear layers of signs on CuPy arrays, one kernel each."""
 import cupy
 import numpy
 
-from bnn.kernels import gpu_source
-
-_STEP = 64  # bytes of a row that a kernel takes at a time
-
-
-class _Tile(object):
-    """The share of a block: see int8_product.cu."""
-
-    def __init__(self, row_tiles, column_tiles, row_warps, column_warps):
-        self.constants = {
-            'ROW_TILES': row_tiles, 'COLUMN_TILES': column_tiles,
-            'ROW_WARPS': row_warps, 'COLUMN_WARPS': column_warps}
-        self.rows = 16 * row_tiles * row_warps
-        self.columns = 8 * column_tiles * column_warps
-        self.threads = 32 * row_warps * column_warps
-
-
-_LARGE, _NARROW = _Tile(4, 4, 2, 4), _Tile(1, 2, 4, 1)
-_NARROW_UP_TO = 64  # columns
-
+from bnn.kernels import gpu_int8
 
 _argmax = cupy.ElementwiseKernel(
     'raw float32 scores, int64 n', 'int64 best',
@@ -40,14 +16,6 @@ _argmax = cupy.ElementwiseKernel(
            }
        }""",
     'bnn_argmax')
-
-
-def is_supported():
-    """Returns whether the current GPU multiplies bytes as is needed here.
-
-    That is NVIDIA's Ampere and later, of compute capability 8.0.
-    """
-    return int(cupy.cuda.Device().compute_capability) >= 80
 
 
 def argmax(scores):
@@ -67,7 +35,7 @@ def argmax(scores):
 
 
 class Perceptron(object):
-    """Linear layers of signs, one kernel each.
+    """Linear layers whose operands are bytes.
 
     Args:
         weights (list of numpy.ndarray): +1 and -1, int8 (outputs, inputs).
@@ -83,15 +51,11 @@ class Perceptron(object):
 
     def __init__(self, weights, thresholds, scale=None, offset=None,
                  of_pixels=False):
-        if max(W.shape[1] for W in weights) * 255 >= 1 << 31:
-            raise ValueError('too many inputs for sums in int32')
-        self._layers = [_Layer(W, limits, of_pixels and not i)
-                        for i, (W, limits) in enumerate(zip(
-                            weights, thresholds, strict=True))]
-        if thresholds[-1] is None:
-            self._layers[-1].scale = cupy.asarray(scale, numpy.float32)
-            self._layers[-1].offset = cupy.asarray(offset, numpy.float32)
-        self._of_pixels = of_pixels
+        self._layers = [
+            gpu_int8.Layer(W, limits, scale, offset, of_pixels and not i)
+            for i, (W, limits) in enumerate(zip(
+                weights, thresholds, strict=True))]
+        self._dtype = numpy.uint8 if of_pixels else numpy.int8
 
     def __call__(self, x):
         """Computes the layers.
@@ -103,64 +67,21 @@ class Perceptron(object):
         Returns:
             cupy.ndarray: float32 (n, outputs): floats, or +1 and -1.
         """
-        k, n = self._layers[0].n_in, len(x)
-        if not n:
-            return cupy.empty((0, self._layers[-1].n_out), numpy.float32)
-        x = self._aligned(x, k)
+        n, last = len(x), self._layers[-1]
+        x = self._aligned(x, self._layers[0].n_in)
         for layer in self._layers:
-            x = layer(x)
-        if self._layers[-1].thresholds is not None:
-            x = x[:, :self._layers[-1].n_out].astype(numpy.float32)
+            x = layer(x, n)
+        if last.gives_signs:
+            x = x[:, :last.n_out].astype(numpy.float32)
         return x
 
     def _aligned(self, x, k):
         """Returns rows of bytes that start at multiples of 16."""
-        dtype = numpy.uint8 if self._of_pixels else numpy.int8
-        if x.dtype == dtype and k % 16 == 0:
+        if x.dtype == self._dtype and gpu_int8.padded(k) == k:
             x = cupy.ascontiguousarray(x)
-            if x.data.ptr % 16 == 0:
+            if x.data.ptr % gpu_int8.PIECE == 0:
                 return x
         # What lies behind a row is multiplied by 0.
-        rows = cupy.empty((len(x), -(-k // 16) * 16), dtype)
+        rows = cupy.empty((len(x), gpu_int8.padded(k)), self._dtype)
         rows[:, :k] = x
         return rows
-
-
-class _Layer(object):
-
-    def __init__(self, W, thresholds, is_unsigned):
-        self.n_out, self.n_in = W.shape
-        self._tile = _NARROW if self.n_out <= _NARROW_UP_TO else _LARGE
-        n_columns = -(-self.n_out // self._tile.columns) * self._tile.columns
-        self._steps = -(-self.n_in // _STEP)
-        rows = numpy.zeros((n_columns, self._steps * _STEP), numpy.int8)
-        rows[:self.n_out, :self.n_in] = W
-        self._W = cupy.asarray(rows)
-        self.thresholds = self.scale = self.offset = None
-        if thresholds is not None:
-            limits = numpy.zeros(n_columns, numpy.int32)
-            limits[:self.n_out] = thresholds
-            self.thresholds = cupy.asarray(limits)
-        self._options = {'IS_UNSIGNED': int(is_unsigned),
-                         'IS_FLOAT': int(thresholds is None),
-                         **self._tile.constants}
-        self._n_blocks = n_columns // self._tile.columns
-
-    def __call__(self, x):
-        if self.thresholds is None:
-            pitch = self.n_out
-            y = cupy.empty((len(x), pitch), numpy.float32)
-        else:
-            pitch = -(-self.n_out // 16) * 16
-            y = cupy.empty((len(x), pitch), numpy.int8)
-        kernel = gpu_source.kernel(
-            'int8_product.cu', 'bnn_int8_product', **self._options)
-        # Where there is none of them the kernel reads none.
-        others = [self._W if v is None else v for v in (
-            self.thresholds, self.scale, self.offset)]
-        kernel((-(-len(x) // self._tile.rows), self._n_blocks),
-               (self._tile.threads,),
-               (x, self._W, *others, y, numpy.int64(len(x)),
-                numpy.int32(self.n_out), numpy.int32(self._steps),
-                numpy.int32(x.shape[1] // 16), numpy.int32(pitch)))
-        return y

@@ -8,9 +8,10 @@ accesses would do between two barriers.
 import importlib
 import sys
 
-import bnn.kernels
 from cuda_emulation import fake_cupy
 
+_MODULES = ('bnn.kernels.gpu', 'bnn.kernels.gpu_perceptron',
+            'bnn.kernels.gpu_convolution', 'bnn.deploy.gpu_steps')
 _loaded = {}  # modules that have the fake CuPy in them
 
 
@@ -23,29 +24,29 @@ def install(monkeypatch):
     Returns:
         module: The fake CuPy.
     """
-    names = [name for name in sys.modules
-             if name.startswith('bnn.kernels.gpu')] + list(_loaded)
-    for name in dict.fromkeys(names):
-        _forget(name, monkeypatch)
+    for name in _of_gpu():
+        monkeypatch.delitem(sys.modules, name)
+        monkeypatch.delattr(*_place(name), raising=False)
     monkeypatch.setitem(sys.modules, 'cupy', fake_cupy)
     monkeypatch.setattr(fake_cupy, 'recorded', None)
     if not _loaded:
-        importlib.import_module('bnn.kernels.gpu')
-        importlib.import_module('bnn.kernels.gpu_perceptron')
-        _loaded.update({
-            name: module for name, module in sys.modules.items()
-            if name.startswith('bnn.kernels.gpu')})
+        for name in _MODULES:
+            importlib.import_module(name)
+        _loaded.update({name: sys.modules[name] for name in _of_gpu()})
         for name in _loaded:  # not undone
             del sys.modules[name]
-            delattr(bnn.kernels, name.rpartition('.')[2])
+            delattr(*_place(name))
     for name, module in _loaded.items():
         monkeypatch.setitem(sys.modules, name, module)
-        monkeypatch.setattr(bnn.kernels, name.rpartition('.')[2], module,
-                            raising=False)
+        monkeypatch.setattr(*_place(name), module, raising=False)
     return fake_cupy
 
 
-def _forget(name, monkeypatch):
-    if name in sys.modules:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(bnn.kernels, name.rpartition('.')[2], raising=False)
+def _of_gpu():
+    return [name for name in sys.modules if name.startswith(
+        ('bnn.kernels.gpu', 'bnn.deploy.gpu_steps'))]
+
+
+def _place(name):
+    package, _, short = name.rpartition('.')
+    return sys.modules[package], short

@@ -42,6 +42,7 @@ static const size_t STACK = 64 << 10;
 static Thread threads[1024];
 static std::vector<char> stacks;
 static jmp_buf scheduler;
+static bool backwards;  // now one order, now the other: neither may matter
 static ucontext_t origin;
 static unsigned n_threads, current, arrived;
 static unsigned long long generation, progress;
@@ -73,7 +74,9 @@ static bool run_block() {
     for (volatile unsigned alive = n_threads; alive; ) {
         volatile unsigned long long before = progress;
         alive = 0;
-        for (volatile unsigned t = 0; t < n_threads; ++t) {
+        backwards = !backwards;
+        for (volatile unsigned i = 0; i < n_threads; ++i) {
+            const unsigned t = backwards ? n_threads - 1 - i : i;
             Thread &thread = threads[t];
             if (thread.ended) continue;
             current = t;
@@ -91,7 +94,7 @@ static bool run_block() {
                 makecontext(&context, enter, 0);
                 setcontext(&context);
             }
-            alive += !threads[t].ended;
+            alive += !threads[current].ended;
         }
         if (alive && before == progress) return false;
     }

@@ -1,10 +1,12 @@
 // Products of bytes and weights of a byte by the tensor cores; see
 // gpu_perceptron.py.  Exact in int32.  Before this stand
 //
-// IS_UNSIGNED   whether the bytes of a are 0 to 255 or -128 to 127
-// IS_FLOAT      whether the results are floats or signs, +1 and -1
+// IS_UNSIGNED      whether the bytes of a are 0 to 255 or -128 to 127
+// IS_FLOAT         whether the results are floats or signs, +1 and -1
+// IS_CONVOLUTION   whether a holds rows, or images whose windows are rows
 // ROW_TILES, COLUMN_TILES    16 x 8 results each, of a warp
 // ROW_WARPS, COLUMN_WARPS    of a block
+// BLOCKS                     that are to be on a processor at once
 const int ROWS = 16 * ROW_TILES * ROW_WARPS;
 const int COLUMNS = 8 * COLUMN_TILES * COLUMN_WARPS;
 const int THREADS = 32 * ROW_WARPS * COLUMN_WARPS;
@@ -34,27 +36,90 @@ __device__ void multiply(int &c0, int &c1, int &c2, int &c3, unsigned a0,
     }
 }
 
+// Images (n, height, width, 16 pieces bytes) and the windows on them
+struct Geometry {
+    int height, width, out_height, out_width, kernel_height, kernel_width;
+    int stride_y, stride_x, pad_y, pad_x, dilate_y, dilate_x, pieces;
+    int outside;  // four bytes of what is outside the images
+};
+
+__device__ uint4 four(unsigned x) { return make_uint4(x, x, x, x); }
+
+// Reads this thread's share of 64 bytes of each row.
 struct Operands {
-    const uint4 *a, *b;  // the first rows of this block
+    const uint4 *a, *b;  // the first rows of this block; a convolution's a: all
     int n_rows, a_pitch, b_pitch;  // rows of a, and pitches in 16 bytes
 
-    // Reads this thread's share of 64 bytes of each row; 0 outside of a
+    __device__ void read_weights(uint4 &piece, int row, int at) const {
+        if (row < ROWS + COLUMNS) piece = b[(row - ROWS) * b_pitch + at];
+    }
+
+    // Rows, 0 outside
     __device__ void read(uint4 (&pieces)[EACH], int step) const {
+        const int at = 4 * step + threadIdx.x % 4;
         #pragma unroll
         for (int e = 0; e < EACH; ++e) {
-            const int at = threadIdx.x + e * THREADS;
-            const int row = at / 4, piece = 4 * step + at % 4;
-            pieces[e] = make_uint4(0, 0, 0, 0);
-            if (row < ROWS) {
-                if (row < n_rows && piece < a_pitch) {
-                    pieces[e] = a[row * a_pitch + piece];
-                }
-            } else if (row < ROWS + COLUMNS) {
-                pieces[e] = b[(row - ROWS) * b_pitch + piece];
+            const int row = (threadIdx.x + e * THREADS) / 4;
+            pieces[e] = four(0);
+            if (row >= ROWS) {
+                read_weights(pieces[e], row, at);
+            } else if (row < n_rows && at < a_pitch) {
+                pieces[e] = a[row * a_pitch + at];
             }
         }
     }
 };
+
+// The windows that this thread reads: their corners
+struct Windows {
+    int y[EACH], x[EACH], image[EACH];  // image: its first pixel
+
+    __device__ Windows(const Geometry &g, long long first_row) {
+        #pragma unroll
+        for (int e = 0; e < EACH; ++e) {
+            const long long row = first_row
+                + (threadIdx.x + e * THREADS) / 4;
+            const int column = row % g.out_width;
+            const long long line = row / g.out_width;
+            y[e] = line % g.out_height * g.stride_y - g.pad_y;
+            x[e] = column * g.stride_x - g.pad_x;
+            image[e] = line / g.out_height * g.height * g.width;
+        }
+    }
+
+    __device__ void read(uint4 (&pieces)[EACH], int step, const Geometry &g,
+                         const Operands &operands) const {
+        const int at = 4 * step + threadIdx.x % 4;
+        const int tap = at / g.pieces, piece = at % g.pieces;
+        const int dy = tap / g.kernel_width * g.dilate_y;
+        const int dx = tap % g.kernel_width * g.dilate_x;
+        const bool is_tap = tap < g.kernel_height * g.kernel_width;
+        #pragma unroll
+        for (int e = 0; e < EACH; ++e) {
+            const int row = (threadIdx.x + e * THREADS) / 4;
+            const int v = y[e] + dy, u = x[e] + dx;
+            pieces[e] = four(0);
+            if (row >= ROWS) {
+                operands.read_weights(pieces[e], row, at);
+            } else if (row < operands.n_rows && is_tap) {
+                pieces[e] = v >= 0 && v < g.height && u >= 0 && u < g.width
+                    ? operands.a[static_cast<long long>(
+                        image[e] + v * g.width + u) * g.pieces + piece]
+                    : four(g.outside);
+            }
+        }
+    }
+};
+
+__device__ void read(uint4 (&pieces)[EACH], int step,
+                     const Operands &operands, const Windows &windows,
+                     const Geometry &g) {
+    if (IS_CONVOLUTION) {
+        windows.read(pieces, step, g, operands);
+    } else {
+        operands.read(pieces, step);
+    }
+}
 
 __device__ void keep(const uint4 (&pieces)[EACH], uint4 *tile) {
     #pragma unroll
@@ -64,21 +129,23 @@ __device__ void keep(const uint4 (&pieces)[EACH], uint4 *tile) {
     }
 }
 
-// a is (m, 16 a_pitch bytes), b holds as many rows as the blocks have columns
-// and 64 bytes for each step, 0 behind the last weight.
+// a is (m, 16 a_pitch bytes), or images with m windows; b holds as many rows as
+// the blocks have columns and 64 bytes for each step, 0 behind the last weight.
 //
 // Signs: +1 where the sum is >= thresholds[column], in bytes, (m, pitch),
 // pitch even.  Floats: sum scale[column] + offset[column], (m, pitch).
-extern "C" __global__ void __launch_bounds__(THREADS, 2) bnn_int8_product(
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+bnn_int8_product(
         const uint4 *a, const uint4 *b, const int *thresholds,
-        const float *scale, const float *offset, void *result, long long m,
-        int n, int steps, int a_pitch, int pitch) {
+        const float *scale, const float *offset, const Geometry *geometry,
+        void *result, long long m, int n, int steps, int a_pitch,
+        int pitch) {
     __shared__ uint4 tiles[2][(ROWS + COLUMNS) * PITCH];
     const long long first_row = static_cast<long long>(blockIdx.x) * ROWS;
     const int first_column = blockIdx.y * COLUMNS;
     const int n_rows = m - first_row < ROWS ? m - first_row : ROWS;
     const Operands operands = {
-        a + first_row * a_pitch,
+        IS_CONVOLUTION ? a : a + first_row * a_pitch,
         b + static_cast<long long>(first_column) * 4 * steps,
         n_rows, a_pitch, 4 * steps};
     const int group = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
@@ -86,13 +153,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) bnn_int8_product(
     const int warp_column = threadIdx.x / 32 / ROW_WARPS * (8 * COLUMN_TILES);
     int sums[ROW_TILES][COLUMN_TILES][4] = {};
 
+    const Geometry g = IS_CONVOLUTION ? *geometry : Geometry{};
+    const Windows windows(IS_CONVOLUTION ? g : Geometry{0, 0, 1, 1},
+                          first_row);
     uint4 pieces[EACH];
-    operands.read(pieces, 0);
+    read(pieces, 0, operands, windows, g);
     keep(pieces, tiles[0]);
     __syncthreads();
     for (int step = 0; step < steps; ++step) {
         // The next bytes come while these are multiplied.
-        if (step + 1 < steps) operands.read(pieces, step + 1);
+        if (step + 1 < steps) {
+            read(pieces, step + 1, operands, windows, g);
+        }
         const unsigned *words = reinterpret_cast<const unsigned *>(
             tiles[step % 2]);
         #pragma unroll

@@ -4,6 +4,7 @@ import pytest
 
 from bnn.deploy import gpu_runtime
 from bnn.deploy import int8
+from bnn.deploy import packed as deploy_packed
 from bnn.deploy import packing
 from bnn.deploy import runtime
 
@@ -49,12 +50,16 @@ def test_images_are_there_already(name, pack, make_images, emulated_cupy):
     assert (classes == scores.argmax(axis=1)).all()
 
 
-def test_one_kernel_a_layer(pack, make_images, emulated_cupy, monkeypatch):
-    net = gpu_runtime.GPUNet(pack('binary-3'))
+@pytest.mark.parametrize('name', ['binary-3', 'convnet-binary-0'])
+def test_one_kernel_a_layer(name, pack, make_images, emulated_cupy,
+                            monkeypatch):
+    net = gpu_runtime.GPUNet(pack(name))
     started = []
     monkeypatch.setattr(emulated_cupy, 'recorded', started)
-    net.scores(make_images(2, (1, 28, 28)))
-    assert len(started) == len(net.packed.products)
+    net.scores(make_images(2, net.input_shape))
+    assert len(started) == sum(isinstance(
+        stage, (deploy_packed.Product, deploy_packed.BitMaxPooling))
+        for stage in net.packed.stages)
 
 
 @pytest.mark.parametrize('name', ['binary-3', 'binary-1', 'lenet5'])

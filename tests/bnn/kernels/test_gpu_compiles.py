@@ -12,6 +12,7 @@ DTYPES = numpy.float16, numpy.float32, numpy.float64
 
 def start_all(gpu):
     """Starts every kernel, of every type and layout."""
+    from bnn.kernels import gpu_convolution
     from bnn.kernels import gpu_perceptron
 
     def array(*shape, dtype=numpy.float32):
@@ -45,6 +46,14 @@ def start_all(gpu):
                 gpu_perceptron.Perceptron(
                     [W], [t], scale, scale, dtype == numpy.uint8)(
                         array(2, 16, dtype=dtype))
+        W = W.reshape(n_out, 16, 1, 1)
+        for t in limits, None:
+            gpu_convolution.BitConvolution(
+                W, (1, 1), (0, 0), (1, 1), 0, (2, 2), (2, 2), t, scale,
+                scale)(array(1, 2, 2, 16, dtype=numpy.int8))
+    gpu_convolution.SignPooling(
+        (2, 2), (2, 2), (0, 0), (1, 1), numpy.ones(16, bool))(
+            array(1, 2, 2, 16, dtype=numpy.int8))
     gpu_perceptron.argmax(array(2, 3))
 
 

@@ -55,7 +55,8 @@ def test_too_many_inputs(gpu):
     from bnn.kernels import gpu_perceptron
     with pytest.raises(ValueError, match='int32'):
         gpu_perceptron.Perceptron(
-            [numpy.broadcast_to(numpy.int8(1), (1, 1 << 24))], [None])
+            [numpy.broadcast_to(numpy.int8(1), (1, 1 << 24))],
+            [numpy.zeros(1, numpy.int32)])
 
 
 def test_argmax(gpu):
@@ -69,8 +70,8 @@ def test_argmax(gpu):
 
 
 def test_is_supported(emulated_gpu, monkeypatch):
-    from bnn.kernels import gpu_perceptron
-    assert gpu_perceptron.is_supported()
+    from bnn.kernels import gpu_int8
+    assert gpu_int8.is_supported()
     monkeypatch.setattr(
         emulated_gpu.cupy.cuda.Device, 'compute_capability', '75')
-    assert not gpu_perceptron.is_supported()
+    assert not gpu_int8.is_supported()
