@@ -21,7 +21,7 @@ from bnn.deploy import pictures
 from bnn.training import arguments
 from bnn.training import cli
 
-_BATCH = 1000
+_BATCH = 1000  # of pictures that are read; others come net.batch at a time
 
 
 def make_parser():
@@ -103,9 +103,9 @@ def test(net, data):
     n = len(net.class_names)
     confusion = numpy.zeros((n, n), int)
     seconds = 0.
-    for start in range(0, len(data.test_labels), _BATCH):
-        batch = numpy.arange(start, min(
-            start + _BATCH, len(data.test_labels)))
+    size = _BATCH if hasattr(data.test_images, 'read') else net.batch
+    for start in range(0, len(data.test_labels), size):
+        batch = numpy.arange(start, min(start + size, len(data.test_labels)))
         images, labels = data.test_images, data.test_labels[batch]
         if hasattr(images, 'read'):
             images, kept = images.read(batch)

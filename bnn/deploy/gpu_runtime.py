@@ -21,6 +21,7 @@ class GPUNet(runtime.Net):
     """
 
     memory = 1 << 30
+    batch = 10000
 
     def __init__(self, net):
         self._xp = _cupy()

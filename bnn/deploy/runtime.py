@@ -23,6 +23,7 @@ class Net(object):
         class_names (tuple of str): The classes.
         memory (int): Bytes of the largest intermediate result of the images
             that are computed together.
+        batch (int): Images that are worth a call.
 
     .. rubric:: Example
 
@@ -33,6 +34,7 @@ class Net(object):
     """
 
     memory = 1 << 22  # about what the processor caches
+    batch = 1000
 
     def __init__(self, net):
         self.packed = net
