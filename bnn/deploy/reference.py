@@ -3,6 +3,7 @@
 Slow; what is packed is held to it, in float64.
 """
 import functools
+import sys
 
 import numpy
 
@@ -111,7 +112,10 @@ def padded(x, pad, value):
 def patches(x, ksize, stride, dilate=(1, 1)):
     """Returns a view of the windows, (batch, channels, h, w, kh, kw)."""
     size = tuple(d * (k - 1) + 1 for k, d in zip(ksize, dilate, strict=True))
-    view = numpy.lib.stride_tricks.sliding_window_view(x, size, axis=(2, 3))
+    # Of the array's own library: several releases of NumPy do not find CuPy's.
+    library = sys.modules[type(x).__module__.partition('.')[0]]
+    view = library.lib.stride_tricks.sliding_window_view(
+        x, size, axis=(2, 3))
     return view[:, :, ::stride[0], ::stride[1], ::dilate[0], ::dilate[1]]
 
 

@@ -85,10 +85,10 @@ class Layer(object):
                 cupy.asarray(v, numpy.float32) for v in (scale, offset))
         self._geometry = self._W if geometry is None else cupy.asarray(
             geometry)
-        self._options = {'IS_UNSIGNED': int(is_unsigned),
-                         'IS_FLOAT': int(not self.gives_signs),
-                         'IS_CONVOLUTION': int(geometry is not None),
-                         **self._tile.constants}
+        self._kernel = gpu_source.kernel(
+            'int8_product.cu', 'bnn_int8_product',
+            IS_UNSIGNED=int(is_unsigned), IS_FLOAT=int(not self.gives_signs),
+            IS_CONVOLUTION=int(geometry is not None), **self._tile.constants)
 
     def __call__(self, x, m):
         """Computes the product.
@@ -106,12 +106,11 @@ class Layer(object):
         y = cupy.empty(
             (m, pitch), numpy.int8 if self.gives_signs else numpy.float32)
         if m:
-            kernel = gpu_source.kernel(
-                'int8_product.cu', 'bnn_int8_product', **self._options)
-            kernel((-(-m // self._tile.rows), self._n_blocks),
-                   (self._tile.threads,),
-                   (x, self._W, *self._finish, self._geometry, y,
-                    numpy.int64(m), numpy.int32(self.n_out),
-                    numpy.int32(self._steps),
-                    numpy.int32(x.shape[-1] // PIECE), numpy.int32(pitch)))
+            self._kernel(
+                (-(-m // self._tile.rows), self._n_blocks),
+                (self._tile.threads,),
+                (x, self._W, *self._finish, self._geometry, y,
+                 numpy.int64(m), numpy.int32(self.n_out),
+                 numpy.int32(self._steps),
+                 numpy.int32(x.shape[-1] // PIECE), numpy.int32(pitch)))
         return y

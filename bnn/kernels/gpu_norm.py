@@ -28,6 +28,8 @@ class _Plan(object):
     """How the kernels go over an array."""
 
     def __init__(self, x):
+        if x.dtype.char not in 'fd':
+            raise TypeError('float32 or float64 is needed, not %s' % x.dtype)
         self.n_channels = x.shape[1]
         self.m = x.size // self.n_channels
         self._size = self.m // x.shape[0]
@@ -89,5 +91,7 @@ def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign):
 
 
 def moving_averages(running_mean, running_var, mean, var, m, decay):
+    mean, var = (v.astype(running_mean.dtype, copy=False)
+                 for v in (mean, var))
     _moving_averages(mean, var, decay, 1 - decay, m / max(m - 1, 1),
                      running_mean, running_var)

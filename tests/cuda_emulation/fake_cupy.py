@@ -29,6 +29,8 @@ n_copies = 0  # from and to the host
 class ndarray(numpy.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
     """As cupy.ndarray."""
 
+    __module__ = 'cupy'
+
     def __init__(self, array, memory=None):
         self._array, self._memory = array, memory
 
@@ -74,8 +76,7 @@ class ndarray(numpy.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
 
     def __array_function__(self, function, kinds, args, kwargs):
         module = sys.modules[__name__]
-        path = function.__module__.replace(
-            '_stride_tricks_impl', 'stride_tricks').split('.')[1:]
+        path = function.__module__.split('.')[1:]
         try:
             found = getattr(functools.reduce(getattr, path, module),
                             function.__name__)

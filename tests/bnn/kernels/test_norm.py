@@ -153,3 +153,9 @@ def test_moving_averages(dtype, m, device):
     reference.moving_averages(*arrays, m, .9)
     for ours, theirs in zip(there, arrays, strict=True):
         assert_close(device.fetch(ours), theirs, 4)
+
+
+def test_float16_is_refused_on_a_gpu(gpu):
+    x, gamma, beta = case((4, 3), numpy.float16)
+    with pytest.raises(TypeError, match='float32 or float64'):
+        gpu.call(kernels.batch_norm, x, gamma, beta, 1e-4)
