@@ -13,8 +13,8 @@ import numpy
 from bnn.kernels import gpu_source
 
 _THREADS = 512
-_BLOCKS = 128  # about what keeps a GPU busy
-_LEAST = 16  # values that a thread adds up, at least, where blocks share
+_BLOCKS = 512  # about what keeps a large GPU's memory busy
+_LEAST = 8  # values that a thread adds up, at least, where blocks share
 
 _moving_averages = cupy.ElementwiseKernel(
     'T mean, T var, T decay, T rate, T factor',
@@ -27,7 +27,7 @@ _moving_averages = cupy.ElementwiseKernel(
 class _Plan(object):
     """How the kernels go over an array."""
 
-    def __init__(self, x):
+    def __init__(self, x, least=_LEAST):
         if x.dtype.char not in 'fd':
             raise TypeError('float32 or float64 is needed, not %s' % x.dtype)
         self.n_channels = x.shape[1]
@@ -38,7 +38,7 @@ class _Plan(object):
         self._groups = -(-self.n_channels // self._width)
         lanes = _THREADS // self._width
         self.shares = max(1, min(-(-_BLOCKS // self._groups),
-                                 self.m // (lanes * _LEAST)))
+                                 self.m // (lanes * least)))
 
     def __call__(self, name, *args):
         """Starts a kernel; what it declares last are the sizes."""
@@ -73,7 +73,7 @@ def normalize(x, gamma, beta, mean, inv_std, sign):
     x, *others = map(cupy.ascontiguousarray, (x, gamma, beta, mean, inv_std))
     y = cupy.empty(x.shape, x.dtype)
     if x.size:
-        _Plan(x)('bnn_norm_fixed', x, y, *others, numpy.int32(sign))
+        _Plan(x, 1)('bnn_norm_fixed', x, y, *others, numpy.int32(sign))
     return y
 
 
