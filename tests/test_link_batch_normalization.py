@@ -60,6 +60,30 @@ def test_testing(options, backprop, kernels_of):
     numpy.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize('sign', [False, True])
+@pytest.mark.parametrize('shape', [(6, 3), (4, 3, 2, 5)])
+def test_gpu_as_cpu(shape, sign):
+    on_cpu, _ = pair()
+    on_gpu = copy.deepcopy(on_cpu)
+    on_gpu.to_device('@cupy:0')
+    x, gy = normal(*shape), normal(*shape)
+    results = []
+    for link in on_cpu, on_gpu:
+        v = chainer.Variable(link.device.send(x))
+        link.cleargrads()
+        y = link(v, sign=sign)
+        y.grad = link.device.send(gy)
+        y.backward()
+        with chainer.using_config('train', False), chainer.no_backprop_mode():
+            tested = link(v.array, sign=sign)
+        results.append([chainer.get_device('@numpy').send(a) for a in (
+            y.array, v.grad, link.avg_mean, link.avg_var, tested.array,
+            link.gamma.grad, link.beta.grad)])
+    for ours, theirs in zip(*results, strict=True):
+        numpy.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_finetuning(kernels_of):
     links = pair()
     batches = [normal(5, 3) for _ in range(3)]

@@ -67,19 +67,34 @@ def test_packed(name, kind, make_net, make_rescale, make_images):
                abs(scores - rounded).max()) < 1e-4 * scale
 
 
+@pytest.fixture
+def check_gpu(make_net, make_rescale, make_images):
+    """A function that compares a GPU's scores of a net with the CPU's."""
+    def check(name, kind):
+        shape, predictor = make_net(name)
+        net = packing.pack(predictor.describe(), shape, make_rescale(
+            kind, shape[0]), map(str, range(10)))
+        x = make_images(3, shape)
+        expected = runtime.Net(net).scores(x)
+        on_gpu = gpu_runtime.GPUNet(net)
+        numpy.testing.assert_allclose(
+            on_gpu.scores(x), expected, atol=1e-4 * abs(expected).max())
+        return on_gpu, x
+    return check
+
+
 @pytest.mark.parametrize('name, kind', _CASES)
-def test_gpu(name, kind, make_net, make_rescale, make_images, emulated_cupy):
-    shape, predictor = make_net(name)
-    net = packing.pack(predictor.describe(), shape, make_rescale(
-        kind, shape[0]), map(str, range(10)))
-    x = make_images(3, shape)
-    on_gpu = gpu_runtime.GPUNet(net)
+def test_emulated_gpu(name, kind, check_gpu, emulated_cupy):
+    on_gpu, x = check_gpu(name, kind)
     before = emulated_cupy.n_copies
-    scores = on_gpu.scores(x)
+    on_gpu.predict(x)
     assert emulated_cupy.n_copies == before + 2  # in and out
-    expected = runtime.Net(net).scores(x)
-    numpy.testing.assert_allclose(
-        scores, expected, atol=1e-4 * abs(expected).max())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('name, kind', _CASES)
+def test_gpu(name, kind, check_gpu):
+    check_gpu(name, kind)
 
 
 @pytest.mark.parametrize('name, stages', [
