@@ -60,3 +60,23 @@ def test_fast_against_reference(name, monkeypatch):
         # Of float32: a few thousand rounding errors of sums
         numpy.testing.assert_allclose(
             fast[key], value, rtol=0, atol=2e-5, err_msg=key)
+
+
+@pytest.mark.parametrize('name', ['mlp', 'quantized'])
+def test_kernels_of_a_gpu(name, kernels_of):
+    # kernels_of puts them in the place of the CPU's, or does not.
+    kernels_now, kernels._kernels_of = kernels._kernels_of, _of_cpu
+    try:
+        expected_loss, expected = step(name, momentum_sgd.MomentumSGD)
+    finally:
+        kernels._kernels_of = kernels_now
+    loss, found = step(name, momentum_sgd.MomentumSGD)
+    assert abs(loss - expected_loss) < 1e-5 * expected_loss
+    for key, value in expected.items():
+        numpy.testing.assert_allclose(
+            found[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+
+
+def _of_cpu(x):
+    from bnn.kernels import cpu
+    return cpu
