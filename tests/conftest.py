@@ -409,6 +409,12 @@ class _OnGPU(object):
     def __init__(self, cupy, gpu):
         self._cupy, self._gpu = cupy, gpu
 
+    def Signs(self, x, is_binary):  # noqa: N802
+        # Its products stay with NumPy.
+        from bnn.kernels import sign_matrices
+        return sign_matrices.Signs(
+            x if is_binary else self.binarize(x), is_binary=True)
+
     def __getattr__(self, name):
         def call(*args):
             there = [self._cupy.asarray(one) if isinstance(
