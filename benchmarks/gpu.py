@@ -3,7 +3,8 @@
 
 Each result is compared with the CPU's before it is timed.  Kernels are timed
 by the GPU's own clock, over many calls that were all started before; beside
-the time stands what is read and written in a second, or computed.  The net is
+the time stands what is read and written in a second, or computed; what takes
+a few microseconds waits for Python, which starts it.  The net is
 784-1000-1000-10 with random signs as weights, as BinaryNet's for MNIST:
 
   GPU      the layers alone, from pixels on the GPU to scores there

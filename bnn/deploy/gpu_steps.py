@@ -63,8 +63,14 @@ def _is_fast(stage):
             and stage.operand in ('bits', 'pixels')
             and stage.result != 'levels' and stage.groups == 1
             and stage.pixel_map == (1, 0) and stage.pad_pixels is None
-            and stage.weights.bits <= 8
-            and abs(stage.weights.rows()).max(initial=0) <= 127)
+            and _are_bytes(stage.weights))
+
+
+def _are_bytes(weights):
+    if weights.bits == 32:
+        return False
+    ends = weights.low, weights.low + weights.step * ((1 << weights.bits) - 1)
+    return min(ends) >= -128 and max(ends) <= 127
 
 
 def _perceptron_of(stages):
