@@ -43,8 +43,10 @@ def install(monkeypatch):
 
 
 def _of_gpu():
-    return [name for name in sys.modules if name.startswith(
-        ('bnn.kernels.gpu', 'bnn.deploy.gpu_steps'))]
+    """Returns the names of the loaded modules that have imported CuPy."""
+    return [name for name, module in sys.modules.items()
+            if name == 'bnn.deploy.gpu_steps'
+            or name.startswith('bnn.kernels.gpu') and hasattr(module, 'cupy')]
 
 
 def _place(name):
