@@ -1,4 +1,5 @@
 """CUDA sources as functions of the CPU: g++ and emulation.h."""
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -29,7 +30,9 @@ def kernels_of(source):
 
 @functools.lru_cache(None)
 def _folder():
-    return tempfile.TemporaryDirectory(prefix='cuda-emulation-')
+    folder = tempfile.mkdtemp(prefix='cuda-emulation-')
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @functools.lru_cache(None)
@@ -54,7 +57,7 @@ extern "C" int kinds_%(name)s(int *result) {
     return emulation::kinds(&%(name)s, result);
 }
 ''' % {'name': name}
-    path = pathlib.Path(_folder().name, hashlib.sha256(
+    path = pathlib.Path(_folder(), hashlib.sha256(
         source.encode()).hexdigest()[:16])
     path.with_suffix('.cpp').write_text(source)
     done = subprocess.run(
