@@ -1,7 +1,8 @@
 """Float first and last layers with 8-bit weights and operands.
 
-The pixels are 8 bits already.  What the last layer is given is rounded to 255
-steps of the largest value that some training images make.
+The pixels are 8 bits already.  What the last layer is given, unless it is
+signs or levels, is rounded to 255 steps of the largest value that some
+training images make.
 """
 import dataclasses
 
@@ -25,7 +26,8 @@ def quantize_ends(net_operations, rescale, images):
 
     Returns:
         tuple: The operations, with layers of 8 bits and a Quantize before the
-        last one, and the scaling, now of the same factor for all channels.
+        last one where that was given floats, and the scaling, now of the
+        same factor for all channels.
 
     """
     found = list(net_operations)
@@ -38,13 +40,15 @@ def quantize_ends(net_operations, rescale, images):
             found[last - 1:last + 1] = [
                 _absorb(found[last - 1], found[last])]
             last -= 1
-        largest = _largest(found, last, rescale, images)
-        found[last] = _eight_bits(found[last])
-        low = 0. if isinstance(found[last - 1], operations.ReLU) else -largest
-        found.insert(last, operations.Quantize(
-            name=found[last].name,
-            n=(_STEPS if low == 0 else _STEPS // 2) / largest,
-            low=low, high=largest))
+        layer = found[last] = _eight_bits(found[last])
+        if not _has_levels(found[:last]):
+            largest = _largest(found, last, rescale, images)
+            low = 0. if isinstance(
+                found[last - 1], operations.ReLU) else -largest
+            found.insert(last, operations.Quantize(
+                name=layer.name,
+                n=(_STEPS if low == 0 else _STEPS // 2) / largest,
+                low=low, high=largest))
     if found[first].W.bits == 32:
         ratio = 1.
         if rescale.kind == 'standard':
@@ -56,6 +60,13 @@ def quantize_ends(net_operations, rescale, images):
                 rescale, std=(rescale.std[0],) * len(std))
         found[first] = _eight_bits(found[first], ratio)
     return found, rescale
+
+
+def _has_levels(before):
+    """Whether activations already make what a layer is given few values."""
+    one = next((one for one in reversed(before) if not isinstance(
+        one, (operations.Flatten, operations.MaxPooling2D))), None)
+    return isinstance(one, (operations.Sign, operations.Quantize))
 
 
 def _largest(found, last, rescale, images):

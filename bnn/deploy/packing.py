@@ -88,6 +88,12 @@ class _Packer(object):
     def add_operation(self, operation):
         """Adds an operation as it is."""
         if not isinstance(operation, operations.Flatten):
+            if self.kind in ('bits', 'levels'):
+                raise errors.UserError(
+                    '%s behind %s cannot be packed: it takes floats, not %s'
+                    % (operation.name or type(operation).__name__, next(
+                        (stage.name for stage in reversed(self.stages)
+                         if stage.name), 'the pixels'), self.kind))
             self.to_float()
         elif len(self.shape) == 1:
             return
@@ -110,11 +116,6 @@ class _Packer(object):
                 output_shape=self.shape))
             for stage in flatten:
                 self.add(stage)
-        elif self.kind != 'float':
-            raise errors.UserError(
-                'a net in which %s go elsewhere than into a layer cannot be '
-                'packed' % self.kind)
-        self.kind = 'float'
 
     def add_product(self, operation, following):
         """Adds a layer with what of the following is folded into it.

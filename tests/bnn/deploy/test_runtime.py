@@ -9,6 +9,7 @@ from bnn import deploy
 from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import int8
+from bnn.deploy import operations
 from bnn.deploy import packing
 from bnn.deploy import reference
 from bnn.deploy import runtime
@@ -140,6 +141,39 @@ def test_int8_ends(name, kind, make_net, make_rescale, make_images):
         expected = reference.run([rescale, *before], x)
         numpy.testing.assert_allclose(
             scores, expected, atol=.05 * abs(expected).max())
+
+
+@pytest.mark.parametrize('name, operand', [
+    ('dorefa-32-1', 'bits'), ('dorefa-32-2', 'levels'),
+    ('linear-32-2', 'levels')])
+def test_int8_takes_levels_as_they_are(
+        name, operand, make_net, make_rescale, make_images):
+    shape, predictor = make_net(name)
+    x, before = make_images(20, shape), predictor.describe()
+    found, rescale = int8.quantize_ends(before, make_rescale('unit', 1), x)
+    assert len(found) == len(before)
+    net = packing.pack(found, shape, rescale, map(str, range(10)))
+    last = net.products[-1]
+    assert last.operand == operand and last.weights.bits == 8
+    assert last.is_integer
+    expected = reference.run([rescale, *found], x)
+    numpy.testing.assert_allclose(
+        runtime.Net(net).scores(x), expected, rtol=1e-5,
+        atol=1e-5 * abs(expected).max())
+
+
+@pytest.mark.parametrize('one, words', [
+    (operations.ReLU(), 'ReLU behind b cannot be packed: it takes floats, '
+     'not bits'),
+    (operations.Bias(name='b2', b=numpy.ones(3, 'f')),
+     'b2 behind b cannot be packed')])
+def test_refuses_arithmetic_of_bits(one, words):
+    random = numpy.random.RandomState(0)
+    found = [operations.Sign(name='b'), one, operations.Linear(
+        name='l', W=operations.Weights(
+            32, random.uniform(-1, 1, (2, 3)).astype('f')))]
+    with pytest.raises(errors.UserError, match=words):
+        packing.pack(found, (3, 1, 1), operations.Rescale(kind='unit'), '01')
 
 
 def test_int8_leaves_binary_ends(make_net, make_rescale, make_images):
