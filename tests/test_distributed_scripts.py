@@ -9,6 +9,7 @@ import time
 import pytest
 
 import train_cifar10
+import train_imagenet
 
 MPIEXEC = pathlib.Path(sys.executable).with_name('mpiexec')
 MPI = pytest.mark.skipif(
@@ -90,6 +91,21 @@ def test_cifar10_and_stochastic_weights(ranks, results, write_cifar10):
     entry, = results.log(ranks.cwd / 'run')
     assert entry['iteration'] == 15
     assert (ranks.cwd / 'run' / 'figures.png').exists()
+
+
+@MPI
+def test_broken_images_of_all_ranks(ranks, write_pictures):
+    ranks.script = pathlib.Path(train_imagenet.__file__)
+    ranks.env['XDG_CACHE_HOME'] = str(ranks.cwd / 'cache')
+    write_pictures(ranks.cwd / 'data', n_train=12, n_val=1)
+    paths = sorted((ranks.cwd / 'data' / 'train').rglob('*.jpg'))
+    for path in paths[::2][:11]:
+        path.write_bytes(b'torn')
+    result = ranks.run('--data-dir', 'data', '--batchsize', 12, '--no-plot',
+                       '--net', 'nin', '--workers', 1, '--epoch', 1)
+    assert result.returncode == 1
+    assert '11 of the 24 pictures' in result.stderr.splitlines()[-1]
+    assert result.stderr.count('error:') == 1
 
 
 @MPI

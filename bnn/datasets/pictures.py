@@ -161,10 +161,28 @@ class Broken:
         self._allowed = min(
             max(BROKEN_MIN, int(BROKEN_SHARE * len(files))), len(files) - 1)
         self._rows = set()
+        self._untold = {}
         self._lock = threading.Lock()
 
     def __len__(self):
         return len(self._rows)
+
+    def exchange(self, gather):
+        """Counts what other processes found as well, one count of all.
+
+        Args:
+            gather (callable): Takes what was found here since the last call,
+                a dict of rows to reasons; returns a list of those of all.
+
+        Raises:
+            CorruptError: They are too many.
+
+        """
+        with self._lock:
+            untold, self._untold = self._untold, {}
+        for found in gather(untold):
+            for row, reason in found.items():
+                self._add(row, reason)
 
     def add(self, row, reason):
         """Counts a picture, and names it on standard error, the first time.
@@ -177,6 +195,12 @@ class Broken:
             CorruptError: They are too many.
 
         """
+        with self._lock:
+            if row not in self._rows:
+                self._untold[row] = str(reason)
+        self._add(row, reason)
+
+    def _add(self, row, reason):
         path = self._files.path(row)
         with self._lock:
             if row in self._rows:

@@ -170,6 +170,8 @@ class Indices(chainer.iterators.SerialIterator):
         repeat, shuffle: As Chainer's.
 
     Attributes:
+        broken (~bnn.datasets.pictures.Broken or None): Of images from files
+            those that were found broken.
         share (slice): What this rank takes of each batch: the order is of
             all ranks, and so is the state.
     """
@@ -177,6 +179,7 @@ class Indices(chainer.iterators.SerialIterator):
     share = slice(None)
 
     def __init__(self, images, batch_size, examples=slice(None), **kwargs):
+        self.broken = getattr(images, 'broken', None)
         self._prefetch = getattr(images, 'prefetch', None)
         super().__init__(
             range(len(images))[examples], batch_size, **kwargs)

@@ -7,6 +7,7 @@ examples, NumPy's random state.  Each computes on its share of the batch.
 import chainer
 import numpy
 from chainer.serializers import npz
+from chainer.training import extension
 from chainer.training.extensions import snapshot_writers
 
 from bnn import errors
@@ -99,6 +100,36 @@ def average_persistents(model, comm):
                     array[...] = collective.average(comm, array.astype('f8'))
 
 
+class BrokenImages(extension.Extension):
+
+    """Lets each rank know of the broken images that the others met.
+
+    What may be broken is a share of all images, not of a rank's.
+
+    Args:
+        comm (chainermn.CommunicatorBase): The communicator.
+    """
+
+    def __init__(self, comm):
+        self._comm = comm
+
+    def trigger(self, trainer):
+        """Says yes, at each iteration.
+
+        Chainer's trigger would be in the snapshots, and missed in those of
+        one process.
+        """
+        return True
+
+    def __call__(self, trainer):
+        self.exchange(trainer.updater.get_iterator('main'))
+
+    def exchange(self, iterator):
+        """Does it once for the images of an iterator."""
+        if iterator.broken is not None:
+            iterator.broken.exchange(self._comm.mpi_comm.allgather)
+
+
 class Means(averages.Means):
 
     """Means over what all ranks added.
@@ -162,7 +193,9 @@ class Evaluator(evaluator.Evaluator):
 
     def evaluate(self):
         average_persistents(self._targets['main'], self._comm)
-        return super().evaluate()
+        means = super().evaluate()
+        BrokenImages(self._comm).exchange(self._iterators['main'])
+        return means
 
     def _add_batches(self, means, iterator, target):
         shared = Means(self._comm)

@@ -96,6 +96,8 @@ def _extend(session, trainer, validation, tester):
     trainer.extend(inside.BinaryStatistics(model))
     part = 'test' if validation is None else 'validation'
     trainer.extend(reports.LogReport(session.comm), name='LogReport')
+    if session.comm is not None:
+        trainer.extend(distributed.BrokenImages(session.comm))
     if session.is_first:
         trainer.extend(
             extensions.DumpGraph('main/loss', filename='graph.dot'))

@@ -215,6 +215,30 @@ def test_too_many_broken(make, capsys, n, allowed):
     assert len(all_.broken) == allowed + 1
 
 
+def test_broken_of_several_processes(make, capsys):
+    _, ours = make(100, broken=[3, 5])
+    ours.read([5])
+    told = []
+
+    def gather(found):
+        told.append(found)
+        return [found, {5: 'torn', 7: 'short'}]
+
+    ours.broken.exchange(gather)
+    assert len(ours.broken) == 2
+    ours.read([3, 5])
+    ours.broken.exchange(gather)
+    ours.broken.exchange(gather)
+    assert len(ours.broken) == 3
+    assert told == [{5: 'torn'}, {3: 'torn'}, {}]
+    assert capsys.readouterr().err == (
+        'warning: left out /somewhere/train/5.png: torn\n'
+        'warning: left out /somewhere/train/7.png: short\n'
+        'warning: left out /somewhere/train/3.png: torn\n')
+    with pytest.raises(errors.CorruptError, match='^11 of the 100 pictures'):
+        ours.broken.exchange(lambda _: [{i: 'torn' for i in range(50)}])
+
+
 def test_fingerprint(make):
     files, all_ = make(20)
     digests = [

@@ -18,11 +18,13 @@ import net
 import optimization
 import weight_clip
 from bnn import errors
+from bnn.datasets import image_folder
 from bnn.training import averages
 from bnn.training import collective
 from bnn.training import data as data_module
 from bnn.training import distributed
 from bnn.training import evaluator
+from bnn.training import inputs
 from bnn.training import multi_node_bn
 from bnn.training import ranks
 from bnn.training import reports
@@ -110,6 +112,33 @@ def evaluate(comm, n):
     if comm is not None:
         collective.check_alike(comm, means=means)
     print(repr(means['main/loss']), repr(means['main/accuracy']))
+
+
+def broken(comm, folder, part):
+    """Trains or tests for an epoch on pictures, some of them broken."""
+    numpy.random.seed(0)
+    found = image_folder.load(folder, workers=1)
+    share = slice(comm.rank, None, comm.size)
+    model = L.Classifier(L.Linear(3 * 256 * 256, 2))
+    if part == 'train':
+        iterator = data_module.Indices(found.train_images, 20)
+        iterator.share = share
+    else:
+        iterator = data_module.Indices(
+            found.test_images, 8, share, repeat=False, shuffle=False)
+    feed = data_module.Feed(iterator, inputs.converter(
+        getattr(found, part + '_images'), getattr(found, part + '_labels'),
+        'unit'))
+    if part == 'test':
+        distributed.Evaluator(comm, feed, model, CPU).test()
+    else:
+        optimizer = chainer.optimizers.SGD().setup(model)
+        trainer = chainer.training.Trainer(
+            chainer.training.StandardUpdater(
+                iterator, optimizer, feed.converter, CPU), (1, 'epoch'))
+        trainer.extend(distributed.BrokenImages(comm))
+        trainer.run(show_loop_exception_msg=False)
+    print(len(iterator.broken))
 
 
 def same(comm):

@@ -122,6 +122,40 @@ class TestEvaluation:
 
 
 @needs_mpi
+class TestBrokenImages:
+
+    @pytest.fixture
+    def write(self, write_pictures, tmp_path):
+        """A function that writes pictures, n of each part broken."""
+        def write(n):
+            write_pictures(tmp_path / 'data', n_train=20, n_val=20)
+            for part in 'train', 'val':
+                paths = sorted((tmp_path / 'data' / part).rglob('*.jpg'))
+                for path in paths[::len(paths) // n][:n]:
+                    path.write_bytes(b'torn')
+        return write
+
+    # Ten of such a small part may be broken.
+    @pytest.mark.parametrize('part', ['train', 'test'])
+    def test_are_counted_once(self, run, write, tmp_path, part):
+        write(10)
+        result = run(2, 'broken', 'data', part, XDG_CACHE_HOME=str(tmp_path))
+        assert result.stdout == '10\n'
+        lines = result.stderr.splitlines()
+        assert len(set(lines)) == len(lines) == 10
+        assert all(line.startswith('warning: left out ') for line in lines)
+
+    @pytest.mark.parametrize('part', ['train', 'test'])
+    def test_too_many_of_all_ranks(self, run, write, tmp_path, part):
+        write(11)
+        result = run(2, 'broken', 'data', part, status=1,
+                     XDG_CACHE_HOME=str(tmp_path))
+        line = result.stderr.splitlines()[-1]
+        assert '11 of the 40 pictures' in line and 'where 10 may be' in line
+        assert result.stderr.count('error') == 1
+
+
+@needs_mpi
 class TestEnd:
 
     def test_all_fail(self, run):
