@@ -132,7 +132,7 @@ def add_learning(parser, optimizers, recipes):
         help='what a step schedule multiplies the rate with')
     parser.add_setting(
         '--warmup', type=arguments.not_negative_float, default=0., metavar='E',
-        help='epochs over which the rate rises from 0')
+        help='epochs over which the rate rises')
     parser.add_setting(
         '--lr-scale', choices=('none', 'glorot'), default='none',
         help="factors on the rates of binary and k-bit weights: BinaryNet's "

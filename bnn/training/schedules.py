@@ -16,7 +16,8 @@ class Schedule(object):
     ``'exponential'``: :math:`\eta (\eta_{final}/\eta)^{e/E}`; ``'cosine'``:
     :math:`\eta_{final} + (\eta - \eta_{final})(1 + \cos(\pi e/E))/2`
     (`1608.03983 <https://arxiv.org/abs/1608.03983>`_).  During the warm-up it
-    is the schedule's value times the share of the warm-up that is done.
+    is the schedule's value times the share of the warm-up that is done after
+    the update, so that the first of n updates has 1/n and none has 0.
 
     Args:
         name (str): One of :data:`SCHEDULES`.
@@ -66,8 +67,16 @@ class Schedule(object):
         """bool: Whether a longer run has other rates from the start."""
         return self._name in ('exponential', 'cosine')
 
-    def __call__(self, epoch):
-        """Returns the rate after ``epoch`` (float) epochs."""
+    def __call__(self, epoch, step=0.):
+        """Returns the rate of an update.
+
+        Args:
+            epoch (float): The epochs done before it.
+            step (float): Its own length in epochs.
+
+        Returns:
+            float: The rate.
+        """
         share = min(epoch / self._n_epochs, 1)
         lr = self._lr
         if self._name == 'step':
@@ -77,8 +86,8 @@ class Schedule(object):
         elif self._name == 'cosine':
             lr = self._final + (lr - self._final) * (
                 1 + math.cos(math.pi * share)) / 2
-        if epoch < self._warmup:
-            lr *= epoch / self._warmup
+        if epoch + step < self._warmup:
+            lr *= (epoch + step) / self._warmup
         return lr
 
 
@@ -113,7 +122,9 @@ class LearningRate(extension.Extension):
 
     def _set(self, trainer):
         optimizer = trainer.updater.get_optimizer('main')
-        lr = self._schedule(trainer.updater.epoch_detail)
+        iterator = trainer.updater.get_iterator('main')
+        lr = self._schedule(trainer.updater.epoch_detail,
+                            iterator.batch_size / len(iterator.dataset))
         name = _attribute(optimizer)
         setattr(optimizer, name, lr)
         for path, param in optimizer.target.namedparams():

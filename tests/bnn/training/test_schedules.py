@@ -65,6 +65,21 @@ def test_warmup():
     assert rates(schedule, .25, .5) == [.5, 1]
 
 
+def test_warmup_begins_with_the_first_update():
+    # Five updates in a warm-up of half an epoch of ten
+    schedule = schedules.Schedule('constant', 1., 4, warmup=.5)
+    assert [schedule(i / 10, .1) for i in range(7)] == pytest.approx(
+        [.2, .4, .6, .8, 1, 1, 1])
+    trainer = make_trainer(chainer.optimizers.SGD(), L.Linear(3, 2))
+    schedules.LearningRate(schedule).initialize(trainer)
+    assert trainer.updater.get_optimizer('main').lr == pytest.approx(.2)
+    # A warm-up that is shorter than an update, and other schedules
+    schedule = schedules.Schedule('constant', 1., 4, warmup=.05)
+    assert schedule(0, .1) == 1
+    schedule = schedules.Schedule('cosine', 2., 4)
+    assert schedule(1, .1) == schedule(1)
+
+
 @pytest.mark.parametrize('args,words', [
     ({'name': 'step'}, ['--lr-steps']),
     ({'name': 'step', 'steps': []}, ['--lr-steps']),
@@ -99,8 +114,10 @@ def test_within_the_run():
 
 def make_trainer(optimizer, model, epoch=0., new=False):
     optimizer.setup(model)
+    iterator = types.SimpleNamespace(batch_size=10, dataset=range(100))
     updater = types.SimpleNamespace(
         epoch_detail=epoch, is_new_epoch=new,
+        get_iterator=lambda name: {'main': iterator}[name],
         get_optimizer=lambda name: {'main': optimizer}[name])
     return types.SimpleNamespace(updater=updater, observation={})
 
