@@ -13,22 +13,30 @@ import sys
 os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '16')
 
 
-def check(script, package='Chainer'):
-    """Ends the program with one line if Chainer is not installed.
+def check(script, *packages):
+    """Ends the program with one line if a package is not installed.
+
+    Under ``mpiexec`` the other ranks end too, also where what the script
+    imports next fails on this one.
 
     Args:
         script (str): ``__file__`` of the script, in the root of the project.
-        package (str): What the script needs instead, ``'Numba'``.
+        packages (str): What it needs, if not Chainer and Numba.
 
     Raises:
         SystemExit: With the command that activates or makes the environment.
     """
-    if importlib.util.find_spec(package.lower()) is not None:
+    from bnn.training import ranks  # which needs no package
+    ranks.watch_imports()
+    package = next((
+        package for package in packages or ('Chainer', 'Numba')
+        if importlib.util.find_spec(package.lower()) is None), None)
+    if package is None:
         return
     root = os.path.dirname(os.path.abspath(script))
     activate = os.path.join(root, '.venv', 'bin', 'activate')
     command = '. %s' % shlex.quote(activate)
     if not os.path.exists(activate):
         command = 'make -C %s setup && %s' % (shlex.quote(root), command)
-    sys.exit('%s: %s is not installed in %s; run: %s' % (
+    ranks.leave_early('%s: %s is not installed in %s; run: %s' % (
         os.path.basename(script), package, sys.executable, command))

@@ -180,14 +180,18 @@ def test_forgotten_option(ranks, trainer):
 
 
 @MPI
-def test_one_rank_without_mpi4py_ends_all(ranks):
+@pytest.mark.parametrize('package, words', [
+    ('mpi4py', 'train_mnist.py: error: --distributed needs mpi4py'),
+    ('numba', 'train_mnist.py: Numba is not installed'),
+    ('h5py', 'Traceback')])
+def test_one_rank_without_a_package_ends_all(ranks, package, words):
     ranks.env['PYTHONPATH'] = str(ranks.cwd / 'broken')
     (ranks.cwd / 'broken').mkdir()
     (ranks.cwd / 'broken' / 'sitecustomize.py').write_text(
         "import os, sys\n"
         "if os.environ.get('PMI_RANK') == '1':\n"
-        "    sys.modules['mpi4py'] = None\n")
+        "    sys.modules[%r] = None\n" % package)
     result = ranks.run(*TWO, '--epoch', 1)
     assert result.returncode
-    assert 'rank 1: train_mnist.py: error: --distributed needs mpi4py' in (
-        result.stderr)
+    assert 'rank 1: ' + words in result.stderr
+    assert package in result.stderr.lower()

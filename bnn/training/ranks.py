@@ -10,6 +10,7 @@ import shlex
 import signal
 import sys
 import time
+import traceback
 import warnings
 
 from bnn import errors
@@ -45,6 +46,27 @@ def mute_others():
         null = open(os.devnull, 'w')
         atexit.register(null.close)
         sys.stdout = sys.stderr = null
+
+
+def watch_imports():
+    """Ends all ranks where this one fails before its script has begun.
+
+    The others would wait in MPI for one that lacks a package.
+    """
+    if launched_rank() is not None:
+        sys.excepthook = lambda *found: leave_early(
+            ''.join(traceback.format_exception(*found)))
+
+
+def leave_early(status):
+    """Ends this process, and the job, before its script has begun.
+
+    Args:
+        status (int, str or None): As of :func:`sys.exit`.
+    """
+    global _joining
+    _joining = True  # as the others are about to, or do already
+    leave(status)
 
 
 def check_alone():

@@ -1,4 +1,4 @@
-"""The check for Chainer before anything is imported."""
+"""The check for Chainer and Numba before anything is imported."""
 import importlib.util
 import shlex
 
@@ -8,23 +8,42 @@ from bnn import environment
 
 
 @pytest.fixture
-def no_chainer(monkeypatch):
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, 'find_spec',
-        lambda name: None if name == 'chainer' else find_spec(name))
+def hide(monkeypatch):
+    """A function that makes a package look as if it were not installed."""
+    def hide(package):
+        find_spec = importlib.util.find_spec
+        monkeypatch.setattr(
+            importlib.util, 'find_spec',
+            lambda name: None if name == package else find_spec(name))
+    return hide
 
 
-def message(script):
+@pytest.fixture
+def no_chainer(hide):
+    hide('chainer')
+
+
+def message(script, *packages):
     with pytest.raises(SystemExit) as e:
-        environment.check(str(script))
+        environment.check(str(script), *packages)
     assert isinstance(e.value.code, str)  # standard error, status 1
     assert '\n' not in e.value.code
     return e.value.code
 
 
-def test_chainer_is_there():
+def test_all_is_there():
     assert environment.check(__file__) is None
+
+
+def test_without_chainer_where_it_is_not_needed(no_chainer):
+    assert environment.check(__file__, 'Numba') is None
+
+
+@pytest.mark.parametrize('packages', [(), ('Numba',)])
+def test_no_numba(hide, packages):
+    hide('numba')
+    assert message('predict.py', *packages).startswith(
+        'predict.py: Numba is not installed')
 
 
 def test_environment_exists(no_chainer, tmp_path):
