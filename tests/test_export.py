@@ -75,35 +75,12 @@ def test_other_nets(make, net_args, kind, write_model, capsys):
     assert deploy.load('mlp.bnn').packed.rescale.kind == kind
 
 
-def test_first_models(write_model, capsys):
-    # The class was under another name, and the scaling was not stored.
-    path = write_model(net.BinaryMLP(9), {'n_units': 9}, net='BinaryMLP',
-                       net_class=None, input=None)
-    assert export.main([path, '--no-check']) is None
-    assert deploy.load('mlp.bnn').packed.rescale.kind == 'unit'
-
-
 def test_int8_ends(write_model, capsys):
     path = write_model(net_lenet5.LeNet5(), {}, input='standard')
     assert export.main([path, '--int8-ends']) == 0
     assert 'packed; predictions that differ' in capsys.readouterr().out
     products = deploy.load('mlp.bnn').packed.products
     assert [one.weights.bits for one in products] == [8, 1, 1, 8]
-
-
-@pytest.mark.parametrize('change, words', [
-    ({'net_class': None, 'net': None}, 'does not say of which net it is'),
-    ({'net_class': 'Other'}, 'a net that this program does not know: Other'),
-    ({'dataset': 'other'}, 'does not know'),
-    ({'input': 'other'}, 'does not know'),
-    ({'net_args': {'x': 1}}, 'does not say how its net was made'),
-    ({'net_args': None}, 'does not say how its net was made'),
-    ({'net_args': {'n_units': 21}}, 'is not of this net')])
-def test_refused(write_model, change, words):
-    attributes = {'net_args': {'n_units': 20}, **change}
-    path = write_model(net.BinaryMLP(20), **attributes)
-    with pytest.raises(errors.UserError, match=words):
-        export.main([path])
 
 
 def test_nan(write_model):

@@ -5,7 +5,6 @@ import pathlib
 import numpy
 import pytest
 
-import description
 from bnn.deploy import file_format
 from bnn.deploy import gpu_runtime
 from bnn.deploy import operations
@@ -126,9 +125,3 @@ def test_file_is_small():
     weights = sum(param.size * 4 for name, param in
                   net.BinaryMLP().namedparams() if name.endswith('/W'))
     assert len(file_format.dump(found)) <= weights / 28
-
-
-def test_unknown_link():
-    import chainer.links as L
-    with pytest.raises(TypeError, match='EmbedID cannot describe itself'):
-        description.of(L.EmbedID(3, 3))

@@ -1,0 +1,103 @@
+"""A trained net from its model file."""
+import chainer.links as L
+import numpy
+import pytest
+
+import net
+import net_alexnet
+import trained
+from bnn import datasets
+from bnn import errors
+from bnn.datasets import augment
+from bnn.training import models
+
+
+@pytest.fixture
+def load(tmp_path):
+    """A function that writes a model and loads it."""
+    def load(predictor, **attributes):
+        path = str(tmp_path / 'mlp.model')
+        attributes = {
+            'net_class': type(predictor).__name__, 'net': 'x',
+            'dataset': 'digits', 'input': 'unit', 'net_args': {'n_units': 3},
+            'class_names': list('0123456789'), **attributes}
+        models.save(path, L.Classifier(predictor), {
+            name: value for name, value in attributes.items()
+            if value is not None})
+        return trained.load(path)
+    return load
+
+
+def test_load(load):
+    predictor = net.BinaryMLP(3)
+    found = load(predictor, epoch=2, test_accuracy=.5, seed=1)
+    assert type(found.predictor) is net.BinaryMLP
+    for name in 'l1', 'l3':
+        numpy.testing.assert_array_equal(
+            found.predictor[name].W.array, predictor[name].W.array)
+    assert found.dataset == 'digits' and found.input_shape == (1, 28, 28)
+    assert found.class_names == tuple('0123456789')
+    assert found.facts == {
+        'net': 'x', 'net_class': 'BinaryMLP', 'dataset': 'digits',
+        'input': 'unit', 'epoch': 2, 'test_accuracy': .5}
+
+
+@pytest.mark.parametrize('kind', ['unit', 'signed', 'standard', 'binary'])
+def test_scaling(load, kind):
+    """What the net in Chainer sees is what is described to be packed."""
+    found = load(net.BinaryMLP(3), input=kind)
+    assert found.rescale.kind == kind
+    assert (found.rescale.mean, found.rescale.std) == (
+        datasets.STATISTICS['digits'] if kind == 'standard' else ((), ()))
+    pixels = numpy.arange(256, dtype='u1').reshape(1, 1, 16, 16)
+    x = found.scale(pixels)
+    assert x.dtype == numpy.float32
+    if kind == 'binary':
+        expected = numpy.where(pixels < 128, -1, 1)
+    else:
+        factor, offset = found.rescale.affine(1)
+        expected = factor * pixels + offset
+    numpy.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('kind, crops', [
+    ('none', False), ('shift', False), ('random-crop', True),
+    ('center-crop', True), (None, False)])
+def test_crop(load, kind, crops):
+    found = load(net.BinaryMLP(3), augment=kind)
+    images = numpy.random.randint(0, 256, (2, 3, 256, 256)).astype('u1')
+    numpy.testing.assert_array_equal(
+        found.crop(images),
+        augment.center_crop(images, 227) if crops else images)
+
+
+def test_first_models(load):
+    # The class was under another name, and the scaling was not stored.
+    found = load(
+        net.BinaryMLP(3), net='BinaryMLP', net_class=None, input=None)
+    assert found.rescale.kind == 'unit'
+
+
+def test_every_net_of_the_scripts_is_known():
+    import train_cifar10
+    import train_imagenet
+    import train_mnist
+    for script in train_mnist, train_cifar10, train_imagenet:
+        for one in script.NETS.values():
+            assert trained.NETS[one.make.__name__] is one.make
+    assert net_alexnet.AlexNet in trained.NETS.values()
+
+
+@pytest.mark.parametrize('attributes, words', [
+    ({'net_class': None, 'net': None}, 'does not say of which net it is'),
+    ({'net_class': 'Other'}, 'a net that this program does not know: Other'),
+    ({'dataset': 'other'}, 'does not know'),
+    ({'input': 'other'}, 'does not know'),
+    ({'net_args': {'x': 1}}, 'does not say how its net was made'),
+    ({'net_args': None}, 'does not say how its net was made'),
+    ({'class_names': None}, 'does not say how its net was made'),
+    ({'net_args': {'n_units': 4}}, 'is not of this net')])
+def test_refused(load, attributes, words):
+    with pytest.raises(errors.UserError, match=words) as e:
+        load(net.BinaryMLP(3), **attributes)
+    assert '\n' not in str(e.value)
