@@ -87,11 +87,15 @@ def load(path):
         raise errors.UserError(
             '%s does not say of which net it is: train_*.py writes that into '
             'its models' % path)
-    if (name not in NETS or dataset not in datasets.STATISTICS
-            or scale not in inputs.SCALES):
-        raise errors.UserError(
-            '%s is of a net that this program does not know: %.40s, data '
-            '%.40s, input %.40s' % (path, name, dataset, scale))
+    augment = attributes.get('augment', 'none')
+    for words, value, known in (
+            ('a net', name, NETS), ('data', dataset, datasets.STATISTICS),
+            ('an input', scale, inputs.SCALES),
+            ('an augmentation', augment, inputs.AUGMENTATIONS)):
+        if value not in list(known):  # A list takes what cannot be hashed.
+            raise errors.UserError(
+                '%s is of %s that this program does not know: %.40s'
+                % (path, words, value))
     try:
         predictor = NETS[name](**attributes['net_args'])
         names = tuple(map(str, attributes['class_names']))

@@ -83,6 +83,14 @@ def test_int8_ends(write_model, capsys):
     assert [one.weights.bits for one in products] == [8, 1, 1, 8]
 
 
+def test_names_of_other_classes(write_model):
+    path = write_model(net.BinaryMLP(20), {'n_units': 20},
+                       class_names=['cat', 'dog'])
+    with pytest.raises(errors.UserError, match='10 scores .* 2 classes'):
+        export.main([path, '--no-check'])
+    assert not pathlib.Path('mlp.bnn').exists()
+
+
 def test_nan(write_model):
     predictor = net.BinaryMLP(20)
     predictor.b2.gamma.array[3] = numpy.nan

@@ -91,8 +91,11 @@ def test_every_net_of_the_scripts_is_known():
 @pytest.mark.parametrize('attributes, words', [
     ({'net_class': None, 'net': None}, 'does not say of which net it is'),
     ({'net_class': 'Other'}, 'a net that this program does not know: Other'),
-    ({'dataset': 'other'}, 'does not know'),
-    ({'input': 'other'}, 'does not know'),
+    ({'net_class': ['BinaryMLP']}, 'a net that this program does not know'),
+    ({'dataset': 'other'}, 'is of data that this program does not know'),
+    ({'dataset': {}}, 'is of data that this program does not know'),
+    ({'input': 'other'}, 'is of an input that this program does not know'),
+    ({'augment': 'x'}, 'is of an augmentation that this program does not'),
     ({'net_args': {'x': 1}}, 'does not say how its net was made'),
     ({'net_args': None}, 'does not say how its net was made'),
     ({'class_names': None}, 'does not say how its net was made'),

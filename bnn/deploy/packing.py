@@ -57,9 +57,14 @@ def pack(net_operations, input_shape, rescale, class_names, facts=None,
         raise errors.UserError(
             'a net that ends with %s of %s cannot be packed: its scores are '
             'floats, one for each class' % (packer.kind, packer.shape))
+    class_names = tuple(class_names)
+    if packer.shape != (len(class_names),):
+        raise errors.UserError(
+            'a net of %d scores cannot be packed with the names of %d classes'
+            % (*packer.shape, len(class_names)))
     return packed.PackedNet(
         input_shape=tuple(input_shape), rescale=rescale,
-        stages=tuple(packer.stages), class_names=tuple(class_names),
+        stages=tuple(packer.stages), class_names=class_names,
         facts=dict(facts or {}))
 
 

@@ -31,8 +31,9 @@ def run(main):
         status = '%s: error: %s: %s' % (
             name, e.filename or 'input/output', e.strerror or e)
     except MemoryError:
-        status = ('%s: error: out of memory; try a smaller --batchsize'
-                  % name)
+        status = '%s: error: out of memory%s' % (
+            name, '; try a smaller --batchsize' if name.startswith('train_')
+            else '')
     except KeyboardInterrupt:
         print('%s: interrupted' % name, file=sys.stderr)
         status = 130
