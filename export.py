@@ -14,6 +14,7 @@ import typing
 
 import trained as trained_module
 from bnn import datasets
+from bnn import errors
 from bnn.deploy import c_export
 from bnn.deploy import file_format
 from bnn.deploy import int8
@@ -190,6 +191,9 @@ def main(argv=None):
     for package in kind.needs if args.check else kind.needs[:1]:
         onnx_export.require(package)
     trained = trained_module.load(args.model)
+    out = args.out or os.path.splitext(args.model)[0] + kind.suffix
+    if os.path.exists(out) and os.path.samefile(out, args.model):
+        raise errors.UserError('--out %s is the model itself' % out)
     operations, rescale = trained.predictor.describe(), trained.rescale
     data = None
     if args.check or args.int8_ends:
@@ -202,9 +206,7 @@ def main(argv=None):
     net = packing.pack(
         operations, trained.input_shape, rescale, trained.class_names,
         trained.facts, pad_pixels=args.int8_ends)
-    export = Export(
-        trained, operations, net,
-        args.out or os.path.splitext(args.model)[0] + kind.suffix)
+    export = Export(trained, operations, net, out)
     print(summary.table(table.rows(net)))
     for line in kind.write(export):
         print(line)

@@ -125,6 +125,33 @@ def test_cannot_write(binary_model):
         export.main([binary_model, '-o', 'none/x.bnn', '--no-check'])
 
 
+@pytest.mark.parametrize('kind', ['packed', 'web', 'c'])
+def test_the_model_stays(binary_model, kind):
+    before = pathlib.Path(binary_model).read_bytes()
+    pathlib.Path('link').symlink_to(binary_model)
+    for out in binary_model, './' + binary_model, 'link':
+        with pytest.raises(errors.UserError, match='is the model itself'):
+            export.main([binary_model, '--to', kind, '-o', out, '--no-check'])
+    assert pathlib.Path(binary_model).read_bytes() == before
+
+
+def test_c_leaves_other_files_alone(binary_model, tmp_path):
+    words = [binary_model, '--to', 'c', '--no-check', '-o']
+    (tmp_path / 'Makefile').write_text('mine')
+    with pytest.raises(errors.UserError, match='has a Makefile that is not'):
+        export.main([*words, '.'])
+    assert (tmp_path / 'Makefile').read_text() == 'mine'
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        'Makefile', 'mlp.model']
+    with pytest.raises(errors.UserError, match='Makefile is not a folder'):
+        export.main([*words, 'Makefile'])
+    (tmp_path / 'c').mkdir()
+    (tmp_path / 'c' / 'notes').touch()
+    for _ in range(2):  # its own files are replaced
+        export.main([*words, 'c'])
+    assert (tmp_path / 'c' / 'bnn_net.c').exists()
+
+
 def test_foreign_model(tmp_path):
     path = str(tmp_path / 'x.model')
     with h5py.File(path, 'w') as f:

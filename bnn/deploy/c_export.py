@@ -8,12 +8,15 @@ import math
 import os
 import pathlib
 
+from bnn import errors
 from bnn.deploy import c_plan
 from bnn.deploy import c_text
 from bnn.deploy import packed
 
 _SOURCE = pathlib.Path(__file__).with_name('c_source')
 _KERNELS = 'bits.c', 'windows.c', 'layers.c', 'images.c'
+# A folder that has this was exported to before.
+_MARK = 'bnn_net.h'
 _EXAMPLES = 'main.c', 'Makefile', 'cortex_m4.c', 'cortex_m4.ld'
 
 
@@ -50,7 +53,7 @@ def export(net):
     uses = _uses(steps)
     sizes = _sizes(net, steps)
     files = {name: (_SOURCE / name).read_text() for name in _EXAMPLES}
-    files['bnn_net.h'] = c_text.header(net)
+    files[_MARK] = c_text.header(net)
     kernels = ''.join((_SOURCE / name).read_text() for name in _KERNELS)
     files['bnn_net.c'] = c_text.source(net, steps, uses, sizes, kernels)
     return CNet(files, _rows(steps, sizes))
@@ -64,7 +67,19 @@ def write(c_net, folder, atomic_write):
         folder (str): Where to; made if it is not there.
         atomic_write (callable): Opens a file by its path.
 
+    Raises:
+        ~bnn.errors.UserError: If it is no folder, or files of something else
+            are in the way.
+
     """
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise errors.UserError('%s is not a folder' % folder)
+    here = [name for name in c_net.files
+            if os.path.lexists(os.path.join(folder, name))]
+    if here and _MARK not in here:
+        raise errors.UserError(
+            '%s has a %s that is not of an exported net; name another folder'
+            % (folder, here[0]))
     os.makedirs(folder, exist_ok=True)
     for name, text in c_net.files.items():
         with atomic_write(os.path.join(folder, name)) as f:
