@@ -71,7 +71,7 @@ class Trainer:
         """Runs it to its end, whatever that is."""
         with self.start(*options, **kwargs) as process:
             try:
-                out, err = process.communicate(timeout=120)
+                out, err = process.communicate(timeout=300)
             except BaseException:
                 process.kill()
                 raise

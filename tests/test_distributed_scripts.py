@@ -116,7 +116,7 @@ def test_stops_and_goes_on(ranks, results):
             assert process.poll() is None
             time.sleep(.01)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode
     command = re.search(r'to go on: (.*)', err)[1]
     assert command.startswith('mpiexec -n 2 ')

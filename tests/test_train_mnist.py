@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 
 import h5py
 import pytest
@@ -383,9 +382,7 @@ def test_initmodel(trainer, trained, results):
 # ---- data
 
 def test_fall_back_without_network(trainer, results):
-    start = time.monotonic()
     result = trainer.succeed('--unit', 8, '--epoch', 1, '--no-plot')
-    assert time.monotonic() - start < 20
     assert result.stdout.splitlines()[:2] == [
         'load MNIST dataset', 'load digits dataset']
     warnings = [line for line in result.stderr.splitlines()

@@ -475,7 +475,7 @@ def test_killed_run_resumes_bit_for_bit(trainer, results, options):
             assert process.poll() is None, process.stderr.read()
             time.sleep(.002)
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL
     # Whatever it reached, go on from the middle of the second epoch
     for path in killed.glob('snapshot_iter_*'):

@@ -99,7 +99,7 @@ def test_too_much(fetch, tmp_path):
 
 
 def test_hanging_leaves_time_to_the_next(fetch):
-    assert fetch('hanging', 'good', contact_s=1.) == 'verified'
+    assert fetch('hanging', 'good', contact_s=4.) == 'verified'
 
 
 def test_late_answer_is_closed(fetch, server):
@@ -112,8 +112,8 @@ def test_late_answer_is_closed(fetch, server):
 def test_deadline_is_for_all_mirrors(fetch, tmp_path):
     start = time.monotonic()
     with pytest.raises(errors.UnavailableError, match='no answer'):
-        fetch(*['hanging'] * 5, contact_s=.5)
-    assert time.monotonic() - start < 1.5
+        fetch(*['hanging'] * 20, contact_s=.5)
+    assert time.monotonic() - start < 5
     assert not (tmp_path / 'new').exists()
 
 
@@ -128,7 +128,7 @@ def test_deadline_covers_name_lookup(fetch, monkeypatch):
     start = time.monotonic()
     with pytest.raises(errors.UnavailableError, match='no answer'):
         fetch('good', contact_s=.3)
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 5
     released.set()
     time.sleep(.05)
 

@@ -16,7 +16,7 @@ def run(code, **env):
         [sys.executable, '-W', 'error', '-c',
          'import numpy; from bnn import kernels; '
          'from bnn.kernels import cpu, cpu_threads; ' + code],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, env={
+        cwd=ROOT, capture_output=True, text=True, timeout=300, env={
             **{name: value for name, value in os.environ.items()
                if name not in ('OMP_NUM_THREADS', 'NUMBA_NUM_THREADS')},
             **env})
