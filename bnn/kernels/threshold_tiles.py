@@ -129,41 +129,18 @@ def pixels_tile(typingctx, a, a_stride, b, n_words, thresholds, out,
         dot = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(_WORDS, [_WORDS] * 3),
             'llvm.x86.avx512.vpdpbusd.512')
-        rows = [tiles._pointer(
-            builder, tiles._row(builder, a, a_stride, i), _I32)
-            for i in range(ROWS)]
-        before = builder.block
-        loop = builder.append_basic_block('words')
-        after = builder.append_basic_block('end')
-        builder.branch(loop)
 
-        builder.position_at_end(loop)
-        word = builder.phi(_I64)
-        sums = [builder.phi(_WORDS) for _ in range(ROWS * n_vectors)]
-        column = builder.add(b, builder.mul(word, _I64(4 * COLUMNS)))
-        columns = [tiles._load(
-            builder, tiles._at(builder, column, v * _LANES), _WORDS)
-            for v in range(n_vectors)]
-        results = []
-        for i in range(ROWS):
-            pixels = tiles._splat(builder, tiles._load(
-                builder, builder.gep(rows[i], [word]), _I32), _WORDS)
-            for v in range(n_vectors):
-                results.append(builder.call(
-                    dot, [sums[i * n_vectors + v], pixels, columns[v]]))
-        following = builder.add(word, _I64(1))
-        word.add_incoming(_I64(0), before)
-        word.add_incoming(following, loop)
-        for total, result in zip(sums, results, strict=True):
-            total.add_incoming(ir.Constant(_WORDS, [0] * _LANES), before)
-            total.add_incoming(result, loop)
-        builder.cbranch(
-            builder.icmp_signed('<', following, n_words), loop, after)
-        builder.position_at_end(after)
+        def add(total, pixels, weights):
+            return builder.call(dot, [total, pixels, weights])
+
+        sums = tiles.add_up(
+            builder, add, [tiles._row(builder, a, a_stride, i)
+                           for i in range(ROWS)],
+            b, _I64(4 * COLUMNS), n_words, 0, n_vectors)
         for i in range(ROWS):
             _store_bits(
-                builder, results[i * n_vectors:(i + 1) * n_vectors],
-                thresholds, tiles._row(builder, out, out_stride, i), 0, '>=')
+                builder, sums[i], thresholds,
+                tiles._row(builder, out, out_stride, i), 0, '>=')
         return context.get_dummy_value()
 
     return numba.types.void(

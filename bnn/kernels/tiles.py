@@ -76,6 +76,28 @@ def count(builder, rows, b, b_stride, n_words, first, n_vectors):
     popcount = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_WORDS, [_WORDS]),
         'llvm.ctpop.v%di32' % _LANES)
+
+    def add(total, row, column):
+        return builder.add(
+            total, builder.call(popcount, [builder.xor(row, column)]))
+
+    return add_up(
+        builder, add, rows, b, b_stride, n_words, first, n_vectors)
+
+
+def add_up(builder, add, rows, b, b_stride, n_words, first, n_vectors):
+    """Adds up something of rows and columns, as :func:`count`.
+
+    Args:
+        add (callable): Takes vectors of int32, a sum so far, the word of a
+            row, and those of columns; returns the sum with them.
+        builder, rows, b, b_stride, n_words, first, n_vectors: See
+            :func:`count`.
+
+    Returns:
+        list of list: Vectors of int32, row by row.
+
+    """
     rows = [_pointer(builder, row, _I32) for row in rows]
     before = builder.block
     loop = builder.append_basic_block('words')
@@ -93,9 +115,7 @@ def count(builder, rows, b, b_stride, n_words, first, n_vectors):
         bits = _splat(builder, _load(
             builder, builder.gep(row, [word]), _I32), _WORDS)
         for v in range(n_vectors):
-            differ = builder.call(
-                popcount, [builder.xor(bits, columns[v])])
-            results.append(builder.add(sums[i * n_vectors + v], differ))
+            results.append(add(sums[i * n_vectors + v], bits, columns[v]))
     following = builder.add(word, _I64(1))
     word.add_incoming(_I64(0), before)
     word.add_incoming(following, loop)
