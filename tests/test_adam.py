@@ -11,7 +11,6 @@ import adam
 import weight_clip
 import xnor
 from bnn import kernels
-from bnn.kernels import reference
 
 
 def make(optimizer, dtype='f', hooks=()):
@@ -148,27 +147,6 @@ def test_gradient_that_is_not_contiguous():
         o.update()
         results.append(model.W.array)
     assert results[0].tobytes() == results[1].tobytes()
-
-
-@testing.inject_backend_tests(
-    ['test_reference'], [{}, {'use_cuda': True}])
-class TestKernel(unittest.TestCase):
-
-    def test_reference(self, backend_config):
-        for shape in (), (0,), (1,), (1001,), (13, 17):
-            for dtype in 'f', 'd':
-                arrays = [numpy.asarray(numpy.random.normal(size=shape), dtype)
-                          for _ in range(3)]
-                arrays.append(numpy.asarray(
-                    numpy.random.uniform(size=shape), dtype))
-                ours = [backend_config.get_array(a.copy()) for a in arrays]
-                options = (.1, .9, .99, 1e-8, .9, .5, -1., 1.)
-                reference.adam(*arrays, *options)
-                kernels.adam(*ours, *options)
-                for a, b in zip(ours, arrays, strict=True):
-                    numpy.testing.assert_allclose(
-                        chainer.get_device('@numpy').send(a), b,
-                        rtol=3e-7, atol=1e-7)
 
 
 def test_not_finite_gradients():

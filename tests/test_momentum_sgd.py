@@ -1,16 +1,12 @@
 """SGD with momentum in one pass against Chainer's, bit for bit."""
-import unittest
-
 import chainer
 import chainer.links as L
 import numpy
 import pytest
-from chainer import testing
 
 import momentum_sgd
 import weight_clip
 from bnn import kernels
-from bnn.kernels import reference
 
 
 def train(optimizer, dtype, hooks=()):
@@ -45,24 +41,3 @@ def test_clip_is_done_once(monkeypatch):
                   [weight_clip.WeightClip])
     assert not calls
     assert abs(model.W.array).max() == 1
-
-
-@testing.inject_backend_tests(
-    ['test_reference'], [{}, {'use_cuda': True}])
-class TestKernel(unittest.TestCase):
-
-    def test_reference(self, backend_config):
-        for shape in (), (0,), (1,), (1001,), (13, 17):
-            for dtype in 'f', 'd':
-                arrays = [numpy.asarray(numpy.random.normal(size=shape), dtype)
-                          for _ in range(3)]
-                ours = [backend_config.get_array(a.copy()) for a in arrays]
-                reference.momentum_sgd(*arrays, .1, .9, -1., 1.)
-                kernels.momentum_sgd(*ours, .1, .9, -1., 1.)
-                for a, b in zip(ours, arrays, strict=True):
-                    numpy.testing.assert_allclose(
-                        chainer.get_device('@numpy').send(a), b,
-                        rtol=3e-7, atol=1e-7)
-
-
-testing.run_module(__name__, __file__)
