@@ -5,16 +5,12 @@ import numpy
 
 from bnn import errors
 from bnn.deploy import folding
+from bnn.deploy import layers
 from bnn.deploy import operations
 from bnn.deploy import packed
 from bnn.deploy import parameters
 
-# More levels than these are not told apart by thresholds: they would take
-# more room than the weights.
-MAX_THRESHOLDS = 16
-
 _PRODUCTS = operations.Linear, operations.Convolution2D
-_ENDS = operations.Sign, operations.Quantize
 
 
 def pack(net_operations, input_shape, rescale, class_names, facts=None,
@@ -130,7 +126,7 @@ class _Packer(object):
 
         """
         geometry = self._geometry(operation)
-        if self.kind == 'pixels' and geometry is None:
+        if geometry is None:
             self.to_float()
             geometry = self._geometry(operation)
         shape = tuple(operation.output_shape(self.shape))
@@ -146,7 +142,9 @@ class _Packer(object):
             'name': operation.name, 'operand': self.kind,
             'input_shape': self.shape, 'output_shape': shape}
         layer.update(geometry)
-        factor, offset = self._affine(operation, layer)
+        factor, offset = layers.affine(
+            operation, self.kind, self.step, self._rescale, self._n_channels,
+            layer['pixel_map'])
         values, W = operation.W.values, operation.W
         multiplier, addend = layer['pixel_map']
         layer['operand_range'] = {
@@ -162,7 +160,7 @@ class _Packer(object):
                     '%s cannot be packed: its sums exceed 32 bits'
                     % operation.name)
 
-        end = self._end(operation, following, shape)
+        end = layers.end(operation, following, shape, self.kind)
         chain = folding.Chain(factor, offset, following[:end])
         if end and isinstance(following[end - 1], operations.Quantize):
             kind = self._add_levels(layer, W, chain, bound)
@@ -185,77 +183,8 @@ class _Packer(object):
             round(v * quantize.n) for v in (quantize.low, quantize.high))
 
     def _geometry(self, operation):
-        """Returns the fields of a product; None of pixels as floats."""
-        fields = {'groups': 1, 'pad': (0, 0), 'pad_value': 0,
-                  'pixel_map': (1, 0)}
-        if isinstance(operation, operations.Convolution2D):
-            fields.update({name: getattr(operation, name) for name in (
-                'stride', 'pad', 'dilate', 'pad_value', 'groups')})
-        if self.kind == 'pixels':
-            factor, offset = self._rescale.affine(self._n_channels)
-            if operation.W.bits == 32 or (factor != factor[0]).any():
-                return None
-            if any(fields['pad']) and self._rescale.kind == 'signed':
-                fields['pixel_map'] = 2, -255
-            elif any(fields['pad']) and offset.any():
-                if not self._pad_pixels:
-                    return None
-                fields['pad_pixels'] = numpy.clip(numpy.rint(
-                    -offset / factor), 0, 255).astype(numpy.uint8)
-            if any(fields['pad']) and fields['pad_value']:
-                return None
-        return fields
-
-    def _affine(self, operation, layer):
-        """Returns factor and offset that make the layer's result of sums."""
-        factor = operation.W.scales()
-        offset = numpy.zeros(len(factor))
-        if self.kind == 'levels':
-            factor = factor * self.step
-        elif self.kind == 'pixels':
-            scale, shift = self._rescale.affine(self._n_channels)
-            multiplier, addend = layer['pixel_map']
-            # x = scale p + shift, q = multiplier p + addend
-            shift = shift - scale * addend / multiplier
-            if layer['pixel_map'] == (2, -255):
-                shift = numpy.zeros_like(shift)  # exactly
-            by_channel = operation.W.values.astype(numpy.float64).reshape(
-                len(factor), -1)
-            if isinstance(operation, operations.Linear):
-                shift = numpy.repeat(
-                    shift, by_channel.shape[1] // len(shift))
-            else:
-                n = operation.W.values[0, 0].size
-                shift = numpy.repeat(shift[:by_channel.shape[1] // n], n)
-            offset = factor * (by_channel @ shift)
-            factor = factor * (scale[0] / multiplier)
-        if operation.b is not None:
-            offset = offset + operation.b.astype(numpy.float64)
-        return factor, offset
-
-    def _end(self, operation, following, shape):
-        """Returns how many operations make bits or levels, or 0."""
-        n_pools = 0
-        for i, one in enumerate(following):
-            parameters.check(one)
-            if isinstance(one, _ENDS):
-                if isinstance(one, operations.Quantize):
-                    n = round((one.high - one.low) * one.n)
-                    if n_pools or self.kind == 'float' or (
-                            operation.W.bits == 32) or (
-                                n > MAX_THRESHOLDS
-                                and not folding.is_affine(following[:i], one)):
-                        return 0
-                return i + 1
-            if not folding.is_monotone(one):
-                return 0
-            if isinstance(one, operations.Flatten) and len(shape) > 1:
-                # Then each pixel has a channel of its own, as a rule.
-                if not any(isinstance(after, _ENDS)
-                           for after in following[i + 1:i + 2]):
-                    return 0
-            n_pools += isinstance(one, operations.MaxPooling2D)
-        return 0
+        return layers.geometry(operation, self.kind, self._rescale,
+                               self._n_channels, self._pad_pixels)
 
     def _turned(self, chain, bound, filters):
         """Returns +1 for each filter that rises with its sum, else -1."""
@@ -280,7 +209,7 @@ class _Packer(object):
         low, high = (round(v * quantize.n)
                      for v in (quantize.low, quantize.high))
         layer.update(result='levels', low=low, high=high)
-        if high - low > MAX_THRESHOLDS:
+        if high - low > layers.MAX_THRESHOLDS:
             layer.update(
                 weights=parameters.pack_weights(W, 1),
                 **folding.multiplier(chain, bound))
@@ -301,7 +230,7 @@ class _Packer(object):
         n = 0
         while n < len(following) and isinstance(following[n], (
                 operations.Bias, operations.BatchNormalization)) and not any(
-                    isinstance(one, _ENDS) for one in following):
+                    isinstance(one, layers.ENDS) for one in following):
             n += 1
         ends = folding.Chain(chain.factor, chain.offset, following[:n])(
             numpy.array([[0.], [1.]]))
