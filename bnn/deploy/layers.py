@@ -73,13 +73,12 @@ def affine(operation, kind, step, rescale, n_channels, pixel_map):
             shift = numpy.zeros_like(shift)  # exactly
         by_channel = operation.W.values.astype(numpy.float64).reshape(
             len(factor), -1)
-        if isinstance(operation, operations.Linear):
-            shift = numpy.repeat(
-                shift, by_channel.shape[1] // len(shift))
-        else:
-            n = operation.W.values[0, 0].size
-            shift = numpy.repeat(shift[:by_channel.shape[1] // n], n)
-        offset = factor * (by_channel @ shift)
+        groups = getattr(operation, 'groups', 1)
+        n = by_channel.shape[1] * groups // len(shift)
+        offset = factor * numpy.concatenate([
+            filters @ numpy.repeat(part, n) for filters, part in zip(
+                numpy.split(by_channel, groups), numpy.split(shift, groups),
+                strict=True)])
         factor = factor * (scale[0] / multiplier)
     if operation.b is not None:
         offset = offset + operation.b.astype(numpy.float64)
