@@ -24,6 +24,7 @@ import numpy
 import PIL
 from PIL import Image
 
+import timing
 from bnn import machine
 from bnn.datasets import decoding
 
@@ -40,7 +41,8 @@ def main():
                         help='pictures per second that training takes')
     parser.add_argument('--pictures', type=int, default=256, metavar='N',
                         help='pictures in a round')
-    parser.add_argument('--rounds', type=int, default=5, metavar='N')
+    parser.add_argument('--rounds', type=timing.positive, default=5,
+                        metavar='N')
     parser.add_argument('--workers', type=int, nargs='+', metavar='N',
                         help='default: 1, 2, 4 ... as many as there are cores')
     parser.add_argument('--out', metavar='FILE', default=os.path.join(

@@ -21,6 +21,7 @@ import tempfile
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 sys.path.insert(0, ROOT)
 
+import timing
 from bnn import machine
 
 
@@ -41,8 +42,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--epoch', type=int, default=5, metavar='N',
                         help='epochs to time, beside a first one to warm up')
-    parser.add_argument('--rounds', type=int, default=1, metavar='N',
-                        help='runs of each')
+    parser.add_argument('--rounds', type=timing.positive, default=1,
+                        metavar='N', help='runs of each')
     parser.add_argument('--against', metavar='DIR',
                         help='another checkout, to compare with')
     parser.add_argument('--against-python', metavar='FILE',

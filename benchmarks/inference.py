@@ -215,4 +215,5 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    from bnn.training import cli
+    cli.run(main)

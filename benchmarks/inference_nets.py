@@ -48,12 +48,12 @@ def write(folder, n_units, n_layers, n_images, model=None):
                 'net': 'binary', 'net_class': 'BinaryMLP', 'dataset': 'mnist',
                 'input': 'unit', 'class_names': list('0123456789'),
                 'net_args': {'n_units': n_units, 'n_layers': n_layers}})
-    else:
-        shutil.copyfile(model, path)
-    trained = trained_module.load(path)
+    trained = trained_module.load(model or path)
     if not isinstance(trained.predictor, net.BinaryMLP) or (
             trained.rescale.kind != 'unit'):
         sys.exit('%s is no binary perceptron on pixels in [0, 1]' % model)
+    if model is not None:
+        shutil.copyfile(model, path)
     found = trained.predictor.describe()
     packed = packing.pack(found, trained.input_shape, trained.rescale,
                           trained.class_names, trained.facts)

@@ -17,6 +17,7 @@ import time
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 sys.path.insert(0, ROOT)
 
+import timing
 from bnn import machine
 
 _PATH = 'import os, sys; sys.path.insert(0, %r); ' % os.path.abspath(ROOT)
@@ -59,7 +60,8 @@ def seconds(code, *folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=5, metavar='N')
+    parser.add_argument('--rounds', type=timing.positive, default=5,
+                        metavar='N')
     parser.add_argument('--out', metavar='FILE', default=os.path.join(
         ROOT, 'benchmarks', 'results', 'startup.json'))
     parser.add_argument('--data-dir', metavar='DIR',

@@ -111,6 +111,18 @@ def test_c_of_another_folder(tmp_path):
         str(tmp_path), '-O2', str(tmp_path / 'c.so'))
 
 
+def test_no_model(tmp_path):
+    (tmp_path / 'text').write_text('no model')
+    for name, words in ('nope', 'cannot read nope: No such'), (
+            'text', 'text is damaged or not a model file'):
+        done = subprocess.run(
+            [sys.executable, BENCHMARKS / 'inference.py', '--model', name,
+             '--batch', '1'], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 1
+        line, = done.stderr.splitlines()
+        assert line.startswith('inference.py: error: ' + words)
+
+
 def test_trained_net_of_another_kind(tmp_path):
     import chainer.links as L
 
