@@ -96,8 +96,6 @@ def _extend(session, trainer, validation, tester):
     trainer.extend(inside.BinaryStatistics(model))
     part = 'test' if validation is None else 'validation'
     trainer.extend(reports.LogReport(session.comm), name='LogReport')
-    if session.comm is not None:
-        trainer.extend(distributed.BrokenImages(session.comm))
     if session.is_first:
         trainer.extend(
             extensions.DumpGraph('main/loss', filename='graph.dot'))
@@ -112,6 +110,8 @@ def _extend(session, trainer, validation, tester):
         trainer.extend(
             session.evaluator(validation, model), name='validation')
         trainer.extend(best.KeepBest(model), name='KeepBest')
+    if session.comm is not None:
+        trainer.extend(distributed.BrokenImages(session.comm))
 
 
 def _snapshot(session, trainer, settings):
