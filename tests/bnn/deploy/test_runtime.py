@@ -8,10 +8,7 @@ import pytest
 from bnn import deploy
 from bnn import errors
 from bnn.deploy import file_format
-from bnn.deploy import int8
-from bnn.deploy import operations
 from bnn.deploy import packing
-from bnn.deploy import reference
 from bnn.deploy import runtime
 from bnn.deploy import table
 
@@ -115,88 +112,3 @@ def test_table(pack):
         assert rows[-1][name] == sum(row[name] for row in rows[:-1])
     # 50 filters of 500 bits, and a threshold for each
     assert rows[1]['packed bytes'] == 50 * 63 + 50 * 4
-
-
-@pytest.mark.parametrize('name, kind', [
-    ('lenet5', 'standard'), ('nin', 'standard'), ('lenet5', 'unit'),
-    ('FloatMLP-1', 'standard'), ('lenet5-float', 'signed')])
-def test_int8_ends(name, kind, make_net, make_rescale, make_images):
-    shape, predictor = make_net(name)
-    rescale = make_rescale(kind, shape[0])
-    x = make_images(20, shape)
-    before = predictor.describe()
-    found, rescale8 = int8.quantize_ends(before, rescale, x)
-    net = packing.pack(found, shape, rescale8, map(str, range(10)),
-                       pad_pixels=True)
-    first, last = net.products[0], net.products[-1]
-    assert first.operand == 'pixels' and last.operand == 'levels'
-    assert first.weights.bits == last.weights.bits == 8
-    assert first.is_integer and last.is_integer
-    net = file_format.parse(file_format.dump(net))
-    scores = runtime.Net(net).scores(x)
-    numpy.testing.assert_allclose(  # what it says that it computes
-        scores, reference.run([rescale8, *found], x),
-        atol=.1 * abs(scores).max())
-    if 'float' in name.lower():  # no signs that a rounding turns
-        expected = reference.run([rescale, *before], x)
-        numpy.testing.assert_allclose(
-            scores, expected, atol=.05 * abs(expected).max())
-
-
-@pytest.mark.parametrize('name, operand', [
-    ('dorefa-32-1', 'bits'), ('dorefa-32-2', 'levels'),
-    ('linear-32-2', 'levels')])
-def test_int8_takes_levels_as_they_are(
-        name, operand, make_net, make_rescale, make_images):
-    shape, predictor = make_net(name)
-    x, before = make_images(20, shape), predictor.describe()
-    found, rescale = int8.quantize_ends(before, make_rescale('unit', 1), x)
-    assert len(found) == len(before)
-    net = packing.pack(found, shape, rescale, map(str, range(10)))
-    last = net.products[-1]
-    assert last.operand == operand and last.weights.bits == 8
-    assert last.is_integer
-    expected = reference.run([rescale, *found], x)
-    numpy.testing.assert_allclose(
-        runtime.Net(net).scores(x), expected, rtol=1e-5,
-        atol=1e-5 * abs(expected).max())
-
-
-def test_groups_of_pixels_with_other_means(make_images):
-    random = numpy.random.RandomState(0)
-    found = [
-        operations.Convolution2D(name='c', groups=2, W=operations.Weights(
-            1, random.choice([-1, 1], (6, 2, 3, 3)).astype('i1'))),
-        operations.Sign(), operations.Flatten(),
-        operations.Linear(name='l', W=operations.Weights(
-            1, random.choice([-1, 1], (3, 6 * 5 * 5)).astype('i1')))]
-    rescale = operations.Rescale(
-        kind='standard', mean=(.1, .3, .6, .9), std=(.25,) * 4)
-    net = packing.pack(found, (4, 7, 7), rescale, 'abc')
-    assert net.products[0].operand == 'pixels'
-    x = make_images(9, (4, 7, 7))
-    numpy.testing.assert_allclose(
-        runtime.Net(net).scores(x), reference.run([rescale, *found], x))
-
-
-@pytest.mark.parametrize('one, words', [
-    (operations.ReLU(), 'ReLU behind b cannot be packed: it takes floats, '
-     'not bits'),
-    (operations.Bias(name='b2', b=numpy.ones(3, 'f')),
-     'b2 behind b cannot be packed')])
-def test_refuses_arithmetic_of_bits(one, words):
-    random = numpy.random.RandomState(0)
-    found = [operations.Sign(name='b'), one, operations.Linear(
-        name='l', W=operations.Weights(
-            32, random.uniform(-1, 1, (2, 3)).astype('f')))]
-    with pytest.raises(errors.UserError, match=words):
-        packing.pack(found, (3, 1, 1), operations.Rescale(kind='unit'), '01')
-
-
-def test_int8_leaves_binary_ends(make_net, make_rescale, make_images):
-    shape, predictor = make_net('binary-1')
-    before = predictor.describe()
-    rescale = make_rescale('unit', 1)
-    after, same = int8.quantize_ends(before, rescale, make_images(2, shape))
-    assert all(a is b for a, b in zip(before, after, strict=True))
-    assert same is rescale
