@@ -49,7 +49,7 @@ def test_killed_again_and_again(trainer, uninterrupted, results):
                     break
             # In the end it has to get through.
             if kills < 7:
-                time.sleep(delays.uniform(0, .3))
+                time.sleep(delays.uniform(0, .1))
                 process.kill()
             err = process.communicate(timeout=120)[1]
         assert 'Traceback' not in err
