@@ -220,6 +220,14 @@ def test_snapshots_kept(trainer, keep, every, left):
         'snapshot*')) == left
 
 
+def test_epoch_of_one_iteration(trainer, results):
+    trainer.succeed('--dataset', 'digits', '--unit', 8, '--batchsize', 1437,
+                    '--epoch', 1, '--no-plot', '--out', 'run')
+    entry, = results.log(trainer.cwd / 'run')
+    assert entry['iteration'] == 1
+    assert (trainer.cwd / 'run' / 'graph.dot').exists()
+
+
 def test_numbered_folders(trainer, results):
     for number in '1', '2':
         result = trainer.succeed(*trainer.SMALL, '--epoch', 1)

@@ -98,7 +98,9 @@ def _extend(session, trainer, validation, tester):
     trainer.extend(reports.LogReport(session.comm), name='LogReport')
     if session.is_first:
         trainer.extend(
-            extensions.DumpGraph('main/loss', filename='graph.dot'))
+            extensions.DumpGraph('main/loss', filename='graph.dot'),
+            # Before the LogReport leaves the means of an epoch
+            priority=extensions.DumpGraph.priority + 1)
         reports.extend(trainer, args.report, args.progress, part)
         if args.plot:
             plots.extend(trainer, part)
