@@ -345,6 +345,29 @@ def reference():
     return Reference
 
 
+@pytest.fixture(scope='session')
+def _emulator(tmp_path_factory):
+    path = ROOT / 'tests' / 'bnn' / 'kernels' / 'cuda_on_cpu.py'
+    spec = importlib.util.spec_from_file_location('cuda_on_cpu', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if module.unavailable():
+        pytest.skip(module.unavailable())
+    return module.Emulator(tmp_path_factory.mktemp('kernels'))
+
+
+@pytest.fixture
+def cuda_on_cpu(_emulator, monkeypatch):
+    """Runs kernels in CUDA C on NumPy arrays; has the names of the launches.
+
+    So that what arranges them is the very code that a GPU gets.
+    """
+    from bnn.kernels import gpu_launch
+    _emulator.launches.clear()
+    monkeypatch.setattr(gpu_launch, 'launch', _emulator)
+    return _emulator
+
+
 # What chainer.testing puts on the variants of inject_backend_tests.
 _MARKERS = ('gpu', 'cudnn', 'ideep', 'chainerx', 'slow')
 
