@@ -11,7 +11,22 @@ class AdamRule(weight_clip.ClippingRule, adam.AdamRule):
     """Chainer's update rule of Adam, on the CPU in one pass.
 
     The same bits as Chainer's; what it has no kernel for goes the old way.
+    On a GPU it is part of the update of all parameters.
     """
+
+    kernel = 'adam'
+
+    def may_wait(self, param):
+        hp = self.hyperparam
+        if hp.amsgrad or hp.adabound or not super().may_wait(param):
+            return False
+        self._check_eps(param.dtype.type)
+        return True
+
+    def rates(self):
+        hp = self.hyperparam
+        return (hp.alpha, hp.beta1, hp.beta2, hp.eps, hp.eta,
+                1 - hp.eta * hp.weight_decay_rate, *self.range_or_all())
 
     def update_core_cpu(self, param):
         hp = self.hyperparam
@@ -26,10 +41,11 @@ class AdamRule(weight_clip.ClippingRule, adam.AdamRule):
 
 class Adam(weight_clip.ClippingOptimizer, chainer.optimizers.Adam):
 
-    """Chainer's Adam, faster on the CPU.
+    """Chainer's Adam, faster.
 
-    Arguments and result are those of :class:`chainer.optimizers.Adam`, bit
-    for bit; a :class:`~weight_clip.WeightClip` costs no pass of its own.
+    Arguments and result are those of :class:`chainer.optimizers.Adam`, on
+    the CPU bit for bit; a :class:`~weight_clip.WeightClip` costs no pass of
+    its own.
     """
 
     def create_update_rule(self):

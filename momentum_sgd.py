@@ -12,7 +12,14 @@ class MomentumSGDRule(
     """Chainer's update rule of MomentumSGD, on the CPU in one pass.
 
     The same bits as Chainer's; what it has no kernel for goes the old way.
+    On a GPU it is part of the update of all parameters.
     """
+
+    kernel = 'momentum_sgd'
+
+    def rates(self):
+        hp = self.hyperparam
+        return (hp.lr, hp.momentum, 0., 0., 0., 0., *self.range_or_all())
 
     def update_core_cpu(self, param):
         if not self.has_kernel(param):
@@ -25,10 +32,10 @@ class MomentumSGDRule(
 class MomentumSGD(
         weight_clip.ClippingOptimizer, chainer.optimizers.MomentumSGD):
 
-    """Chainer's MomentumSGD, faster on the CPU.
+    """Chainer's MomentumSGD, faster.
 
     Arguments and result are those of
-    :class:`chainer.optimizers.MomentumSGD`, bit for bit; a
+    :class:`chainer.optimizers.MomentumSGD`, on the CPU bit for bit; a
     :class:`~weight_clip.WeightClip` costs no pass of its own.
     """
 

@@ -6,12 +6,13 @@ import chainer
 import adam
 import bop
 import momentum_sgd
+import sgd
 import weight_clip
 import xnor
 from bnn.training import arguments
 from bnn.training import distributed
 
-OPTIMIZERS = {'adam': adam.Adam, 'sgd': chainer.optimizers.SGD,
+OPTIMIZERS = {'adam': adam.Adam, 'sgd': sgd.SGD,
               'momentum': momentum_sgd.MomentumSGD, 'bop': bop.Bop}
 LEARNING_RATES = {'adam': 1e-3, 'sgd': 1e-2, 'momentum': 1e-2, 'bop': 1e-3}
 

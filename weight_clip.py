@@ -1,9 +1,9 @@
 """Optimizer hook that keeps latent weights in their range."""
-import math
 
 import chainer
 import numpy
 
+import fused_update
 from bnn import kernels
 
 
@@ -55,11 +55,12 @@ class WeightClip(object):
                     kernels.clip(p.array, self.low, self.high)
 
 
-class ClippingRule(object):
+class ClippingRule(fused_update.FusedRule):
 
     """Update rule that does the work of a WeightClip in its own pass.
 
-    Of :class:`ClippingOptimizer`; mixed into one of Chainer's.
+    Of :class:`ClippingOptimizer`; mixed into one of Chainer's.  On a GPU the
+    updates of all parameters are one launch.
     """
 
     # The range to clip to, and the one that the last update clipped to
@@ -74,7 +75,12 @@ class ClippingRule(object):
     def take_range(self):
         """Returns the range for the kernel, which now has to clip to it."""
         self.clipped = self.clip
-        return self.clip or (-math.inf, math.inf)
+        return self.range_or_all()
+
+    def hooks_may_wait(self):
+        """Tells whether no hook of the parameter has to see the update."""
+        hooks = post_hooks(self)
+        return not hooks or len(hooks) == 1 and self.clip is not None
 
 
 class ClippingOptimizer(object):
@@ -86,6 +92,15 @@ class ClippingOptimizer(object):
     Chainer's, with rules that are a :class:`ClippingRule`.
     """
 
+    fused = None
+
+    def setup(self, link):
+        super().setup(link)
+        self.fused = fused_update.FusedUpdates()
+        for param in link.params():
+            param.update_rule.fused = self.fused
+        return self
+
     def update(self, lossfun=None, *args, **kwds):
         everyones = post_hooks(self)
         for param in self.target.params():
@@ -94,7 +109,16 @@ class ClippingOptimizer(object):
                 param.update_rule.clip = (
                     (hooks[0].low, hooks[0].high)
                     if hooks and type(hooks[0]) is WeightClip else None)
-        super().update(lossfun, *args, **kwds)
+        self.fused.open()
+        try:
+            super().update(lossfun, *args, **kwds)
+        finally:
+            self.fused.close()
+
+    def call_hooks(self, timing='pre'):
+        if timing == 'post':  # All parameters have had their turn.
+            self.fused.flush()
+        super().call_hooks(timing)
 
 
 def clip_weights(model):

@@ -135,5 +135,6 @@ class Emulator(object):
         path.write_text(_SHIM + source + ''.join(wrappers))
         subprocess.run(
             ['g++', '-std=c++17', '-O1', '-ffp-contract=off', '-w', '-shared',
-             '-fPIC', '-Wl,-Bsymbolic', path, '-o', stem.with_suffix('.so')], check=True)
+             '-fPIC', '-Wl,-Bsymbolic', path, '-o',
+             stem.with_suffix('.so')], check=True)
         return ctypes.CDLL(str(stem.with_suffix('.so'))), parameters
