@@ -16,9 +16,9 @@ class AdamRule(weight_clip.ClippingRule, adam.AdamRule):
 
     kernel = 'adam'
 
-    def may_wait(self, param):
+    def has_launch(self, param):
         hp = self.hyperparam
-        if hp.amsgrad or hp.adabound or not super().may_wait(param):
+        if hp.amsgrad or hp.adabound or not super().has_launch(param):
             return False
         self._check_eps(param.dtype.type)
         return True

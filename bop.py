@@ -15,6 +15,7 @@ class BopRule(optimizer.UpdateRule):
     """Update rule of Bop for one binary weight; see :class:`Bop`."""
 
     has_latent_weights = False
+    is_replayable = True
 
     def __init__(self, adaptivity=None, threshold=None):
         super().__init__(_hyperparam)

@@ -41,9 +41,21 @@ class FusedUpdates(object):
         Returns:
             bool: Whether it does.
         """
-        if not self._is_open or not rule.may_wait(param):
+        recording = gpu_graph.recording()
+        if not self._is_open or not rule.has_launch(param):
+            if recording is not None:
+                raise RuntimeError(
+                    'the update of %s by %s cannot be replayed'
+                    % (param.name, type(rule).__name__))
             return False
-        self._pairs.append((rule, param))
+        if rule.hooks_may_wait():
+            self._pairs.append((rule, param))
+            return True
+        if recording is None:
+            return False
+        # A hook has to see it, but Chainer's kernel would have the rate of
+        # this iteration in each replay.
+        _Update([(rule, param)]).record(recording)
         return True
 
     def flush(self):
@@ -155,19 +167,15 @@ class FusedRule(object):
 
     kernel = None
     fused = None
+    is_replayable = True
 
-    def may_wait(self, param):
-        """Tells whether the update may be made after those of the others.
-
-        Not where a hook of the parameter has to see its result, or its
-        result is copied at once.
-        """
+    def has_launch(self, param):
+        """Tells whether it is an update that the launch can make."""
         return (param.grad is not None and not self._use_fp32_update
                 and param.dtype in (numpy.float32, numpy.float64)
                 and all(array.flags.c_contiguous
                         and array.dtype == param.dtype
-                        for array in _tensor(self, param))
-                and self.hooks_may_wait())
+                        for array in _tensor(self, param)))
 
     def rates(self):
         """Returns the row of

@@ -6,6 +6,7 @@ import chainer.links as L
 import bst
 import description
 import function_binary_linear
+import function_dropout
 import function_input_scale
 import link_batch_normalization
 import link_binary_convolution_2d
@@ -92,7 +93,7 @@ class XNORBlock(chainer.Chain):
                 h = self.sign(h) if self.shift else bst.bst(
                     h, self.surrogate)
         if self.dropout:
-            h = F.dropout(h, self.dropout)
+            h = function_dropout.dropout(h, self.dropout)
         h = self.operate(h)
         if self.input_scale:
             h = self.bias(h * K)

@@ -5,6 +5,7 @@ import chainer.links as L
 from chainer import initializers
 
 import description
+import function_dropout
 import link_batch_normalization
 import link_binary_linear
 import link_quantized_linear
@@ -68,7 +69,9 @@ class MLP(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = F.dropout(x, self.dropout_input) if self.dropout_input else x
+        h = x
+        if self.dropout_input:
+            h = function_dropout.dropout(h, self.dropout_input)
         for i in range(1, self.n_layers + 2):
             h = self['l%d' % i](h)
             normalize = self['b%d' % i] if self.batch_norm else F.identity
@@ -76,7 +79,7 @@ class MLP(chainer.Chain):
                 return normalize(h)
             h = self.activate(h, normalize)
             if self.dropout_hidden:
-                h = F.dropout(h, self.dropout_hidden)
+                h = function_dropout.dropout(h, self.dropout_hidden)
 
     def describe(self):
         """Describes the net, see :func:`description.of`."""

@@ -8,6 +8,7 @@ from chainer import initializer
 from chainer import initializers
 
 import description
+import function_dropout
 import link_batch_normalization
 import link_xnor_block
 from bnn.deploy import operations
@@ -78,7 +79,7 @@ class AlexNet(chainer.Chain):
         h = self.block5(self.block4(self.block3(h)))
         h = F.max_pooling_2d(h, 3, 2)
         h = self.block7(self.block6(h))
-        return self.l8(F.dropout(self.bn8(h), .5))
+        return self.l8(function_dropout.dropout(self.bn8(h), .5))
 
     def describe(self):
         """Describes the net, see :func:`description.of`."""

@@ -89,8 +89,7 @@ def main(argv=None):
 
     # Optimizer and trainer
     optimizer = optimization.make(run, model, **NETS[args.net].xnor)
-    updater = chainer.training.StandardUpdater(
-        train.iterator, optimizer, train.converter, device)
+    updater = run.updater(train, optimizer)
     with run.output_folder() as out:
         run.print_header(args.net, data, out)
         trainer = chainer.training.Trainer(

@@ -35,6 +35,7 @@ class WeightClip(object):
     # leaves weights outside the range.
     timing = 'post'
     bounds_weights = True
+    is_replayable = True
 
     def __init__(self, low=-1.0, high=1.0):
         if not low < high:

@@ -34,6 +34,7 @@ class WeightPreparation(object):
     call_for_each_param = True
     timing = 'post'
     bounds_weights = True
+    is_replayable = True
 
     def __call__(self, rule, param):
         if param.array is not None:
@@ -58,6 +59,7 @@ class GradientScale(object):
     name = 'GradientScale'
     call_for_each_param = True
     timing = 'pre'
+    is_replayable = True
 
     def __init__(self, extra=1.):
         self.extra = extra

@@ -9,6 +9,8 @@ import math
 
 import numpy
 
+from bnn.kernels import gpu_random
+
 
 def arrange(bits):
     """Arranges packed rows for :func:`xnor_product`, to be used many times.
@@ -112,8 +114,9 @@ def stochastic_binarize(x):
     (`BinaryNet <https://arxiv.org/abs/1602.02830>`_, Eq. (2).)  On the CPU
     the numbers come from NumPy's global generator.  On a GPU they come from a
     counter and two words of that generator, so that its state, which a
-    snapshot holds, determines them too.  The resolution is 2^-24.  NaN gives
-    -1.
+    snapshot holds, determines them too; in an iteration that has a
+    :class:`~bnn.kernels.gpu_random.Source`, from that.  The resolution is
+    2^-24.  NaN gives -1.
 
     Args:
         x (numpy.ndarray or cupy.ndarray): Any shape, any float dtype.
@@ -124,7 +127,10 @@ def stochastic_binarize(x):
     Raises:
         TypeError: If ``x`` is not of a floating point dtype.
     """
-    return _kernels_of(x).stochastic_binarize(x)
+    kernels = _kernels_of(x)
+    source = gpu_random.current()
+    return (kernels.stochastic_binarize(x) if source is None
+            else source.signs(x))
 
 
 def quantize(x, n, low, high):

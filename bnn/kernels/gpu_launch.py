@@ -46,3 +46,16 @@ def array_module(x):
 def address(x):
     """Returns where the first element of an array is in its memory."""
     return x.ctypes.data if isinstance(x, numpy.ndarray) else x.data.ptr
+
+
+def fill(array, values):
+    """Copies values of the host into an array.
+
+    Args:
+        array (numpy.ndarray or cupy.ndarray): C-contiguous, changed.
+        values (numpy.ndarray): Of its shape and dtype.
+    """
+    if isinstance(array, numpy.ndarray):
+        array[...] = values
+    else:
+        array.set(values)

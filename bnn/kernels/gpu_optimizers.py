@@ -163,14 +163,14 @@ class MultiTensor(object):
             tensors (list of tuple or None): Other arrays of the same sizes.
         """
         for ours, values in self._constants:
-            _set(ours, values)
+            gpu_launch.fill(ours, values)
         self._constants = []
         if tensors is not None:
             self.tensors = tensors
         addresses = _addresses(self.tensors)
         if addresses != self._addresses:
             self._addresses = addresses
-            _set(self._table, numpy.array(addresses, numpy.uint64))
+            gpu_launch.fill(self._table, numpy.array(addresses, numpy.uint64))
 
     def fits(self, tensors):
         """Tells whether :meth:`bind` takes these arrays."""
@@ -178,7 +178,7 @@ class MultiTensor(object):
 
     def set_steps(self, steps):
         """Sets the number of updates so far, an int for each parameter."""
-        _set(self._steps, numpy.array(steps, numpy.int64))
+        gpu_launch.fill(self._steps, numpy.array(steps, numpy.int64))
 
     def set_rates(self, rows):
         """Sets the rates, without a copy.
@@ -212,10 +212,3 @@ class MultiTensor(object):
 def _addresses(tensors):
     return [[*map(gpu_launch.address, tensor), *[0] * (4 - len(tensor))]
             for tensor in tensors]
-
-
-def _set(array, values):
-    if isinstance(array, numpy.ndarray):
-        array[...] = values
-    else:
-        array.set(values)

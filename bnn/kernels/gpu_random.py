@@ -119,8 +119,8 @@ class Source(object):
 
     def set_iteration(self, iteration):
         """Sets the number of the iteration, from the host."""
-        self.state[1:] = self._xp.asarray(
-            numpy.array([iteration], numpy.uint64))
+        gpu_launch.fill(
+            self.state[1:], numpy.array([iteration], numpy.uint64))
 
     @contextlib.contextmanager
     def use(self):

@@ -77,6 +77,8 @@ class Parser(argparse.ArgumentParser):
             if name in args.given and not args.distributed:
                 self.error('--%s belongs to --distributed'
                            % name.replace('_', '-'))
+        if args.given.get('cuda_graph') and args.gpu == -1:
+            self.error('--cuda-graph belongs to --gpu')
         if args.resume is not None and args.initmodel is not None:
             self.error('--resume goes on with a run, --initmodel starts one '
                        'from a model: give one of them')

@@ -37,8 +37,8 @@ class Means(object):
 
     def compute_mean(self):
         """Returns the means, a dict of names to floats."""
-        return {name: float(total) / self._weights[name]
-                for name, total in self._sums.items()}
+        return {name: total / self._weights[name]
+                for name, total in _to_floats(self._sums).items()}
 
     def serialize(self, serializer):
         """Saves or restores what was added, so that a resume is exact."""
@@ -51,6 +51,49 @@ class Means(object):
         if isinstance(serializer, chainer.Deserializer):
             self._sums = dict(zip(names, map(float, sums), strict=True))
             self._weights = dict(zip(names, map(int, weights), strict=True))
+
+
+class MeansWithSums(Means):
+
+    """Means of which a device adds up a part by itself.
+
+    Args:
+        sums (~bnn.training.device_data.Sums): That part.
+    """
+
+    def __init__(self, sums):
+        super().__init__()
+        self._on_device = sums
+
+    def add(self, values, weight=1):
+        super().add({name: value for name, value in values.items()
+                     if name not in self._on_device}, weight)
+
+    def compute_mean(self):
+        self._collect()
+        return super().compute_mean()
+
+    def serialize(self, serializer):
+        if not isinstance(serializer, chainer.Deserializer):
+            self._collect()
+        super().serialize(serializer)
+
+    def _collect(self):
+        for name, (total, weight) in self._on_device.take().items():
+            self._sums[name] = self._sums.get(name, 0.) + total
+            self._weights[name] = self._weights.get(name, 0) + weight
+
+
+def _to_floats(values):
+    """Returns numbers as floats; those on a GPU are read all at once."""
+    there = {name: value for name, value in values.items()
+             if not isinstance(value, (float, numpy.generic, numpy.ndarray))}
+    if there:
+        xp = chainer.backend.get_array_module(*there.values())
+        read = chainer.get_device('@numpy').send(xp.stack(
+            [value.reshape(()) for value in there.values()]))
+        values = {**values, **dict(zip(there, read, strict=True))}
+    return {name: float(value) for name, value in values.items()}
 
 
 def accuracy(y, t):

@@ -184,13 +184,20 @@ class Indices(chainer.iterators.SerialIterator):
         super().__init__(
             range(len(images))[examples], batch_size, **kwargs)
 
+    @property
+    def following(self):
+        """array-like: Indices behind the batch, to the end of the epoch.
+
+        The next order is not drawn yet.
+        """
+        order = self._state.order
+        return (range(len(self.dataset)) if order is None else order)[
+            self.current_position:]
+
     def __next__(self):
         batch = super().__next__()[self.share]
         if self._prefetch is not None:
-            # Only to the end of the epoch: the next order is not drawn yet.
-            order = self._state.order
-            following = (range(len(self.dataset)) if order is None else order)[
-                self.current_position:][:self.batch_size][self.share]
+            following = self.following[:self.batch_size][self.share]
             if self.is_new_epoch and not self.repeat:
                 following = []  # which would be the first ones again
             self._prefetch([*batch, *(self.dataset[i] for i in following)])

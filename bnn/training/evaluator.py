@@ -5,6 +5,7 @@ from chainer import reporter
 from chainer.training import extensions
 
 from bnn.training import averages
+from bnn.training import device_data
 from bnn.training import statistics
 
 
@@ -55,12 +56,42 @@ class Evaluator(extensions.Evaluator):
             return {name.removeprefix(prefix): value
                     for name, value in self().items()}
 
-    def _add_batches(self, means, iterator, target):
+    def _batches(self, iterator):
         for batch in iterator:
+            yield self.converter(batch, self.device)
+
+    def _add_batches(self, means, iterator, target):
+        for images, labels in self._batches(iterator):
             observation = {}
-            images, labels = self.converter(batch, self.device)
             if not len(labels):  # all of them broken
                 continue
             with reporter.report_scope(observation):
                 target(images, labels)
             means.add(observation, len(labels))
+
+
+class DeviceEvaluator(Evaluator):
+
+    """An evaluator whose examples are on the GPU, in large batches.
+
+    It waits for the device once.  With the statistics of each batch the
+    batches are those of the feed, else the result does not depend on them.
+
+    Args:
+        feed, target, device, test_statistics: See :class:`Evaluator`.
+    """
+
+    _LEAST = 1000
+
+    def __init__(self, feed, target, device, test_statistics='running'):
+        super().__init__(feed, target, device, test_statistics)
+        self._slices = None
+
+    def _batches(self, iterator):
+        if self._slices is None:
+            n = iterator.batch_size
+            self._slices = device_data.Slices(
+                self.converter.pixels,
+                n if self.test_statistics == 'batch' else max(
+                    n, self._LEAST), self.device)
+        return self._slices

@@ -66,6 +66,24 @@ AUGMENTATIONS = {
 }
 
 
+class Pixels(typing.NamedTuple):
+
+    """Images and labels, and what makes of them what a net sees.
+
+    Attributes:
+        images (array-like): uint8 (n, channels, h, w).
+        labels (numpy.ndarray): int32 (n,).
+        rescale (callable): See :func:`rescaler`.
+        transform (callable or None): Takes and returns a batch of uint8
+            images, before they are scaled.
+    """
+
+    images: typing.Any
+    labels: numpy.ndarray
+    rescale: typing.Callable
+    transform: typing.Callable = None
+
+
 def converter(images, labels, scale, statistics=None, transform=None):
     """Returns Chainer's converter for batches of indices.
 
@@ -99,6 +117,7 @@ def converter(images, labels, scale, statistics=None, transform=None):
                 'all %d images of a batch are broken' % len(batch))
         return rescale(x), t
 
+    convert.pixels = Pixels(images, labels, rescale, transform)
     return convert
 
 

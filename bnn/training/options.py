@@ -26,6 +26,9 @@ def add_training(parser, datasets, augmentations, epoch, batchsize):
         '--gpu', '-g', type=int, default=-1, metavar='ID',
         help='GPU to train on, 0 for the first; -1 for the CPU')
     parser.add_argument(
+        '--cuda-graph', action=argparse.BooleanOptionalAction, default=True,
+        help='on a GPU, replay each iteration as a CUDA graph')
+    parser.add_argument(
         '--distributed', action='store_true',
         help='be one of the ranks that mpiexec started, docs/distributed.md')
     parser.add_argument(

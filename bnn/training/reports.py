@@ -27,18 +27,24 @@ class LogReport(extensions.LogReport):
         comm (chainermn.CommunicatorBase or None): The ranks whose means these
             are; the first one writes.
         filename (str): Name of the file.
+        sums (~bnn.training.device_data.Sums or None): What the iterations
+            add up on a GPU, which is read once for each entry.
     """
 
-    def __init__(self, comm=None, filename='log'):
+    def __init__(self, comm=None, filename='log', sums=None):
         self._comm = comm
+        self._sums = sums
         self._file = filename
         super().__init__(log_name=None)
 
     def _init_summary(self):
         # Plain means: SerialIterator fills every training batch from the next
         # epoch, and the evaluator reports once, weighted already.
-        self._summary = (averages.Means() if self._comm is None else
-                         distributed.Means(self._comm))
+        if self._sums is not None:
+            self._summary = averages.MeansWithSums(self._sums)
+        else:
+            self._summary = (averages.Means() if self._comm is None else
+                             distributed.Means(self._comm))
 
     def __call__(self, trainer):
         n_entries = len(self.log)

@@ -95,7 +95,9 @@ def _extend(session, trainer, validation, tester):
     trainer.extend(snapshots.RandomState())
     trainer.extend(inside.BinaryStatistics(model))
     part = 'test' if validation is None else 'validation'
-    trainer.extend(reports.LogReport(session.comm), name='LogReport')
+    trainer.extend(reports.LogReport(
+        session.comm, sums=getattr(trainer.updater, 'sums', None)),
+        name='LogReport')
     if session.is_first:
         trainer.extend(
             extensions.DumpGraph('main/loss', filename='graph.dot'),

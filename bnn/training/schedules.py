@@ -127,6 +127,8 @@ class LearningRate(extension.Extension):
                             iterator.batch_size / len(iterator.dataset))
         name = _attribute(optimizer)
         setattr(optimizer, name, lr)
+        if not self._scales:
+            return
         for path, param in optimizer.target.namedparams():
             if path in self._scales:
                 setattr(param.update_rule.hyperparam, name,

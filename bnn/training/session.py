@@ -25,6 +25,7 @@ from bnn.training import schedules
 from bnn.training import settling
 from bnn.training import snapshots
 from bnn.training import stop
+from bnn.training import updaters
 
 
 def start(parser, argv, nets, recipes, learning_rates):
@@ -116,9 +117,15 @@ class Session:
             ~bnn.training.evaluator.Evaluator: For all ranks.
         """
         options = feed, model, self.device, self.args.test_statistics
-        if self.comm is None:
-            return evaluator.Evaluator(*options)
-        return distributed.Evaluator(self.comm, *options)
+        if self.comm is not None:
+            return distributed.Evaluator(self.comm, *options)
+        if updaters.is_gpu(self.device) and updaters.is_in_memory(feed):
+            return evaluator.DeviceEvaluator(*options)
+        return evaluator.Evaluator(*options)
+
+    def updater(self, feed, optimizer):
+        """Makes the updater, see :func:`bnn.training.updaters.make`."""
+        return updaters.make(self, feed, optimizer)
 
     def stop_trigger(self):
         """Makes the stop trigger of a trainer, for all ranks."""

@@ -58,13 +58,22 @@ class StopTrigger(object):
 
 class StopOnNonFinite(extension.Extension):
 
-    """Stops the run when the training loss is NaN or infinite."""
+    """Stops the run when the training loss is NaN or infinite.
+
+    Where a GPU adds the losses up, which one that is not finite spoils, it
+    looks at the end of each epoch: to look sooner is to wait.
+    """
 
     trigger = 1, 'iteration'
     # Before the log, the figures and the snapshot take it in.
     priority = extension.PRIORITY_WRITER + 1
 
     def __call__(self, trainer):
+        sums = getattr(trainer.updater, 'sums', None)
+        if sums is not None:
+            if trainer.updater.is_new_epoch:
+                self._check_sum(trainer, sums)
+            return
         loss = trainer.observation['main/loss']
         if isinstance(loss, chainer.Variable):
             loss = loss.array
@@ -72,4 +81,12 @@ class StopOnNonFinite(extension.Extension):
             raise errors.UserError(
                 'the loss is %s at iteration %d; %s'
                 % (float(loss), trainer.updater.iteration,
+                   snapshots.describe_last(trainer.out)))
+
+    def _check_sum(self, trainer, sums):
+        total, n = sums.read()['main/loss']
+        if not math.isfinite(total):
+            raise errors.UserError(
+                'the loss became %s in the %d iterations up to %d; %s'
+                % (total, n, trainer.updater.iteration,
                    snapshots.describe_last(trainer.out)))

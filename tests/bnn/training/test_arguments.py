@@ -45,7 +45,15 @@ def test_defaults(parser):
         'keep_snapshots': 2, 'test_statistics': 'running',
         'augment': 'none', 'evaluate': False, 'dry_run': False,
         'distributed': False, 'communicator': None, 'multi_node_bn': False,
-        'unit': 1000, 'given': {}}
+        'cuda_graph': True, 'unit': 1000, 'given': {}}
+
+
+def test_cuda_graph(parser, capsys):
+    assert not parser.parse(['--no-cuda-graph']).cuda_graph
+    assert parser.parse(['--gpu=0', '--cuda-graph']).cuda_graph
+    with pytest.raises(SystemExit):
+        parser.parse(['--cuda-graph'])
+    assert '--cuda-graph belongs to --gpu' in capsys.readouterr().err
 
 
 def test_settings(parser):

@@ -1,0 +1,59 @@
+"""Capturing what is queued on a GPU, to be replayed as a CUDA graph."""
+import contextlib
+
+import cupy
+
+from bnn.kernels import gpu_blas
+
+
+class Capturer(object):
+
+    """Captures iterations.
+
+    What a graph computes in is of a memory pool of its own, which lives as
+    long as this: nothing else is put there between two replays.
+
+    Args:
+        device (chainer.backend.GpuDevice): The GPU.
+    """
+
+    def __init__(self, device):
+        self._device = device.device
+        # The default stream cannot be captured.
+        self._stream = cupy.cuda.Stream(non_blocking=True)
+        self._pool = cupy.cuda.MemoryPool()
+        self._blas = gpu_blas.Blas(self._stream)
+
+    @contextlib.contextmanager
+    def prepared(self):
+        """Computes as in a capture, but at once.
+
+        Before the first one kernels have to be compiled and loaded, and the
+        states of an optimizer made.
+        """
+        self._device.synchronize()
+        with (cupy.cuda.using_allocator(self._pool.malloc), self._stream,
+              gpu_blas.captured_products(self._blas.gemm, cupy)):
+            yield
+        self._device.synchronize()
+
+    def capture(self, function):
+        """Captures what a function queues; nothing is computed.
+
+        Args:
+            function (callable): Takes nothing.
+
+        Returns:
+            callable: Queues it all, on the current stream.
+        """
+        with self.prepared():
+            self._stream.begin_capture()
+            try:
+                function()
+            except BaseException:
+                # What failed is to be told, not that this fails as well.
+                with contextlib.suppress(Exception):
+                    self._stream.end_capture()
+                raise
+            graph = self._stream.end_capture()
+        return graph.launch

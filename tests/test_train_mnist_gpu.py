@@ -1,0 +1,116 @@
+"""Runs as on a GPU without a graph, with NumPy in the place of CuPy.
+
+Data, updates, sums and tests take the way of a GPU, its kernels run on the
+CPU: the log has to be that of the CPU.
+"""
+import json
+import pathlib
+import sys
+
+import pytest
+
+import adam
+import momentum_sgd
+import sgd
+import train_mnist
+from bnn import errors
+from bnn.training import updaters
+
+SMALL = ('--dataset', 'digits', '--unit', '16', '--batchsize', '50',
+         '--epoch', '2', '--no-plot', '--no-cuda-graph')
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def as_gpu(cuda_on_cpu, monkeypatch):
+    def switch():
+        monkeypatch.setattr(updaters, 'is_gpu', lambda device: True)
+        for rule in adam.AdamRule, momentum_sgd.MomentumSGDRule, sgd.SGDRule:
+            monkeypatch.setattr(
+                rule, 'update_core_cpu', rule.update_core_gpu)
+    return switch
+
+
+def train(out, *options):
+    assert not train_mnist.main([*SMALL, '--out', out, *options])
+    return [{name: value for name, value in entry.items()
+             if name != 'elapsed_time'} for entry in json.loads(
+                 (pathlib.Path(out) / 'log').read_text())]
+
+
+@pytest.mark.parametrize('options', [
+    (), ('--optimizer', 'momentum', '--lr-schedule', 'cosine'),
+    ('--optimizer', 'sgd', '--clip', 'weights', '--lr-scale', 'glorot'),
+    ('--validation', '97', '--warmup', '1', '--test-statistics', 'batch')])
+def test_log_of_the_cpu(options, as_gpu, cuda_on_cpu):
+    expected = train('cpu', *options)
+    assert not cuda_on_cpu.launches
+    as_gpu()
+    found = train('gpu', *options)
+    assert {'gather', 'advance', 'set_rates', 'add_float32',
+            'add_float64'} < set(cuda_on_cpu.launches)
+    n_iterations = expected[-1]['iteration']
+    # One launch updates all parameters.
+    assert sum(name.endswith('_float32') and not name.startswith('add')
+               for name in cuda_on_cpu.launches) == n_iterations
+    assert [set(entry) for entry in found] == [
+        set(entry) for entry in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        for name in theirs:
+            # A test has larger batches there.
+            assert ours[name] == pytest.approx(
+                theirs[name], rel=1e-6 if 'validation' in name else 1e-14
+            ), name
+
+
+@pytest.mark.parametrize('options', [
+    ('--net', 'binary-weight', '--binarize', 'stochastic'),
+    ('--net', 'float', '--dropout-input', '.2')])
+def test_draws_leave_the_host_alone(options, as_gpu, cuda_on_cpu):
+    as_gpu()
+    first = train('first', '--layers', '1', *options)
+    assert {'signs_float32', 'mask_float32'} & set(cuda_on_cpu.launches)
+    # Going on is as if it had never stopped.
+    assert not train_mnist.main([
+        *SMALL, '--layers', '1', *options, '--epoch', '1', '--out', 'second'])
+    assert not train_mnist.main(
+        ['--resume', 'auto', '--epoch', '2', '--out', 'second'])
+    second = json.loads(pathlib.Path('second/log').read_text())
+    for ours, theirs in zip(second, first, strict=True):
+        for name in theirs:
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-12)
+
+
+def test_augmented(as_gpu):
+    expected = train('cpu', '--augment', 'shift')
+    as_gpu()
+    found = train('gpu', '--augment', 'shift')
+    assert found[-1]['main/loss'] == pytest.approx(
+        expected[-1]['main/loss'], rel=1e-14)
+
+
+def test_loss_that_is_no_number(as_gpu):
+    as_gpu()
+    with pytest.raises(errors.UserError, match=(
+            r'the loss became nan in the 29 iterations up to 29; '
+            'there is no snapshot yet')):
+        train('out', '--net', 'float', '--optimizer', 'sgd', '--lr', '1e30',
+              '--no-batch-norm', '--dropout-hidden', '0')
+
+
+def test_line_that_tells_why(as_gpu, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'bnn.training.cuda_graph', None)
+    as_gpu()
+    args = [word for word in SMALL if word != '--no-cuda-graph']
+    for options, reason in (
+            (('--augment', 'shift'), '--augment shift draws on the host'),
+            ((), 'cuda_graph')):
+        assert not train_mnist.main([
+            *args, '--dry-run', *options])
+        lines = [line for line in capsys.readouterr().err.splitlines()
+                 if line.startswith('no CUDA graph')]
+        assert len(lines) == 1 and reason in lines[0]
