@@ -126,11 +126,25 @@ class _Update(object):
         seen.append([rule.clip for rule in self._rules])
         if seen != self._seen:
             self._seen = seen
-            self._kernel.set_rates([rule.rates() for rule in self._rules])
+            self._kernel.set_rates(self._rates())
         steps = [rule.t - 1 for rule in self._rules]
         if steps != self._steps:  # a snapshot was loaded
             self._kernel.set_steps(steps)
             self._steps = steps
+
+    def _rates(self):
+        # A schedule changes them in each iteration: most rules have those
+        # of their optimizer, which are looked up once.
+        shared, rows = {}, []
+        for rule in self._rules:
+            if len(vars(rule.hyperparam)) > 1:  # more than its parent
+                rows.append(rule.rates())
+                continue
+            key = id(rule.hyperparam.parent), rule.clip
+            if key not in shared:
+                shared[key] = rule.rates()
+            rows.append(shared[key])
+        return rows
 
     def count(self):
         """Counts, as the kernel does on the device."""
