@@ -5,6 +5,7 @@ import numpy
 from chainer.training import extensions
 
 from bnn import machine
+from bnn.training import background
 from bnn.training import best
 from bnn.training import collective
 from bnn.training import devices
@@ -18,6 +19,7 @@ from bnn.training import schedules
 from bnn.training import snapshots
 from bnn.training import stop
 from bnn.training import tensorboard
+from bnn.training import updaters
 
 
 def run(session, trainer, data, validation, tester, attributes):
@@ -71,6 +73,8 @@ def run(session, trainer, data, validation, tester, attributes):
             trainer.run(show_loop_exception_msg=False)
         if not stop_trigger.is_finished(trainer):
             snapshot(trainer)
+            if session.comm is None:
+                snapshot.finalize()  # until it is written
             go_on = '' if session.comm is None else (
                 'mpiexec -n %d ' % session.n_ranks)
             go_on += session.parser.command(
@@ -121,8 +125,10 @@ def _extend(session, trainer, validation, tester):
 def _snapshot(session, trainer, settings):
     """Adds the snapshots; returns what takes one."""
     model = trainer.updater.get_optimizer('main').target
+    make_writer = (background.Writer if session.comm is None
+                   and updaters.is_gpu(session.device) else snapshots.Writer)
     snapshot = extensions.snapshot(
-        writer=snapshots.Writer(settings) if session.is_first else
+        writer=make_writer(settings) if session.is_first else
         distributed.SilentWriter(), n_retains=session.args.keep_snapshots)
     trainer.extend(snapshot, name='snapshot', trigger=snapshots.Trigger(
         session.args.snapshot_every))

@@ -37,6 +37,14 @@ static unsigned int atomicAdd(unsigned int *p, unsigned int n) {
 static void fiber() { body(); is_done[threadIdx.x] = true; }
 static void run(unsigned int n_blocks, unsigned int n_threads) {
     gridDim.x = n_blocks; blockDim.x = n_threads;
+#ifndef HAS_BARRIERS
+    for (blockIdx.x = 0; blockIdx.x < n_blocks; ++blockIdx.x) {
+        for (threadIdx.x = 0; threadIdx.x < n_threads; ++threadIdx.x) {
+            body();
+        }
+    }
+    return;
+#endif
     for (unsigned int b = 0; b < n_blocks; ++b) {
         blockIdx.x = b;
         for (unsigned int i = 0; i < n_threads; ++i) {
@@ -132,7 +140,8 @@ class Emulator(object):
                     '; '.join(words), name, name, ', '.join(words), name,
                     ', '.join(names), name, name,
                     ', '.join('a.' + one for one in names)))
-        path.write_text(_SHIM + source + ''.join(wrappers))
+        shim = '#define HAS_BARRIERS\n' * ('__syncthreads' in source) + _SHIM
+        path.write_text(shim + source + ''.join(wrappers))
         subprocess.run(
             ['g++', '-std=c++17', '-O1', '-ffp-contract=off', '-w', '-shared',
              '-fPIC', '-Wl,-Bsymbolic', path, '-o',
