@@ -1,13 +1,14 @@
 """Runs as on a GPU without a graph, with NumPy in the place of CuPy.
 
 Data, updates, sums and tests take the way of a GPU, its kernels run on the
-CPU: the log has to be that of the CPU.
+CPU: the log has to be that of the CPU.  The last test is for a real one.
 """
 import json
 import pathlib
 import sys
 
 import pytest
+from chainer.backends import cuda
 
 import adam
 import momentum_sgd
@@ -114,3 +115,25 @@ def test_line_that_tells_why(as_gpu, capsys, monkeypatch):
         lines = [line for line in capsys.readouterr().err.splitlines()
                  if line.startswith('no CUDA graph')]
         assert len(lines) == 1 and reason in lines[0]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('options', [
+    (), ('--optimizer', 'momentum', '--lr-schedule', 'cosine'),
+    ('--net', 'binary-weight', '--binarize', 'stochastic', '--layers', '1'),
+    ('--net', 'float', '--layers', '1'), ('--net', 'lenet5'),
+    ('--input', 'standard'), ('--optimizer', 'bop')])
+def test_graph(options, capsys):
+    """A replay is what it replaces, on a GPU."""
+    args = [word for word in SMALL if word != '--no-cuda-graph']
+    logs = []
+    for graph in '--cuda-graph', '--no-cuda-graph':
+        assert not train_mnist.main([
+            *args, '--gpu', '0', graph, '--out', graph.strip('-'), *options])
+        logs.append(json.loads(
+            pathlib.Path(graph.strip('-'), 'log').read_text()))
+    if 'lenet5' not in options or not cuda.cudnn_enabled:
+        assert 'no CUDA graph' not in capsys.readouterr().err
+    for ours, theirs in zip(*logs, strict=True):
+        for name in 'main/loss', 'validation/main/loss':
+            assert ours[name] == pytest.approx(theirs[name], rel=.05)

@@ -46,7 +46,7 @@ class Capturer(object):
         Returns:
             callable: Queues it all, on the current stream.
         """
-        with self.prepared():
+        with self.prepared(), _no_copies():
             self._stream.begin_capture()
             try:
                 function()
@@ -57,3 +57,23 @@ class Capturer(object):
                 raise
             graph = self._stream.end_capture()
         return graph.launch
+
+
+@contextlib.contextmanager
+def _no_copies():
+    """Refuses copies from the host.
+
+    A graph would copy from the same place again, where something else is
+    by then.  CuPy's go through pinned memory, or the method ``set``.
+    """
+    def refuse(*args, **kwargs):
+        raise RuntimeError('an array of the host is copied in an iteration')
+
+    cupy.cuda.set_pinned_memory_allocator(refuse)
+    cupy.ndarray.set = refuse
+    try:
+        yield
+    finally:
+        del cupy.ndarray.set
+        cupy.cuda.set_pinned_memory_allocator(
+            cupy.get_default_pinned_memory_pool().malloc)

@@ -22,10 +22,15 @@ def _binary(x):
 
 
 def _standard(x, mean, std):
-    xp = chainer.backend.get_array_module(x)
-    mean, std = (xp.asarray(value, numpy.float32)[:, None, None]
-                 for value in (mean, std))
+    device = chainer.backend.get_device_from_array(x)
+    mean, std = (_constant(tuple(value), device) for value in (mean, std))
     return (_unit(x) - mean) / std
+
+
+@functools.lru_cache(maxsize=8)
+def _constant(values, device):
+    # Copied once: a copy from the host has no place in a CUDA graph.
+    return device.send(numpy.array(values, numpy.float32)[:, None, None])
 
 
 SCALES = {'unit': _unit, 'signed': _signed, 'standard': _standard,
