@@ -75,7 +75,7 @@ def main():
         json.dump(result, f, indent=1)
         f.write('\n')
     for name, values in seconds.items():
-        print('%-8s median of %d epochs: %.2f s (%.2f to %.2f)' % (
+        print('%-8s median of %d epochs: %.3f s (%.3f to %.3f)' % (
             name, len(values), statistics.median(values), min(values),
             max(values)))
     if args.against is None:

@@ -47,20 +47,24 @@ def main():
         return timing.Contender(
             name, script, *options, *more, threads=args.threads, **kwargs)
 
+    on_gpu = args.gpu >= 0
     contenders = [
         start(OURS, 'ours.py'),
+        *([start(OURS + ' --no-cuda-graph', 'ours.py', '--no-cuda-graph')]
+          if on_gpu else []),
         start('plain Chainer', 'plain_chainer.py'),
         *(start(name, 'torch_mlp.py', '--way', way, python=args.torch_python)
           for name, way in TORCH.items())]
     floors = [start('floor: matrix products', 'floors.py', '--of=products'),
               start('floor: optimizer memory', 'floors.py', '--of=memory')]
     # What waits for a GPU cannot be told from outside.
-    profiled = [] if args.gpu >= 0 else [
+    profiled = [] if on_gpu else [
         start('profiled', 'ours.py', '--profile')]
     everyone = [*contenders, *floors, *profiled]
     timing.interleave(
         [one for one in everyone if not one.unavailable],
-        args.rounds, args.iterations)
+        # A graph is captured in the third iteration.
+        args.rounds, args.iterations, warmup=10 if on_gpu else 2)
     for one in everyone:
         if not one.unavailable:
             one.close()

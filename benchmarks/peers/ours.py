@@ -110,6 +110,8 @@ def main():
     timing.add_net(parser)
     parser.add_argument('--profile', action='store_true',
                         help='tell the time of the parts')
+    parser.add_argument('--no-cuda-graph', action='store_true',
+                        help='launch each kernel')
     args = parser.parse_args()
     images, labels = timing.images(args.images)
     data = datasets.Dataset(
@@ -123,6 +125,7 @@ def main():
         train_mnist.main([
             '--unit=%d' % args.unit, '--layers=%d' % args.layers,
             '--batchsize=%d' % args.batchsize, '--gpu=%d' % args.gpu,
+            *['--no-cuda-graph'] * args.no_cuda_graph,
             '--epoch=1000000', '--report=quiet', '--no-plot',
             '--no-progress', '--out', os.path.join(out, 'run')])
 
