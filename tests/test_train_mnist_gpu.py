@@ -107,14 +107,10 @@ def test_line_that_tells_why(as_gpu, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, 'bnn.training.cuda_graph', None)
     as_gpu()
     args = [word for word in SMALL if word != '--no-cuda-graph']
-    for options, reason in (
-            (('--augment', 'shift'), '--augment shift draws on the host'),
-            ((), 'cuda_graph')):
-        assert not train_mnist.main([
-            *args, '--dry-run', *options])
-        lines = [line for line in capsys.readouterr().err.splitlines()
-                 if line.startswith('no CUDA graph')]
-        assert len(lines) == 1 and reason in lines[0]
+    assert not train_mnist.main([*args, '--dry-run'])
+    lines = [line for line in capsys.readouterr().err.splitlines()
+             if line.startswith('no CUDA graph')]
+    assert len(lines) == 1 and 'cuda_graph' in lines[0]
 
 
 @pytest.mark.gpu
@@ -122,7 +118,7 @@ def test_line_that_tells_why(as_gpu, capsys, monkeypatch):
     (), ('--optimizer', 'momentum', '--lr-schedule', 'cosine'),
     ('--net', 'binary-weight', '--binarize', 'stochastic', '--layers', '1'),
     ('--net', 'float', '--layers', '1'), ('--net', 'lenet5'),
-    ('--input', 'standard'), ('--optimizer', 'bop')])
+    ('--input', 'standard'), ('--optimizer', 'bop'), ('--augment', 'shift')])
 def test_graph(options, capsys):
     """A replay is what it replaces, on a GPU."""
     args = [word for word in SMALL if word != '--no-cuda-graph']

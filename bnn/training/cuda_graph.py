@@ -5,13 +5,17 @@ import cupy
 
 from bnn.kernels import gpu_blas
 
+# With a pool goes its memory, whoever has an array of it: the moments of an
+# optimizer, made in the first iteration, outlive what captured it.
+_POOLS = []
+
 
 class Capturer(object):
 
     """Captures iterations.
 
-    What a graph computes in is of a memory pool of its own, which lives as
-    long as this: nothing else is put there between two replays.
+    What a graph computes in is of a memory pool of its own, so that nothing
+    else is put there between two replays.
 
     Args:
         device (chainer.backend.GpuDevice): The GPU.
@@ -22,6 +26,7 @@ class Capturer(object):
         # The default stream cannot be captured.
         self._stream = cupy.cuda.Stream(non_blocking=True)
         self._pool = cupy.cuda.MemoryPool()
+        _POOLS.append(self._pool)
         self._blas = gpu_blas.Blas(self._stream)
 
     @contextlib.contextmanager

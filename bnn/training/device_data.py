@@ -1,7 +1,11 @@
 """A data set on the GPU, and its batches without a word from the host."""
+import functools
+import inspect
+
 import chainer
 import numpy
 
+from bnn.kernels import gpu_graph
 from bnn.kernels import gpu_launch
 from bnn.kernels import gpu_steps
 
@@ -31,6 +35,11 @@ class Batches(object):
         self.n = 0
         self.is_loaded = False
         self._pixels = pixels
+        self._transform = pixels.transform
+        if self._transform is not None and (
+                'random' in inspect.signature(self._transform).parameters):
+            self._transform = functools.partial(
+                self._transform, random=HostDraws(device))
         self._images, self._labels = device.send((
             numpy.ascontiguousarray(pixels.images),
             numpy.ascontiguousarray(pixels.labels, numpy.int32)))
@@ -62,9 +71,34 @@ class Batches(object):
         """
         x, t = gpu_steps.gather(
             self._images, self._labels, self._order, self.position, self.n)
-        if self._pixels.transform is not None:
-            x = self._pixels.transform(x)
+        if self._transform is not None:
+            x = self._transform(x)
         return self._pixels.rescale(x), t
+
+
+class HostDraws(object):
+
+    """Draws of NumPy's global generator, on the device.
+
+    They are the CPU's; before a captured iteration is replayed new ones are
+    copied to where it finds them.
+
+    Args:
+        device (chainer.backend.Device): Where the net computes.
+    """
+
+    def __init__(self, device):
+        self._device = device
+
+    def randint(self, low, high, size):
+        """As :func:`numpy.random.randint`, an array on the device."""
+        recording = gpu_graph.recording()
+        if recording is None:
+            return self._device.send(numpy.random.randint(low, high, size))
+        draws = self._device.xp.empty(size, int)
+        recording.before_replay.append(lambda: gpu_launch.fill(
+            draws, numpy.random.randint(low, high, size)))
+        return draws
 
 
 class Slices(object):

@@ -95,7 +95,14 @@ class Updater(chainer.training.StandardUpdater):
         with (self._source.use(),
               reporter.get_current_reporter().scope(observation)):
             loss_func = self.loss_func or optimizer.target
-            optimizer.update(loss_func, *batches.take())
+            arrays = batches.take()
+            # What the augmentation draws is copied before each replay.
+            state = (numpy.random.get_state() if self._n_prepared == 0
+                     and self._capturer is not None else None)
+            optimizer.update(loss_func, *arrays)
+            self._draws_on_host = state is not None and any(
+                numpy.any(a != b) for a, b in zip(
+                    state, numpy.random.get_state(), strict=True))
         self.sums.add(self._arrays(observation))
         gpu_steps.advance(batches.position, self._source.state, batches.n)
         return observation
@@ -122,13 +129,11 @@ class Updater(chainer.training.StandardUpdater):
         reporter.get_current_reporter().observation.update(observation)
 
     def _prepare(self, optimizer):
-        state = numpy.random.get_state()
         with (self._capturer.prepared(),
               chainer.using_config('use_cudnn', 'never')):
             self._report(self._compute(optimizer))
         self._n_prepared += 1
-        if any(numpy.any(a != b) for a, b in zip(
-                state, numpy.random.get_state(), strict=True)):
+        if self._draws_on_host:
             self._give_up("an iteration draws from NumPy's generator")
 
     def _capture(self, optimizer):

@@ -74,8 +74,9 @@ class DeviceEvaluator(Evaluator):
 
     """An evaluator whose examples are on the GPU, in large batches.
 
-    It waits for the device once.  With the statistics of each batch the
-    batches are those of the feed, else the result does not depend on them.
+    It waits for the device once.  The batches are those of the feed where
+    the result depends on them, with the statistics of each batch, and for
+    convolutions, which take much memory.
 
     Args:
         feed, target, device, test_statistics: See :class:`Evaluator`.
@@ -90,8 +91,10 @@ class DeviceEvaluator(Evaluator):
     def _batches(self, iterator):
         if self._slices is None:
             n = iterator.batch_size
+            if self.test_statistics != 'batch' and all(
+                    param.ndim <= 2
+                    for param in self._targets['main'].params(False)):
+                n = max(n, self._LEAST)
             self._slices = device_data.Slices(
-                self.converter.pixels,
-                n if self.test_statistics == 'batch' else max(
-                    n, self._LEAST), self.device)
+                self.converter.pixels, n, self.device)
         return self._slices

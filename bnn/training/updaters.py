@@ -38,11 +38,10 @@ def make(run, feed, optimizer):
         _say(run, reason)
         return chainer.training.StandardUpdater(
             feed.iterator, optimizer, feed.converter, device)
-    pixels = feed.converter.pixels
     return device_updater.Updater(
-        device_data.Batches(feed.iterator, pixels, device), optimizer,
-        device, gpu_random.Source(device.xp, run.args.seed),
-        _capturer(run, pixels, optimizer.target))
+        device_data.Batches(feed.iterator, feed.converter.pixels, device),
+        optimizer, device, gpu_random.Source(device.xp, run.args.seed),
+        _capturer(run, optimizer.target))
 
 
 def is_gpu(device):
@@ -55,16 +54,13 @@ def is_in_memory(feed):
     return not hasattr(feed.converter.pixels.images, 'read')
 
 
-def _capturer(run, pixels, model):
+def _capturer(run, model):
     """Returns what captures the iterations, if they can be captured."""
     if not run.args.cuda_graph:
         return None
     reason = None
-    if pixels.transform is not None:
-        reason = '--augment %s draws on the host' % run.args.augment
-    elif cuda.cudnn_enabled and any(
-            param.array is not None and param.ndim > 2
-            for param in model.params()):
+    if cuda.cudnn_enabled and any(
+            param.ndim > 2 for param in model.params(False)):
         reason = 'CuPy captures no convolutions of cuDNN'
     if reason is None:
         try:

@@ -136,7 +136,8 @@ class Trainer(object):
     """What Chainer's trainer does around an updater."""
 
     def __init__(self, queue, make_optimizer=lambda: adam.Adam(.05),
-                 graph=True, hooks=(weight_clip.WeightClip,)):
+                 graph=True, hooks=(weight_clip.WeightClip,),
+                 transform=None):
         random = numpy.random.RandomState(0)
         images = random.randint(0, 256, (N, 1, 3, 4), numpy.uint8)
         labels = random.randint(0, CLASSES, N).astype('i')
@@ -155,7 +156,8 @@ class Trainer(object):
         self.iterator = data_module.Indices(images, BATCH)
         self.updater = device_updater.Updater(
             device_data.Batches(
-                self.iterator, inputs.Pixels(images, labels, rescale),
+                self.iterator,
+                inputs.Pixels(images, labels, rescale, transform),
                 self.device), self.optimizer, self.device,
             gpu_random.Source(numpy, 7), queue if graph else None)
         self.reporter = chainer.Reporter()
@@ -207,6 +209,26 @@ def test_replay_is_what_it_replaces(make_optimizer, change, queue, capsys):
     assert replayed.optimizer.t == 25
     assert replayed.means.compute_mean() == eager.means.compute_mean()
     assert not capsys.readouterr().err
+
+
+def test_augmentation(queue):
+    """Draws the numbers of the CPU, for each replay."""
+    def transform(x, random):
+        draws = random.randint(0, 100, len(x))
+
+        def change():
+            x[...] = (x + draws[:, None, None, None]) % 256
+
+        queue.call(change)
+        return x
+
+    results = []
+    for graph in False, True:
+        trainer = Trainer(queue, graph=graph, transform=transform).run(25)
+        results.append({**trainer.results(), 'state': (
+            numpy.random.get_state()[1].copy())})
+    assert_same(*results)
+    assert queue.n_replays == 23
 
 
 def test_order_and_arithmetic(queue):
