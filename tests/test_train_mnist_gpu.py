@@ -52,7 +52,7 @@ def test_log_of_the_cpu(options, as_gpu, cuda_on_cpu):
     assert not cuda_on_cpu.launches
     as_gpu()
     found = train('gpu', *options)
-    assert {'gather', 'advance', 'set_rates', 'add_float32',
+    assert {'gather_scaled', 'advance', 'set_rates', 'add_float32',
             'add_float64'} < set(cuda_on_cpu.launches)
     n_iterations = expected[-1]['iteration']
     # One launch updates all parameters.

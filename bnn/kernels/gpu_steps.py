@@ -38,6 +38,26 @@ extern "C" __global__ void gather(
     }
 }
 
+// A block makes one image, of what a pixel means in each channel.
+extern "C" __global__ void gather_scaled(
+        const unsigned char *images, const int *labels, const int *order,
+        const long long *position, const float *table, float *x, int *t,
+        int n_channels, int n_pixels) {
+    const long long i = order[*position + blockIdx.x];
+    const long long size = static_cast<long long>(n_channels) * n_pixels;
+    const unsigned char *from = images + i * size;
+    float *to = x + blockIdx.x * size;
+    for (int c = 0; c < n_channels; ++c) {
+        for (int j = threadIdx.x; j < n_pixels; j += blockDim.x) {
+            const long long k = static_cast<long long>(c) * n_pixels + j;
+            to[k] = table[256 * c + from[k]];
+        }
+    }
+    if (threadIdx.x == 0) {
+        t[blockIdx.x] = labels[i];
+    }
+}
+
 extern "C" __global__ void add_float32(
         const float *value, double *sums, int k) {
     sums[k] += static_cast<double>(*value);
@@ -76,6 +96,27 @@ def gather(images, labels, order, position, n):
     gpu_launch.launch(
         SOURCE, 'gather', n, _THREADS, images, labels, order, position, x, t,
         numpy.int64(images[0].size))
+    return x, t
+
+
+def gather_scaled(images, labels, order, position, n, table):
+    """Gathers a batch of images and makes of them what a net sees.
+
+    Args:
+        images (cupy.ndarray): uint8 (examples, channels, h, w), C-contiguous.
+        labels, order, position, n: See :func:`gather`.
+        table (cupy.ndarray): float32 (channels, 256), the value of a pixel.
+
+    Returns:
+        tuple: float32 (n, channels, h, w) and int32 (n,), new arrays.
+    """
+    xp = gpu_launch.array_module(images)
+    x = xp.empty((n, *images.shape[1:]), numpy.float32)
+    t = xp.empty(n, numpy.int32)
+    gpu_launch.launch(
+        SOURCE, 'gather_scaled', n, _THREADS, images, labels, order, position,
+        table, x, t, numpy.int32(images.shape[1]),
+        numpy.int32(images[0, 0].size))
     return x, t
 
 

@@ -43,6 +43,11 @@ class Batches(object):
         self._images, self._labels = device.send((
             numpy.ascontiguousarray(pixels.images),
             numpy.ascontiguousarray(pixels.labels, numpy.int32)))
+        # uint8 has 256 values: scaling is to look one up.
+        values = numpy.arange(256, dtype=numpy.uint8)[:, None, None, None]
+        self._table = device.send(numpy.ascontiguousarray(
+            pixels.rescale(values.repeat(pixels.images.shape[1], axis=1))[
+                :, :, 0, 0].T, numpy.float32))
         self._order = device.xp.empty(
             len(iterator.dataset) + iterator.batch_size, numpy.int32)
         self.position = device.xp.zeros(1, numpy.int64)
@@ -69,11 +74,12 @@ class Batches(object):
             tuple: The images as the net sees them and the labels, arrays on
             the device.
         """
-        x, t = gpu_steps.gather(
-            self._images, self._labels, self._order, self.position, self.n)
-        if self._transform is not None:
-            x = self._transform(x)
-        return self._pixels.rescale(x), t
+        where = (self._images, self._labels, self._order, self.position,
+                 self.n)
+        if self._transform is None:
+            return gpu_steps.gather_scaled(*where, self._table)
+        x, t = gpu_steps.gather(*where)
+        return self._pixels.rescale(self._transform(x)), t
 
 
 class HostDraws(object):

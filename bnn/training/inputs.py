@@ -78,7 +78,7 @@ class Pixels(typing.NamedTuple):
     Attributes:
         images (array-like): uint8 (n, channels, h, w).
         labels (numpy.ndarray): int32 (n,).
-        rescale (callable): See :func:`rescaler`.
+        rescale (callable): See :func:`rescaler`; pixel by pixel.
         transform (callable or None): Takes and returns a batch of uint8
             images, before they are scaled.
     """
