@@ -1,8 +1,192 @@
-"""Captures on a real GPU; what is around them is in test_device_updater."""
+"""Captures: with a CuPy that is made up, and on a real GPU.
+
+What is around them is in test_device_updater.
+"""
+import contextlib
+import ctypes
+import importlib
+import sys
+import types
+
 import chainer
 import numpy
 import pytest
 from chainer.backends import cuda
+
+
+class Blas(object):
+
+    """cuBLAS, of which the products are computed from bare addresses."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        def call(*args):
+            self.calls.append((name, args))
+            return 0
+        return call
+
+    def cublasSgemm_v2(self, handle, op_a, op_b, m, n, k, alpha, a, lda, b,
+                       ldb, beta, c, ldc):
+        def matrix(pointer, ld, rows, columns):
+            floats = (ctypes.c_float * (ld * columns)).from_address(
+                pointer.value)
+            return numpy.frombuffer(floats, 'f').reshape(columns, ld).T[:rows]
+
+        assert alpha._obj.value == 1 and beta._obj.value == 0
+        a = matrix(a, lda, k, m).T if op_a else matrix(a, lda, m, k)
+        b = matrix(b, ldb, n, k).T if op_b else matrix(b, ldb, k, n)
+        matrix(c, ldc, m, n)[...] = a @ b
+        self.calls.append(('cublasSgemm_v2', ()))
+        return 0
+
+
+class Array(numpy.ndarray):
+
+    """Refuses products, as CuPy does in a capture."""
+
+    def dot(self, b, out=None):
+        raise NotImplementedError
+
+    def __matmul__(self, b):
+        raise NotImplementedError
+
+    def set(self, values):
+        self[...] = values
+
+
+class Stream(object):
+
+    ptr = 12345
+    log = None
+
+    def __init__(self, non_blocking=False):
+        assert non_blocking
+        self.log = []
+
+    def __enter__(self):
+        self.log.append('enter')
+
+    def __exit__(self, *_):
+        self.log.append('exit')
+
+    def begin_capture(self):
+        self.log.append('begin')
+
+    def end_capture(self):
+        self.log.append('end')
+        return types.SimpleNamespace(launch=lambda: 'launched')
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """The module, with what a capture needs of it."""
+    class ndarray(Array):
+        pass
+
+    pinned = types.SimpleNamespace(malloc='pinned memory')
+    cupy = types.ModuleType('cupy')
+    cupy.allocators, cupy.pinned = [], []
+    cupy.ndarray = ndarray
+    cupy.empty = lambda shape, dtype: numpy.empty(shape, dtype).view(ndarray)
+    cupy.dot = cupy.matmul = cupy.tensordot = None
+    cupy.get_default_pinned_memory_pool = lambda: pinned
+
+    @contextlib.contextmanager
+    def using_allocator(allocator):
+        cupy.allocators.append(allocator)
+        yield
+
+    cupy.cuda = types.SimpleNamespace(
+        Stream=Stream, using_allocator=using_allocator,
+        MemoryPool=lambda: types.SimpleNamespace(malloc='private memory'),
+        alloc=lambda size: types.SimpleNamespace(ptr=67890),
+        set_pinned_memory_allocator=cupy.pinned.append)
+    libs = types.ModuleType('cupy_backends.cuda.libs')
+    libs.cublas = types.SimpleNamespace(__file__='cublas.so')
+    for name, module in {
+            'cupy': cupy, 'cupy_backends': types.ModuleType('cupy_backends'),
+            'cupy_backends.cuda': types.ModuleType('cupy_backends.cuda'),
+            'cupy_backends.cuda.libs': libs}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    cupy.blas = Blas()
+    monkeypatch.setattr(ctypes, 'CDLL', lambda path: cupy.blas)
+    return cupy
+
+
+@pytest.fixture
+def made_up(cupy, monkeypatch):
+    """A capturer on that module."""
+    monkeypatch.delitem(sys.modules, 'bnn.training.cuda_graph', raising=False)
+    module = importlib.import_module('bnn.training.cuda_graph')
+    yield module.Capturer(types.SimpleNamespace(device=types.SimpleNamespace(
+        synchronize=lambda: None)))
+    del sys.modules['bnn.training.cuda_graph']
+
+
+def test_capture(made_up, cupy, monkeypatch):
+    monkeypatch.setenv('CUPY_TF32', '1')
+    a, b = (numpy.random.randn(*shape).astype('f').view(cupy.ndarray)
+            for shape in [(3, 4), (5, 4)])
+    results = []
+
+    def compute():
+        results[:] = [a.dot(b.T), a @ b.T, cupy.tensordot(
+            a, b, ((1,), (1,)))]
+        with pytest.raises(RuntimeError, match='array of the host'):
+            a.set(0)
+        with pytest.raises(RuntimeError, match='array of the host'):
+            cupy.pinned[-1](100)
+
+    assert made_up.capture(compute)() == 'launched'
+    expected = numpy.asarray(a) @ numpy.asarray(b).T
+    for y in results:
+        numpy.testing.assert_allclose(y, expected, rtol=1e-5)
+    assert made_up._stream.log == ['enter', 'begin', 'end', 'exit']
+    assert cupy.allocators == ['private memory']
+    assert cupy.pinned[-1] == 'pinned memory'
+    a.set(1)
+    assert a.sum() == 12
+    with pytest.raises(NotImplementedError):
+        a.dot(b.T)
+    names = [name for name, _ in cupy.blas.calls]
+    assert names[:3] == [
+        'cublasCreate_v2', 'cublasSetStream_v2', 'cublasSetWorkspace_v2']
+    (_, (_, stream)), (_, (_, workspace, size)) = cupy.blas.calls[1:3]
+    assert (stream.value, workspace.value) == (12345, 67890)
+    assert size.value == 2 ** 25
+
+
+def test_capture_that_fails(made_up, cupy):
+    def fail():
+        raise ValueError('of the net')
+
+    with pytest.raises(ValueError, match='of the net'):
+        made_up.capture(fail)
+    assert made_up._stream.log == ['enter', 'begin', 'end', 'exit']
+    assert cupy.pinned[-1] == 'pinned memory'
+    assert 'set' not in vars(cupy.ndarray)
+
+
+@pytest.mark.parametrize('value, calls', [('1', 1), ('0', 0), ('', 0)])
+def test_tf32(value, calls, cupy, monkeypatch):
+    from bnn.kernels import gpu_blas
+    monkeypatch.setenv('CUPY_TF32', value)
+    gpu_blas.Blas(Stream(True))
+    assert [args[1] for name, args in cupy.blas.calls
+            if name == 'cublasSetMathMode'] == [3] * calls
+
+
+def test_cublas_that_cannot_be_had(cupy, monkeypatch):
+    from bnn.kernels import gpu_blas
+    monkeypatch.setattr(ctypes, 'CDLL', lambda path: object())
+    with pytest.raises(RuntimeError, match='cuBLAS is not found'):
+        gpu_blas.Blas(Stream(True))
+    cupy.blas.cublasSetStream_v2 = lambda *args: 7
+    monkeypatch.setattr(ctypes, 'CDLL', lambda path: cupy.blas)
+    with pytest.raises(RuntimeError, match='cublasSetStream_v2: status 7'):
+        gpu_blas.Blas(Stream(True))
 
 
 @pytest.fixture
