@@ -20,7 +20,7 @@ _SHIM = r'''
 #define __global__
 #define __device__ static
 #define __shared__ static
-using std::sqrt; using std::pow;
+using std::sqrt; using std::pow; using std::exp; using std::log;
 struct Index { unsigned int x; };
 static Index threadIdx, blockIdx, blockDim, gridDim;
 static ucontext_t scheduler, fibers[1024];

@@ -8,6 +8,8 @@ import pytest
 from chainer import gradient_check
 from chainer import testing
 
+from bnn.kernels import gpu_losses
+from bnn.training import averages
 from bnn.training import losses
 
 
@@ -50,7 +52,7 @@ def test_beyond_the_margin():
 
 
 def test_names():
-    assert losses.LOSSES == {'softmax': F.softmax_cross_entropy,
+    assert losses.LOSSES == {'softmax': losses.softmax_cross_entropy,
                              'squared-hinge': losses.squared_hinge}
 
 
@@ -65,3 +67,79 @@ def test_better_scores_lose_less(name):
 
 
 testing.run_module(__name__, __file__)
+
+
+@pytest.fixture
+def as_gpu(cuda_on_cpu, monkeypatch):
+    """Sends arrays of NumPy where those of a GPU go."""
+    monkeypatch.setattr(
+        gpu_losses, 'takes', lambda scores, labels: scores.ndim == 2)
+    return cuda_on_cpu
+
+
+@pytest.mark.parametrize('dtype', 'fd')
+@pytest.mark.parametrize('n, n_classes', [
+    (100, 10), (1, 1), (33, 2), (3, 100), (64, 33)])
+def test_one_launch(n, n_classes, dtype, as_gpu):
+    scores = numpy.random.normal(0, 3, (n, n_classes)).astype(dtype)
+    scores[:, -1] = scores[:, 0]  # Of equal ones the first counts.
+    t = numpy.random.randint(0, n_classes, n).astype('i')
+    for labels in t, numpy.where(numpy.arange(n) % 3, t, -1).astype('i'):
+        values = []
+        for function in losses.softmax_cross_entropy, F.softmax_cross_entropy:
+            y = chainer.Variable(scores)
+            loss = function(y, labels)
+            (2 * loss).backward()
+            assert loss.dtype == y.grad.dtype == dtype
+            assert loss.shape == ()
+            values.append((loss.array, y.grad))
+        for ours, theirs in zip(*values, strict=True):
+            numpy.testing.assert_allclose(
+                ours, theirs, rtol=1e-5, atol=1e-6 if dtype == 'f' else 1e-14)
+        found = averages.accuracy(chainer.Variable(scores), labels)
+        assert found.dtype == numpy.float64
+        assert found.array == (scores.argmax(axis=1) == labels).mean()
+    names = {'cross_entropy', 'gradient', 'accuracy'}
+    assert as_gpu.launches == [
+        name for name in as_gpu.launches if name.rsplit('_', 1)[0] in names]
+
+
+@pytest.mark.parametrize('bad', [numpy.nan, numpy.inf, -numpy.inf])
+def test_one_launch_not_finite(bad, as_gpu):
+    scores = numpy.random.normal(size=(5, 10)).astype('f')
+    t = numpy.arange(5).astype('i')
+    scores[3, 3] = bad
+    with numpy.errstate(all='ignore'):
+        assert not numpy.isfinite(
+            losses.softmax_cross_entropy(chainer.Variable(scores), t).array)
+    # The counters are as they were.
+    scores[3, 3] = 1
+    numpy.testing.assert_allclose(
+        losses.softmax_cross_entropy(chainer.Variable(scores), t).array,
+        F.softmax_cross_entropy(scores, t).array, rtol=1e-6)
+
+
+def test_who_takes_one_launch():
+    assert not gpu_losses.takes(
+        numpy.zeros((3, 2), 'f'), numpy.zeros(3, 'i'))
+
+
+@testing.inject_backend_tests(
+    ['test_on_a_gpu'], [{'use_cuda': True}])
+class TestSoftmaxCrossEntropy(unittest.TestCase):
+
+    def test_on_a_gpu(self, backend_config):
+        for n, n_classes in (100, 10), (256, 1000), (1000, 10):
+            scores = numpy.random.normal(0, 3, (n, n_classes)).astype('f')
+            t = numpy.random.randint(0, n_classes, n).astype('i')
+            values = []
+            for send in backend_config.get_array, numpy.asarray:
+                y = chainer.Variable(send(scores))
+                loss = losses.softmax_cross_entropy(y, send(t))
+                loss.backward()
+                values.append([loss.array, y.grad, averages.accuracy(
+                    y, send(t)).array])
+            for ours, theirs in zip(*values, strict=True):
+                numpy.testing.assert_allclose(
+                    chainer.get_device('@numpy').send(ours), theirs,
+                    rtol=1e-5, atol=1e-7)
