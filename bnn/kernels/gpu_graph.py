@@ -18,14 +18,13 @@ class Recording(object):
             replay; they may copy to the device.
         before_replay (list of callable): Called before each replay.
         after_replay (list of callable): Called when a replay is queued.
-        kept (list): What has to live as long as the graph.
+            What they are methods of lives as long as the graph.
     """
 
     def __init__(self):
         self.after = []
         self.before_replay = []
         self.after_replay = []
-        self.kept = []
 
 
 def recording():

@@ -140,7 +140,7 @@ class Sums(object):
     """
 
     # A captured graph goes on adding to the same array.
-    _SIZE = 64
+    _SIZE = 1024
 
     def __init__(self, device):
         self._device = device

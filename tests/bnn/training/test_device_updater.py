@@ -468,3 +468,11 @@ def test_reasons():
     for rule_or_hook in (bop.BopRule, xnor.GradientScale,
                          xnor.WeightPreparation):
         assert rule_or_hook.is_replayable
+
+
+def test_too_many_sums(cuda_on_cpu):
+    sums = device_data.Sums(chainer.get_device('@numpy'))
+    one = numpy.ones((), 'f')
+    sums.add({str(i): one for i in range(1024)})
+    with pytest.raises(ValueError, match='more than 1024'):
+        sums.add({'another': one})
