@@ -13,6 +13,8 @@ import numpy
 import pytest
 from chainer.backends import cuda
 
+import bnn.training
+
 
 class Blas(object):
 
@@ -118,11 +120,14 @@ def cupy(monkeypatch):
 @pytest.fixture
 def made_up(cupy, monkeypatch):
     """A capturer on that module."""
-    monkeypatch.delitem(sys.modules, 'bnn.training.cuda_graph', raising=False)
-    module = importlib.import_module('bnn.training.cuda_graph')
-    yield module.Capturer(types.SimpleNamespace(device=types.SimpleNamespace(
+    # In the end it is as it was: with the real one, or not imported.
+    name = 'bnn.training.cuda_graph'
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(bnn.training, 'cuda_graph', None, raising=False)
+    del sys.modules[name]
+    module = importlib.import_module(name)
+    return module.Capturer(types.SimpleNamespace(device=types.SimpleNamespace(
         synchronize=lambda: None)))
-    del sys.modules['bnn.training.cuda_graph']
 
 
 def test_capture(made_up, cupy, monkeypatch):
