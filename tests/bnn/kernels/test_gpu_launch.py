@@ -1,9 +1,13 @@
 """The kernels on a GPU, beside the same ones on the CPU."""
+import shutil
+import subprocess
+
 import numpy
 import pytest
 from chainer.backends import cuda
 
 from bnn.kernels import gpu_launch
+from bnn.kernels import gpu_losses
 from bnn.kernels import gpu_optimizers
 from bnn.kernels import gpu_random
 from bnn.kernels import gpu_steps
@@ -74,6 +78,19 @@ def test_steps(cuda_on_cpu, monkeypatch):
 
     for a, b in zip(*both(compute, cuda_on_cpu, monkeypatch), strict=True):
         numpy.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(shutil.which('nvcc') is None, reason='no nvcc')
+@pytest.mark.parametrize('module', [
+    gpu_losses, gpu_optimizers, gpu_random, gpu_steps])
+def test_nvcc(module, tmp_path):
+    path = tmp_path / 'kernels.cu'
+    path.write_text(module.SOURCE)
+    done = subprocess.run(
+        ['nvcc', '-std=c++11', '-arch=sm_90', '-fmad=false', '-cubin', '-o',
+         tmp_path / 'kernels.cubin', path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'warning' not in done.stderr, done.stderr
 
 
 def test_fill():
