@@ -2,6 +2,7 @@
 import contextlib
 
 import cupy
+import numpy
 
 from bnn.kernels import gpu_blas
 
@@ -19,6 +20,9 @@ class Capturer(object):
 
     Args:
         device (chainer.backend.GpuDevice): The GPU.
+
+    Raises:
+        RuntimeError: If cuBLAS cannot be had, or multiplies wrongly.
     """
 
     def __init__(self, device):
@@ -28,6 +32,19 @@ class Capturer(object):
         self._pool = cupy.cuda.MemoryPool()
         _POOLS.append(self._pool)
         self._blas = gpu_blas.Blas(self._stream)
+        self._check_products()
+
+    def _check_products(self):
+        # Called by its bare functions: better no graph than other numbers
+        a = numpy.arange(12, dtype=numpy.float32).reshape(3, 4)
+        there = cupy.asarray(a)
+        with self.prepared():
+            products = [there.dot(there.T), there.T.dot(there)]
+        for y, expected in zip(products, (a.dot(a.T), a.T.dot(a)),
+                               strict=True):
+            if not numpy.array_equal(cupy.asnumpy(y), expected):
+                raise RuntimeError('cuBLAS on a handle of its own gives '
+                                   'other products')
 
     @contextlib.contextmanager
     def prepared(self):

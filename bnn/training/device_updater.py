@@ -1,4 +1,5 @@
 """Training iterations on a GPU, without waiting for it."""
+import contextlib
 import sys
 
 import chainer
@@ -129,9 +130,15 @@ class Updater(chainer.training.StandardUpdater):
         reporter.get_current_reporter().observation.update(observation)
 
     def _prepare(self, optimizer):
-        with (self._capturer.prepared(),
-              chainer.using_config('use_cudnn', 'never')):
-            self._report(self._compute(optimizer))
+        try:
+            with (_counts_kept(optimizer), self._capturer.prepared(),
+                  chainer.using_config('use_cudnn', 'never')):
+                observation = self._compute(optimizer)
+        except Exception as e:
+            # If it was the net's own, it comes again.
+            self._give_up(_words(e))
+            observation = self._compute(optimizer)
+        self._report(observation)
         self._n_prepared += 1
         if self._draws_on_host:
             self._give_up("an iteration draws from NumPy's generator")
@@ -143,8 +150,7 @@ class Updater(chainer.training.StandardUpdater):
                 graph.capture(self._capturer, lambda: self._arrays(
                     self._compute(optimizer)))
         except Exception as e:
-            self._give_up('%s: %s' % (
-                type(e).__name__, ' '.join(str(e).split())))
+            self._give_up(_words(e))
             self._report(self._compute(optimizer))
         else:
             self._graph = graph
@@ -165,8 +171,7 @@ class Graph(object):
     def __init__(self, optimizer, n):
         self._optimizer = optimizer
         self._n = n
-        self._rules = [param.update_rule for param in sorted(
-            optimizer.target.params(), key=id)]
+        self._rules = _rules(optimizer)
 
     def capture(self, capturer, compute):
         """Captures it; counts are in the end those after the iteration.
@@ -180,22 +185,17 @@ class Graph(object):
             Exception: Whatever stands against it; counts are as they were.
         """
         optimizer = self._optimizer
-        before = optimizer.t, [rule.t for rule in self._rules]
+        before = [rule.t for rule in self._rules]
         reported = []
-        try:
+        with _counts_kept(optimizer):
             with gpu_graph.record() as self._recording:
                 self._launch = capturer.capture(
                     lambda: reported.append(compute()))
             for function in self._recording.after:
                 function()
-        except BaseException:
-            optimizer.t, counts = before
-            for rule, t in zip(self._rules, counts, strict=True):
-                rule.t = t
-            raise
         self._observation, = reported
         self._counted = [rule for rule, t in zip(
-            self._rules, before[1], strict=True) if rule.t != t]
+            self._rules, before, strict=True) if rule.t != t]
         self._signature = _signature(optimizer)
         self._enabled = [rule.enabled for rule in self._rules]
 
@@ -225,6 +225,28 @@ class Graph(object):
         sums.count(self._observation)
         # The arrays that each replay writes to
         reporter.get_current_reporter().observation.update(self._observation)
+
+
+def _rules(optimizer):
+    return [param.update_rule for param in optimizer.target.params()]
+
+
+@contextlib.contextmanager
+def _counts_kept(optimizer):
+    """Puts the counts of updates back where an iteration fails."""
+    t, rules = optimizer.t, _rules(optimizer)
+    counts = [rule.t for rule in rules]
+    try:
+        yield
+    except BaseException:
+        optimizer.t = t
+        for rule, count in zip(rules, counts, strict=True):
+            rule.t = count
+        raise
+
+
+def _words(error):
+    return '%s: %s' % (type(error).__name__, ' '.join(str(error).split()))
 
 
 def _signature(optimizer):

@@ -92,6 +92,8 @@ def cupy(monkeypatch):
     cupy.allocators, cupy.pinned = [], []
     cupy.ndarray = ndarray
     cupy.empty = lambda shape, dtype: numpy.empty(shape, dtype).view(ndarray)
+    cupy.asarray = lambda x: x.copy().view(ndarray)
+    cupy.asnumpy = numpy.asarray
     cupy.dot = cupy.matmul = cupy.tensordot = None
     cupy.get_default_pinned_memory_pool = lambda: pinned
 
@@ -118,16 +120,33 @@ def cupy(monkeypatch):
 
 
 @pytest.fixture
-def made_up(cupy, monkeypatch):
-    """A capturer on that module."""
+def make_capturer(cupy, monkeypatch):
+    """Makes a capturer on that module."""
     # In the end it is as it was: with the real one, or not imported.
     name = 'bnn.training.cuda_graph'
     monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(bnn.training, 'cuda_graph', None, raising=False)
     del sys.modules[name]
     module = importlib.import_module(name)
-    return module.Capturer(types.SimpleNamespace(device=types.SimpleNamespace(
-        synchronize=lambda: None)))
+    return lambda: module.Capturer(types.SimpleNamespace(
+        device=types.SimpleNamespace(synchronize=lambda: None)))
+
+
+@pytest.fixture
+def made_up(make_capturer, cupy):
+    """A capturer that has multiplied to see that it can."""
+    capturer = make_capturer()
+    assert cupy.blas.calls[-1][0] == 'cublasSgemm_v2'
+    assert capturer._stream.log == ['enter', 'exit']
+    capturer._stream.log.clear()
+    cupy.allocators.clear()
+    return capturer
+
+
+def test_wrong_products_are_seen(make_capturer, cupy):
+    cupy.blas.cublasSgemm_v2 = lambda *args: 0  # computes nothing
+    with pytest.raises(RuntimeError, match='gives other products'):
+        make_capturer()
 
 
 def test_capture(made_up, cupy, monkeypatch):

@@ -370,6 +370,37 @@ def test_falls_back_where_the_capture_fails(queue, capsys):
         9).results())
 
 
+@pytest.mark.parametrize('at', [0, 1])
+def test_falls_back_where_the_preparation_fails(at, queue, capsys,
+                                                monkeypatch):
+    n = []
+
+    def fail(*args):
+        if in_preparation and len(n) == at:
+            raise RuntimeError('status\n13')
+
+    in_preparation = []
+
+    @contextlib.contextmanager
+    def preparing():
+        in_preparation.append(1)
+        try:
+            yield
+        finally:
+            in_preparation.clear()
+        n.append(0)
+
+    monkeypatch.setattr(queue, 'prepared', preparing)
+    trainer = Trainer(queue)
+    trainer.net.W.update_rule.add_hook(WithFunction(fail), 'fail')
+    trainer.run(9)
+    assert capsys.readouterr().err == (
+        'no CUDA graph: RuntimeError: status 13\n')
+    assert not queue.n_captures
+    assert_same(trainer.results(), Trainer(queue, graph=False).run(
+        9).results())
+
+
 class WithFunction(object):
 
     is_replayable = True
