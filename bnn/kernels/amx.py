@@ -14,12 +14,13 @@ Here is what makes tiles of a block of 32 x 32, and multiplies them:
 import ctypes
 import sys
 
-import llvmlite.binding
 import numba
 import numpy
 from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from bnn.kernels import tiles
 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _WORDS = ir.VectorType(_I32, 16)
@@ -35,9 +36,8 @@ _ONES, _LOW, _HIGH = 0x3F803F80, 0x8000, 0x80000000
 
 def _is_allowed():
     """Asks the system for the unit, once for the process."""
-    features = llvmlite.binding.get_host_cpu_features()
     if not (sys.platform.startswith('linux') and all(
-            features.get(name) for name in (
+            tiles.FEATURES.get(name) for name in (
                 'amx-tile', 'amx-bf16', 'avx512f', 'avx512bw'))):
         return False
     # arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) of x86-64

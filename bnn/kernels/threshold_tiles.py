@@ -13,8 +13,8 @@ from bnn.kernels.tiles import COLUMNS
 from bnn.kernels.tiles import ROWS
 
 _LANES = tiles._LANES
-HAS_DOT = bool(tiles._FEATURES.get('avx512vnni')
-               and tiles._FEATURES.get('avx512f'))
+# Its vectors are those of the widest tiles.
+HAS_DOT = bool(tiles.FEATURES.get('avx512vnni') and tiles._IS_WIDE)
 PLANES = 8
 
 _I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
@@ -125,6 +125,8 @@ def pixels_tile(typingctx, a, a_stride, b, n_words, thresholds, out,
     n_vectors = 4
 
     def generate(context, builder, signature, args):
+        if not HAS_DOT:  # compiled all the same, but never called
+            return context.get_dummy_value()
         a, a_stride, b, n_words, thresholds, out, out_stride = args
         dot = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(_WORDS, [_WORDS] * 3),

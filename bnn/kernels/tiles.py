@@ -10,8 +10,25 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_FEATURES = llvmlite.binding.get_host_cpu_features()
-_IS_WIDE = bool(_FEATURES.get('avx512vpopcntdq') and _FEATURES.get('avx512f'))
+
+def _find_features():
+    # Of the processor that Numba compiles for: NUMBA_CPU_NAME=generic, or
+    # NUMBA_CPU_FEATURES, may say that it is another than this one, and LLVM
+    # ends the process where an instruction is not that processor's.
+    if numba.config.CPU_FEATURES is not None:
+        return {word[1:]: word[0] == '+'
+                for word in numba.config.CPU_FEATURES.split(',') if word}
+    try:
+        features = llvmlite.binding.get_host_cpu_features()
+    except RuntimeError:  # LLVM does not know
+        return {}
+    return {name: has and not (
+        name.startswith('avx') and not numba.config.ENABLE_AVX)
+            for name, has in features.items()}
+
+
+FEATURES = _find_features()
+_IS_WIDE = bool(FEATURES.get('avx512vpopcntdq') and FEATURES.get('avx512f'))
 
 # Columns of a tile, in memory one after the other for each word
 COLUMNS = 64
