@@ -13,6 +13,7 @@ MIN_PRODUCTS = 1 << 18
 MIN_TILED = 1 << 22
 MIN_TILED_COLUMNS = 32
 
+
 class Signs(sign_matrices.Signs):
 
     """Signs of a NumPy array, packed where that is sooner done."""
@@ -49,7 +50,9 @@ class Signs(sign_matrices.Signs):
     def bits(self):
         """numpy.ndarray: Packed rows, see :func:`bnn.kernels.pack`."""
         if self._bits is None:
-            self._bits = cpu_bits.pack(self._x)
+            # Of those of the first product: see array.
+            self._bits = cpu_bits.pack(
+                self._x if self._array is None else self._array)
         return self._bits
 
     @property

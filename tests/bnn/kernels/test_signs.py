@@ -125,6 +125,17 @@ def test_the_signs_are_those_of_the_first_product(tiled):
     numpy.testing.assert_array_equal(signs.array, before)
 
 
+def test_the_signs_are_those_of_a_first_product_by_the_blas(
+        tiled, monkeypatch):
+    """A product with few columns is the BLAS's, its transposed one not."""
+    monkeypatch.setattr(cpu_signs, 'MIN_TILED_COLUMNS', 32)
+    W, x, g = normal(10, 90), normal(80, 90), normal(80, 10)
+    signs, before = kernels.signs(W), reference.binarize(W)
+    signs.apply(x)
+    W *= -1
+    check(signs.apply_transposed(g), g, before, 2 ** -22)
+
+
 def test_threads_give_the_same_bits(tiled):
     W, x = normal(300, 400), normal(200, 400)
     numbers = set()
