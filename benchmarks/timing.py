@@ -20,6 +20,8 @@ ROOT = os.path.dirname(FOLDER)
 PAUSE = 0.15
 _THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS',
             'NUMBA_NUM_THREADS')
+# What bnn.kernels, or who runs the benchmark, may have set
+_WAITING = 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'
 
 
 def cores():
@@ -44,7 +46,8 @@ def use_threads(environ, n):
     """
     environ.update(dict.fromkeys(_THREADS, str(n)))
     environ['OPENBLAS_THREAD_TIMEOUT'] = '16'
-    environ.pop('OMP_WAIT_POLICY', None)
+    for name in _WAITING:
+        environ.pop(name, None)
 
 
 def _busy():

@@ -4,9 +4,11 @@ import types
 
 # A sleeping thread takes longer to wake than many a kernel to run, so Numba's
 # threads spin for it, half a millisecond, but not for as long as the BLAS
-# computes beside them.  OpenMP reads this when it is loaded.
+# computes beside them.  OpenMP reads this when it is loaded: GCC's the one,
+# LLVM's the other, whose threads would spin for 200 ms; it counts whole ones.
 if 'OMP_WAIT_POLICY' not in os.environ:
     os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+    os.environ.setdefault('KMP_BLOCKTIME', '0')
 
 import numba
 

@@ -18,7 +18,8 @@ def run(code, **env):
          'from bnn.kernels import cpu, cpu_threads; ' + code],
         cwd=ROOT, capture_output=True, text=True, timeout=300, env={
             **{name: value for name, value in os.environ.items()
-               if name not in ('OMP_NUM_THREADS', 'NUMBA_NUM_THREADS')},
+               if not name.startswith(('OMP_', 'GOMP_', 'KMP_'))
+               and name != 'NUMBA_NUM_THREADS'},
             **env})
     assert result.returncode == 0, result.stderr
     assert not result.stderr
@@ -49,3 +50,11 @@ def test_no_folder_for_machine_code():
 def test_threads(env, expected):
     assert run('print(cpu_threads.n_threads(1 << 30), '
                'cpu_threads.n_threads(9))', **env) == [str(expected), '1']
+
+
+@pytest.mark.parametrize('env, expected', [
+    ({}, ['10000', '0']), ({'GOMP_SPINCOUNT': '7'}, ['7', '0']),
+    ({'OMP_WAIT_POLICY': 'ACTIVE'}, ['None', 'None'])])
+def test_how_threads_wait(env, expected):
+    assert run('import os; print(*map(os.environ.get, ('
+               '"GOMP_SPINCOUNT", "KMP_BLOCKTIME")))', **env) == expected
