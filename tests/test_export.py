@@ -1,4 +1,5 @@
 """export.py: from a model file to a packed net."""
+import errno
 import json
 import pathlib
 import sys
@@ -14,6 +15,7 @@ import net_lenet5
 from bnn import datasets
 from bnn import deploy
 from bnn import errors
+from bnn.training import files
 from bnn.training import models
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -133,6 +135,24 @@ def test_the_model_stays(binary_model, kind):
         with pytest.raises(errors.UserError, match='is the model itself'):
             export.main([binary_model, '--to', kind, '-o', out, '--no-check'])
     assert pathlib.Path(binary_model).read_bytes() == before
+
+
+def test_c_after_a_full_disk(binary_model, monkeypatch, tmp_path):
+    words = [binary_model, '--to', 'c', '--no-check', '-o', 'c']
+    write, opened = files.atomic_write, []
+
+    def fail(path):
+        opened.append(path)
+        if len(opened) == 2:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        return write(path)
+
+    monkeypatch.setattr(files, 'atomic_write', fail)
+    with pytest.raises(OSError):
+        export.main(words)
+    assert len(list((tmp_path / 'c').iterdir())) == 1
+    export.main(words)
+    assert (tmp_path / 'c' / 'main.c').exists()
 
 
 def test_c_leaves_other_files_alone(binary_model, tmp_path):

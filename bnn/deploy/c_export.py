@@ -52,8 +52,9 @@ def export(net):
     steps = c_plan.plan(net)
     uses = _uses(steps)
     sizes = _sizes(net, steps)
-    files = {name: (_SOURCE / name).read_text() for name in _EXAMPLES}
-    files[_MARK] = c_text.header(net)
+    # The mark first: what did not get further can be done again.
+    files = {_MARK: c_text.header(net)}
+    files.update((name, (_SOURCE / name).read_text()) for name in _EXAMPLES)
     kernels = ''.join((_SOURCE / name).read_text() for name in _KERNELS)
     files['bnn_net.c'] = c_text.source(net, steps, uses, sizes, kernels)
     return CNet(files, _rows(steps, sizes))
