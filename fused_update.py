@@ -22,6 +22,11 @@ class FusedUpdates(object):
         self._pairs = []
         self._updates = {}
 
+    def __reduce__(self):
+        # A copied model has its rules, and they have this; what was made for
+        # the arrays of the other model is made anew.
+        return FusedUpdates, ()
+
     def open(self):
         """Begins to collect."""
         self._is_open = True

@@ -2,6 +2,9 @@
 
 The kernels run on the CPU, so that Chainer's own updates are beside them.
 """
+import copy
+import pickle
+
 import chainer
 import chainer.links as L
 import numpy
@@ -194,3 +197,14 @@ def test_recorded(name, on_gpu, monkeypatch):
         for (_, a), (_, b) in zip(*(sorted(
                 model.namedparams()) for model in models), strict=True):
             assert a.array.tobytes() == b.array.tobytes()
+
+
+@pytest.mark.parametrize('copied', [
+    copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_copies_go_on_by_themselves(copied, on_gpu):
+    optimizer = adam.Adam(.3)
+    model = make(optimizer, [weight_clip.WeightClip])
+    train(optimizer, model)
+    other, its_model = copied((optimizer, model))
+    assert train(optimizer, model) == train(other, its_model)
+    assert train(optimizer, model, seed=2) != train(other, its_model, seed=3)
