@@ -9,8 +9,9 @@ import sys
 
 # NumPy's OpenBLAS lets its threads spin for about 25 ms after a product, 2^26
 # cycles, on the cores that Numba's threads want; this is 2^16.  It reads this
-# when it is loaded.
-os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '16')
+# when it is loaded, and bnn.kernels goes by it.
+if 'numpy' not in sys.modules:
+    os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '16')
 
 
 def check(script, *packages):

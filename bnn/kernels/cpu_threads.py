@@ -3,11 +3,13 @@ import os
 import types
 
 # A sleeping thread takes longer to wake than many a kernel to run, so Numba's
-# threads spin for it, half a millisecond, but not for as long as the BLAS
-# computes beside them.  OpenMP reads this when it is loaded: GCC's the one,
-# LLVM's the other, whose threads would spin for 200 ms; it counts whole ones.
+# threads spin for it, half a millisecond: where those of the BLAS do not spin
+# too, for 25 ms (bnn.environment), on the cores that they would have.  OpenMP
+# reads this when it is loaded: GCC's the one, LLVM's the other, which counts
+# in whole milliseconds and by default to 200.
 if 'OMP_WAIT_POLICY' not in os.environ:
-    os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+    os.environ.setdefault('GOMP_SPINCOUNT', (
+        '10000' if 'OPENBLAS_THREAD_TIMEOUT' in os.environ else '0'))
     os.environ.setdefault('KMP_BLOCKTIME', '0')
 
 import numba
@@ -57,10 +59,27 @@ def n_threads(work):
     return 1 if work < _MIN_WORK else numba.get_num_threads()
 
 
+def _stamp():
+    """Returns what tells one version of these files from another."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with os.scandir(folder) as entries:
+        return sorted((entry.name, entry.stat().st_mtime, entry.stat().st_size)
+                      for entry in entries if entry.name.endswith('.py'))
+
+
+_STAMP = _stamp()
+
+
 def _compile(function, **options):
     # Without fastmath: every operation rounds as NumPy's does.
     options.update(error_model='numpy', nogil=True)
     try:
-        return numba.njit(function, cache=True, **options)
+        kernel = numba.njit(function, cache=True, **options)
     except RuntimeError:  # there is no folder to keep machine code in
         return numba.njit(function, **options)
+    # Numba looks at the file of the function alone: what it is made of is in
+    # others too, and old machine code would go on.
+    kept = getattr(kernel._cache, '_cache_file', None)
+    if hasattr(kept, '_source_stamp'):
+        kept._source_stamp = _STAMP
+    return kernel

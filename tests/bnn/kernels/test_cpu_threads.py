@@ -1,6 +1,7 @@
 """Threads and machine code of the kernels, each in a process of its own."""
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -11,14 +12,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 LARGE = 'numpy.ones(1 << 18, "f")'
 
 
-def run(code, **env):
+def run(code, cwd=ROOT, **env):
     result = subprocess.run(
         [sys.executable, '-W', 'error', '-c',
          'import numpy; from bnn import kernels; '
          'from bnn.kernels import cpu, cpu_threads; ' + code],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, env={
+        cwd=cwd, capture_output=True, text=True, timeout=300, env={
             **{name: value for name, value in os.environ.items()
-               if not name.startswith(('OMP_', 'GOMP_', 'KMP_'))
+               if not name.startswith(('OMP_', 'GOMP_', 'KMP_', 'OPENBLAS_'))
                and name != 'NUMBA_NUM_THREADS'},
             **env})
     assert result.returncode == 0, result.stderr
@@ -34,6 +35,18 @@ def test_machine_code_is_kept(tmp_path):
         hits = [run(code % (x, name), **env) for _ in range(2)]
         total = '9.0' if name == 'alone' else '262144.0'
         assert hits == [[total, '0'], [total, '1']]
+
+
+def test_machine_code_of_another_version(tmp_path):
+    """A change of any file counts: a kernel is made of several."""
+    shutil.copytree(ROOT / 'bnn', tmp_path / 'bnn', ignore=(
+        shutil.ignore_patterns('__pycache__')))
+    code = ('kernels.binarize(numpy.ones(9, "f")); '
+            'print(sum(cpu._binarize._alone.stats.cache_hits.values()))')
+    hits = [run(code, tmp_path) for _ in range(2)]
+    with open(tmp_path / 'bnn' / 'kernels' / 'tiles.py', 'a') as f:
+        f.write('# another version\n')
+    assert [*hits, run(code, tmp_path)] == [['0'], ['1'], ['0']]
 
 
 def test_no_folder_for_machine_code():
@@ -53,7 +66,8 @@ def test_threads(env, expected):
 
 
 @pytest.mark.parametrize('env, expected', [
-    ({}, ['10000', '0']), ({'GOMP_SPINCOUNT': '7'}, ['7', '0']),
+    ({}, ['0', '0']), ({'OPENBLAS_THREAD_TIMEOUT': '16'}, ['10000', '0']),
+    ({'GOMP_SPINCOUNT': '7'}, ['7', '0']),
     ({'OMP_WAIT_POLICY': 'ACTIVE'}, ['None', 'None'])])
 def test_how_threads_wait(env, expected):
     assert run('import os; print(*map(os.environ.get, ('
