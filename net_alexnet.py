@@ -9,6 +9,7 @@ from chainer import initializers
 
 import description
 import function_dropout
+import function_max_pooling_2d
 import link_batch_normalization
 import link_xnor_block
 from bnn.deploy import operations
@@ -74,10 +75,11 @@ class AlexNet(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = F.max_pooling_2d(F.relu(self.bn1(self.conv1(x))), 3, 2)
-        h = F.max_pooling_2d(self.block2(h), 3, 2)
+        h = F.relu(self.bn1(self.conv1(x)))
+        h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
+        h = function_max_pooling_2d.max_pooling_2d(self.block2(h), 3, 2)
         h = self.block5(self.block4(self.block3(h)))
-        h = F.max_pooling_2d(h, 3, 2)
+        h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block7(self.block6(h))
         return self.l8(function_dropout.dropout(self.bn8(h), .5))
 

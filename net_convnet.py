@@ -5,6 +5,7 @@ import chainer.links as L
 from chainer import initializers
 
 import description
+import function_max_pooling_2d
 import link_batch_normalization
 import link_binary_convolution_2d
 import link_binary_linear
@@ -95,7 +96,7 @@ class ConvNet(chainer.Chain):
         for i in range(1, 7):
             h = self['conv%d' % i](h)
             if i % 2 == 0:
-                h = F.max_pooling_2d(h, 2)
+                h = function_max_pooling_2d.max_pooling_2d(h, 2)
             h = self.activate(i, h)
         h = self.activate(7, self.l7(h))
         h = self.activate(8, self.l8(h))

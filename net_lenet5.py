@@ -4,6 +4,7 @@ import chainer.functions as F
 import chainer.links as L
 
 import description
+import function_max_pooling_2d
 import link_batch_normalization
 import link_xnor_block
 from bnn.deploy import operations
@@ -49,8 +50,9 @@ class LeNet5(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = F.max_pooling_2d(F.relu(self.bn1(self.conv1(x))), 2)
-        h = F.max_pooling_2d(self.block2(h), 2)
+        h = F.relu(self.bn1(self.conv1(x)))
+        h = function_max_pooling_2d.max_pooling_2d(h, 2)
+        h = function_max_pooling_2d.max_pooling_2d(self.block2(h), 2)
         return self.l4(self.block3(h))
 
     def describe(self):

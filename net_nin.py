@@ -7,6 +7,7 @@ import chainer.links as L
 from chainer import initializers
 
 import description
+import function_max_pooling_2d
 import link_batch_normalization
 import link_xnor_block
 from bnn.deploy import operations
@@ -133,11 +134,11 @@ class NINImageNet(chainer.Chain):
         """
         h = F.relu(self.bn1(self.conv1(x)))
         h = self.block3(self.block2(h))
-        h = F.max_pooling_2d(h, 3, 2)
+        h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block6(self.block5(self.block4(h)))
-        h = F.max_pooling_2d(h, 3, 2)
+        h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block9(self.block8(self.block7(h)))
-        h = F.max_pooling_2d(h, 3, 2)
+        h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block11(self.block10(h))
         h = F.relu(self.conv12(self.bn12(h)))
         return F.mean(h, axis=(2, 3))

@@ -5,6 +5,7 @@ import chainer.links as L
 from chainer import initializers
 
 import description
+import function_max_pooling_2d
 import link_batch_normalization
 import link_binary_convolution_2d
 import link_binary_linear
@@ -69,7 +70,7 @@ class ShallowConvNet(chainer.Chain):
         h = x
         for i in 1, 2, 3:
             h = F.relu(self.normalize(i, self['conv%d' % i](h)))
-            h = F.max_pooling_2d(h, 2)
+            h = function_max_pooling_2d.max_pooling_2d(h, 2)
         h = F.relu(self.normalize(4, self.l4(h)))
         return self.normalize(5, self.l5(h))
 

@@ -50,6 +50,9 @@ FLOATS = {'small': 10 ** 4, 'medium': 10 ** 6, 'large': 10 ** 7}
 # The second are the activations of a layer, the third those of images.
 BATCHES = {'small': (100, 100), 'medium': (1000, 1000),
            'large': (128, 64, 32, 32)}
+# The first of LeNet-5's, and one of AlexNet's
+IMAGES = {'small': (2, 3, 8, 8), 'lenet5': (128, 20, 24, 24),
+          'alexnet': (16, 256, 27, 27)}
 MATRICES = {'small': (100, 100), 'medium': (1000, 1000),
             'large': (4096, 4096)}
 # Rows, products in each sum, columns
@@ -192,6 +195,23 @@ def plain_convolution(x, W, pad):
         return chainer.functions.convolution_2d(x, W, pad=pad)
 
 
+def pooling(size):
+    return (2, 2), (2, 2), tuple(-(-side // 2) for side in size[2:])
+
+
+def plain_max_pool(x, ksize, stride, out_size):
+    import chainer
+    with chainer.no_backprop_mode():
+        return chainer.functions.max_pooling_2d(x, ksize, stride)
+
+
+def plain_max_pool_gradient(gy, where, size):
+    gx = numpy.zeros((*gy.shape[:2], math.prod(size)), gy.dtype)
+    numpy.put_along_axis(gx, where.reshape(*gy.shape[:2], -1),
+                         gy.reshape(*gy.shape[:2], -1), 2)
+    return gx
+
+
 def sign_convolution(x, W, pad, convolve=kernels.sign_convolution):
     return convolve(x, W, (1, 1), (pad, pad), (1, 1))
 
@@ -262,6 +282,13 @@ ENTRIES = {
     'batch_norm': Entry(
         lambda size: [floats(*size), *channels(size)[:2], 1e-5, True],
         plain_batch_norm, streams(3), sizes=BATCHES),
+    'max_pool': Entry(
+        lambda size: [floats(*size), *pooling(size)],
+        plain_max_pool, streams(1.5), sizes=IMAGES),
+    'max_pool_gradient': Entry(
+        lambda size: [*kernels.max_pool(floats(*size), *pooling(size)),
+                      size[2:]],
+        plain_max_pool_gradient, streams(1.5), sizes=IMAGES),
     'normalize': Entry(
         lambda size: [floats(*size), *channels(size), True],
         plain_normalize, streams(2), sizes=BATCHES),

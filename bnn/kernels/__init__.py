@@ -337,6 +337,44 @@ def sign_convolution(x, W, stride, pad, dilate):
     return _kernels_of(x).sign_convolution(x, W, stride, pad, dilate)
 
 
+def max_pool(x, ksize, stride, out_size):
+    """Largest value of each window, and where it stands.
+
+    Of equal values the first, and the first NaN before all.  A window that
+    reaches over the edge has what is inside.
+
+    Args:
+        x (numpy.ndarray): (batch, channels, h, w), float32 or 64.
+        ksize, stride (pair of ints): Size and distance of windows, (h, w).
+        out_size (pair of ints): How many there are, each with a pixel in it.
+
+    Returns:
+        tuple: (batch, channels, h_out, w_out) of the dtype of ``x``, and the
+        places in the image, ``row * w + column``, int32 of that shape.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).max_pool(x, ksize, stride, out_size)
+
+
+def max_pool_gradient(gy, where, size):
+    """Gradient of :func:`max_pool`.
+
+    Args:
+        gy (numpy.ndarray): Gradient of its result.
+        where (numpy.ndarray): The places that it returned.
+        size (pair of ints): Of the images, (h, w).
+
+    Returns:
+        numpy.ndarray: (batch, channels, h, w), of the dtype of ``gy``.
+
+    Raises:
+        TypeError: If ``gy`` is not of a floating point dtype.
+    """
+    return _kernels_of(gy).max_pool_gradient(gy, where, size)
+
+
 def batch_norm(x, gamma, beta, eps, sign=False):
     r"""Batch normalization, with the sign if wanted, in two passes.
 

@@ -15,6 +15,8 @@ from bnn.kernels.cpu_norm import batch_norm  # noqa: F401
 from bnn.kernels.cpu_norm import batch_norm_gradient  # noqa: F401
 from bnn.kernels.cpu_norm import moving_averages  # noqa: F401
 from bnn.kernels.cpu_norm import normalize  # noqa: F401
+from bnn.kernels.cpu_pool import max_pool  # noqa: F401
+from bnn.kernels.cpu_pool import max_pool_gradient  # noqa: F401
 from bnn.kernels.cpu_signs import is_packed  # noqa: F401
 from bnn.kernels.cpu_signs import is_tiled  # noqa: F401
 

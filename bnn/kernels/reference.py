@@ -69,6 +69,27 @@ def sign_product(x, W):
     return (x @ binarize(W).T).astype(x.dtype)
 
 
+def max_pool(x, ksize, stride, out_size):
+    width = x.shape[3]
+    y = numpy.empty((*x.shape[:2], *out_size), x.dtype)
+    where = numpy.empty(y.shape, numpy.int32)
+    for i, j in numpy.ndindex(*out_size):
+        top, left = i * stride[0], j * stride[1]
+        window = x[:, :, top:top + ksize[0], left:left + ksize[1]]
+        rows, columns = numpy.divmod(window.reshape(
+            *x.shape[:2], -1).argmax(axis=2), window.shape[3])
+        where[:, :, i, j] = (top + rows) * width + left + columns
+        y[:, :, i, j] = window.max(axis=(2, 3))
+    return y, where
+
+
+def max_pool_gradient(gy, where, size):
+    gx = numpy.zeros((*gy.shape[:2], *size), gy.dtype)
+    for n, c, i, j in numpy.ndindex(*gy.shape):
+        gx[n, c].flat[where[n, c, i, j]] += gy[n, c, i, j]
+    return gx
+
+
 def sign_convolution(x, W, stride, pad, dilate):
     # One element of the filters after the other
     x = numpy.pad(x, ((0, 0), (0, 0), *((p, p) for p in pad)))

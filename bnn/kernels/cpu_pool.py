@@ -1,0 +1,62 @@
+"""Max-pooling of NumPy arrays; documented in :mod:`bnn.kernels`."""
+import math
+
+import numba
+import numpy
+
+from bnn.kernels import cpu_threads
+
+
+def max_pool(x, ksize, stride, out_size):
+    planes = numpy.ascontiguousarray(x).reshape(
+        math.prod(x.shape[:2]), *x.shape[2:])
+    y = numpy.empty((*x.shape[:2], *out_size), x.dtype)
+    where = numpy.empty(y.shape, numpy.int32)
+    _max_pool(x.size, planes, ksize, stride,
+              *(v.reshape(len(planes), *out_size) for v in (y, where)))
+    return y, where
+
+
+@cpu_threads.Kernel
+def _max_pool(x, ksize, stride, y, where):
+    height, width = x.shape[1:]
+    for p in numba.prange(len(x)):
+        for i in range(y.shape[1]):
+            top = i * stride[0]
+            for j in range(y.shape[2]):
+                y[p, i, j] = x[p, top, j * stride[1]]
+                where[p, i, j] = top * width + j * stride[1]
+            for r in range(top, min(top + ksize[0], height)):
+                for c in range(ksize[1]):
+                    # Windows that have this column inside
+                    n = min(y.shape[2], (width - c - 1) // stride[1] + 1)
+                    for j in range(n):
+                        most, value = y[p, i, j], x[p, r, j * stride[1] + c]
+                        # The first of equal ones, or the first NaN
+                        is_more = (value > most) | (
+                            (value != value) & (most == most))
+                        y[p, i, j] = value if is_more else most
+                        where[p, i, j] = (
+                            r * width + j * stride[1] + c if is_more
+                            else where[p, i, j])
+
+
+def max_pool_gradient(gy, where, size):
+    gx = numpy.zeros((*gy.shape[:2], *size), gy.dtype)
+    _max_pool_gradient(
+        gx.size, *map(_planes, (numpy.ascontiguousarray(gy), where, gx)))
+    return gx
+
+
+def _planes(x):
+    # Not -1, which reshape cannot tell for an empty batch
+    return x.reshape(math.prod(x.shape[:2]), math.prod(x.shape[2:]))
+
+
+@cpu_threads.Kernel
+def _max_pool_gradient(gy, where, gx):
+    for p in numba.prange(len(gx)):
+        # From the last: the order in which Chainer adds up windows that
+        # overlap
+        for i in range(gy.shape[1] - 1, -1, -1):
+            gx[p, where[p, i]] += gy[p, i]
