@@ -14,6 +14,7 @@ a few microseconds waits for Python, which starts it.  The net is
     benchmarks/gpu.py --batch 100 10000
 """
 import argparse
+import functools
 import os
 import sys
 import time
@@ -123,7 +124,8 @@ def measure_kernels(cupy, args):
         if function is kernels.xnor_product:
             here = values[0], kernels.arrange(values[1]), values[2]
         check(name, function(*there), function(*here))
-        seconds = seconds_of(cupy, lambda: function(*there), args.calls)  # noqa: B023
+        seconds = seconds_of(
+            cupy, functools.partial(function, *there), args.calls)
         shape = 'x'.join(map(str, values[0].shape))
         if 'product' in name:
             shape += ' * ' + 'x'.join(map(str, values[1].shape))
@@ -142,13 +144,14 @@ def measure_net(cupy, args):
         there = cupy.asarray(images)
         if (ours.predict(there) != on_cpu.predict(images)).any():
             sys.exit('the GPU finds other classes')
+        on_gpu, to_host, from_host = (
+            functools.partial(function, x) for function, x in (
+                (ours.parts, there), (ours.predict, there),
+                (ours.predict, images)))
         for way, seconds in (
-                ('GPU', seconds_of(
-                    cupy, lambda: ours.parts(there), args.calls)),  # noqa: B023
-                ('predict', wall_seconds(
-                    lambda: ours.predict(there), args.calls)),  # noqa: B023
-                ('host', wall_seconds(
-                    lambda: ours.predict(images), args.calls))):  # noqa: B023
+                ('GPU', seconds_of(cupy, on_gpu, args.calls)),
+                ('predict', wall_seconds(to_host, args.calls)),
+                ('host', wall_seconds(from_host, args.calls))):
             yield {'batch': batch, 'of': way, 'seconds': seconds,
                    'images_per_second': batch / seconds}
 

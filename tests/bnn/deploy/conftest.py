@@ -16,6 +16,7 @@ import net_nin
 import net_shallow_convnet
 from bnn import datasets
 from bnn.deploy import operations
+from bnn.deploy import packing
 from bnn.deploy import runtime
 
 HERE = pathlib.Path(__file__).parent
@@ -113,6 +114,17 @@ def make_rescale():
         return operations.Rescale(
             kind=kind, mean=mean if kind == 'standard' else (),
             std=std if kind == 'standard' else ())
+    return make
+
+
+@pytest.fixture(scope='session')
+def pack(make_net, make_rescale):
+    """A function that packs one of the nets."""
+    def make(name, kind='unit'):
+        shape, predictor = make_net(name)
+        return packing.pack(
+            predictor.describe(), shape, make_rescale(kind, shape[0]),
+            map(str, range(10)))
     return make
 
 

@@ -9,16 +9,6 @@ from bnn.deploy import packing
 from bnn.deploy import runtime
 
 
-@pytest.fixture
-def pack(make_net, make_rescale):
-    def make(name, kind='unit'):
-        shape, predictor = make_net(name)
-        return packing.pack(
-            predictor.describe(), shape, make_rescale(kind, shape[0]),
-            map(str, range(10)))
-    return make
-
-
 def test_results(pack, make_images, emulated_cupy):
     packed = pack('binary-3')
     net, on_cpu = gpu_runtime.GPUNet(packed), runtime.Net(packed)

@@ -8,19 +8,8 @@ import pytest
 from bnn import deploy
 from bnn import errors
 from bnn.deploy import file_format
-from bnn.deploy import packing
 from bnn.deploy import runtime
 from bnn.deploy import table
-
-
-@pytest.fixture
-def pack(make_net, make_rescale):
-    def make(name, kind='unit'):
-        shape, predictor = make_net(name)
-        return packing.pack(
-            predictor.describe(), shape, make_rescale(kind, shape[0]),
-            map(str, range(10)))
-    return make
 
 
 def test_results(pack, make_images):
