@@ -73,7 +73,8 @@ RECIPES = {
 def make_parser():
     parser = arguments.Parser(description=__doc__.splitlines()[0])
     options.add_training(
-        parser, datasets.NAMES, ('none', 'shift'), epoch=20, batchsize=100)
+        parser, datasets.NAMES, ('none', 'shift', 'affine'), epoch=20,
+        batchsize=100)
     options.add_learning(parser, optimization.OPTIMIZERS, RECIPES)
     optimization.add_options(parser)
     group = parser.add_argument_group('net')

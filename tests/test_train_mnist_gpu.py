@@ -88,10 +88,11 @@ def test_draws_leave_the_host_alone(options, as_gpu, cuda_on_cpu):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-12)
 
 
-def test_augmented(as_gpu):
-    expected = train('cpu', '--augment', 'shift')
+@pytest.mark.parametrize('kind', ['shift', 'affine'])
+def test_augmented(as_gpu, kind):
+    expected = train('cpu', '--augment', kind)
     as_gpu()
-    found = train('gpu', '--augment', 'shift')
+    found = train('gpu', '--augment', kind)
     assert found[-1]['main/loss'] == pytest.approx(
         expected[-1]['main/loss'], rel=1e-14)
 
@@ -121,7 +122,8 @@ def test_line_that_tells_why(as_gpu, capsys, monkeypatch):
     (), ('--optimizer', 'momentum', '--lr-schedule', 'cosine'),
     ('--net', 'binary-weight', '--binarize', 'stochastic', '--layers', '1'),
     ('--net', 'float', '--layers', '1'), ('--net', 'lenet5'),
-    ('--input', 'standard'), ('--optimizer', 'bop'), ('--augment', 'shift')])
+    ('--input', 'standard'), ('--optimizer', 'bop'),
+    ('--augment', 'shift'), ('--augment', 'affine')])
 def test_graph(options, capsys):
     """A replay is what it replaces, on a GPU."""
     args = [word for word in SMALL if word != '--no-cuda-graph']

@@ -61,8 +61,8 @@ def test_scaling(load, kind):
 
 
 @pytest.mark.parametrize('kind, crops', [
-    ('none', False), ('shift', False), ('random-crop', True),
-    ('center-crop', True), (None, False)])
+    ('none', False), ('shift', False), ('affine', False),
+    ('random-crop', True), ('center-crop', True), (None, False)])
 def test_crop(load, kind, crops):
     found = load(net.BinaryMLP(3), augment=kind)
     images = numpy.random.randint(0, 256, (2, 3, 256, 256)).astype('u1')

@@ -60,6 +60,55 @@ def random_crop_flip(images, size, random=numpy.random):
     return _crop_flip(images, size, size, random)
 
 
+def random_affine(images, degrees=10, scale=0.1, slant=0.1, shift=2,
+                  random=numpy.random):
+    r"""Turns, stretches, slants and moves each image a little.
+
+    A pixel at :math:`p`, counted from the middle of the image, is read at
+
+    .. math::
+
+        \begin{pmatrix} \cos a & -\sin a \\ \sin a & \cos a \end{pmatrix}
+        \begin{pmatrix} 1 & k \\ 0 & 1 \end{pmatrix}
+        \begin{pmatrix} s_x & 0 \\ 0 & s_y \end{pmatrix} p + d,
+
+    between pixels by bilinear interpolation, outside of the image as 0. The
+    numbers :math:`a`, :math:`k`, :math:`s_x - 1`, :math:`s_y - 1`,
+    :math:`d_x` and :math:`d_y` are drawn for each image, each uniform from
+    minus to plus its bound. Source: P. Simard, D. Steinkraus, J. Platt, "Best
+    Practices for Convolutional Neural Networks Applied to Visual Document
+    Analysis", 2003, section 2.
+
+    Args:
+        images (numpy.ndarray or cupy.ndarray): uint8, shape ``(n, c, h, w)``.
+            They are left as they are.
+        degrees (float): The bound of :math:`a`, in degrees.
+        scale (float): The bound of :math:`s_x - 1` and :math:`s_y - 1`.
+        slant (float): The bound of :math:`k`.
+        shift (float): The bound of :math:`d_x` and :math:`d_y`, in pixels.
+        random (numpy.random.RandomState): As for :func:`pad_crop_flip`.
+
+    Returns:
+        numpy.ndarray or cupy.ndarray: A new array of the shape and dtype of
+        ``images``, values rounded to the nearest.
+
+    """
+    xp = _array_module(images)
+    n, c, h, w = images.shape
+    bounds = numpy.radians(degrees), slant, scale, scale, shift, shift
+    angle, k, sx, sy, dx, dy = (
+        draws * bound for draws, bound in zip(xp.asarray(
+            random.uniform(-1, 1, (6, n, 1, 1))).astype('f'), bounds,
+            strict=True))
+    x = xp.arange(w, dtype='f') - (w - 1) / 2
+    y = xp.arange(h, dtype='f')[:, None] - (h - 1) / 2
+    x, y = x * (1 + sx), y * (1 + sy)
+    x = x + k * y
+    cos, sin = xp.cos(angle), xp.sin(angle)
+    return _sample(images, cos * x - sin * y + (w - 1) / 2 + dx,
+                   sin * x + cos * y + (h - 1) / 2 + dy)
+
+
 def center_crop(images, size):
     """Cuts the window in the middle out of each image.
 
@@ -107,3 +156,22 @@ def _crop_flip(images, height, width, random, flip=True):
         images.strides + images.strides[2:])
     cropped = windows[xp.arange(n), :, tops, lefts]
     return xp.where(flips[:, None, None, None], cropped[..., ::-1], cropped)
+
+
+def _sample(images, x, y):
+    # Bilinear; x and y: (n, h, w), in pixels of the images
+    xp = _array_module(images)
+    n, c, h, w = images.shape
+    # A border of zeros holds what lies outside.
+    padded = xp.pad(images, ((0, 0), (0, 0), (1, 2), (1, 2)))
+    x, y = xp.clip(x + 1, 0, w + 1), xp.clip(y + 1, 0, h + 1)
+    left, top = x.astype(int), y.astype(int)
+    x, y = ((place - whole).astype('f')[:, None]
+            for place, whole in ((x, left), (y, top)))
+    row = w + 3
+    corner = ((top * row + left)[:, None]
+              + (xp.arange(n * c) * ((h + 3) * row)).reshape(n, c, 1, 1))
+    upper, lower = (
+        (1 - x) * padded.take(at) + x * padded.take(at + 1)
+        for at in (corner, corner + row))
+    return xp.rint((1 - y) * upper + y * lower).astype(images.dtype)

@@ -98,12 +98,21 @@ class HostDraws(object):
 
     def randint(self, low, high, size):
         """As :func:`numpy.random.randint`, an array on the device."""
+        return self._draw(
+            lambda: numpy.random.randint(low, high, size), size, int)
+
+    def uniform(self, low, high, size):
+        """As :func:`numpy.random.uniform`, an array on the device."""
+        return self._draw(
+            lambda: numpy.random.uniform(low, high, size), size, float)
+
+    def _draw(self, function, size, dtype):
         recording = gpu_graph.recording()
         if recording is None:
-            return self._device.send(numpy.random.randint(low, high, size))
-        draws = self._device.xp.empty(size, int)
-        recording.before_replay.append(lambda: gpu_launch.fill(
-            draws, numpy.random.randint(low, high, size)))
+            return self._device.send(function())
+        draws = self._device.xp.empty(size, dtype)
+        recording.before_replay.append(
+            lambda: gpu_launch.fill(draws, function()))
         return draws
 
 

@@ -163,3 +163,87 @@ def test_crops_of_none():
     images = _images(3, 3, 6, 6)[:0]
     assert augment.random_crop_flip(images, 4).shape == (0, 3, 4, 4)
     assert augment.center_crop(images, 4).shape == (0, 3, 4, 4)
+
+
+class _Draws:
+
+    """In place of a random state: the draws of every image."""
+
+    def __init__(self, angle=0, slant=0, sx=0, sy=0, dx=0, dy=0):
+        self._draws = numpy.array([angle, slant, sx, sy, dx, dy], float)
+
+    def uniform(self, low, high, size):
+        assert (low, high) == (-1, 1)
+        return numpy.broadcast_to(self._draws[:, None, None, None], size)
+
+
+def _sampled(image, matrix, offset):
+    # Pixel by pixel, in float64
+    h, w = image.shape
+    middle = numpy.array([w - 1, h - 1]) / 2
+    result = numpy.zeros((h, w))
+    for row, column in itertools.product(range(h), range(w)):
+        x, y = matrix @ (numpy.array([column, row]) - middle) + middle + offset
+        left, top = int(numpy.floor(x)), int(numpy.floor(y))
+        for i, j in itertools.product((0, 1), repeat=2):
+            if 0 <= left + i < w and 0 <= top + j < h:
+                result[row, column] += (
+                    abs(1 - i - (x - left)) * abs(1 - j - (y - top))
+                    * image[top + j, left + i])
+    return result
+
+
+@pytest.mark.parametrize('shape', [
+    (2, 28, 28), (3, 7, 4), (1, 1, 6), (1, 1, 1)])
+@pytest.mark.parametrize('bounds', [
+    (10, .1, .1, 2), (180, .5, 1, 10), (0, 0, 0, .5)])
+def test_random_affine(shape, bounds):
+    degrees, scale, slant, shift = bounds
+    images = _images(5, *shape)
+    got = augment.random_affine(
+        images, *bounds, random=numpy.random.RandomState(0))
+    assert got.dtype == numpy.uint8
+    draws = numpy.random.RandomState(0).uniform(-1, 1, (6, len(images)))
+    for image, result, (a, k, sx, sy, dx, dy) in zip(
+            images, got, draws.T, strict=True):
+        cos, sin = (f(numpy.radians(degrees) * a)
+                    for f in (numpy.cos, numpy.sin))
+        matrix = (numpy.array([[cos, -sin], [sin, cos]])
+                  @ numpy.array([[1, slant * k], [0, 1]])
+                  @ numpy.diag([1 + scale * sx, 1 + scale * sy]))
+        for channel, found in zip(image, result, strict=True):
+            # Rounded, of float32 coordinates
+            numpy.testing.assert_allclose(
+                found, _sampled(channel, matrix, (shift * dx, shift * dy)),
+                atol=.5 + 255 * 1e-5)
+
+
+@pytest.mark.parametrize('draws, bounds, expected', [
+    ({}, {}, lambda x: x),
+    ({'dx': 1}, {'shift': 1}, lambda x: numpy.pad(
+        x, ((0, 0), (0, 0), (0, 0), (0, 1)))[..., 1:]),
+    ({'dy': -1}, {'shift': 2}, lambda x: numpy.pad(
+        x, ((0, 0), (0, 0), (2, 0), (0, 0)))[..., :-2, :]),
+    ({'angle': 1}, {'degrees': 90}, lambda x: numpy.rot90(x, 1, (2, 3))),
+    ({'angle': -1}, {'degrees': 90}, lambda x: numpy.rot90(x, -1, (2, 3))),
+    ({'sx': -1}, {'scale': 2}, lambda x: x[..., ::-1]),
+    ({'dx': 1}, {'shift': 100}, numpy.zeros_like)])
+def test_random_affine_by_hand(draws, bounds, expected):
+    images = _images(2, 3, 6, 6)
+    numpy.testing.assert_array_equal(
+        augment.random_affine(images, **bounds, random=_Draws(**draws)),
+        expected(images))
+
+
+def test_random_affine_is_determined_by_the_random_state():
+    images = _images(64, 1, 9, 8)[::-1, ..., ::-1]
+    before = images.copy()
+    first, again, other = (
+        augment.random_affine(images, random=numpy.random.RandomState(seed))
+        for seed in (3, 3, 4))
+    numpy.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    numpy.testing.assert_array_equal(images, before)
+    numpy.random.seed(3)
+    numpy.testing.assert_array_equal(first, augment.random_affine(images))
+    assert augment.random_affine(images[:0]).shape == (0, 1, 9, 8)

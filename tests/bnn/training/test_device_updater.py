@@ -215,9 +215,10 @@ def test_augmentation(queue):
     """Draws the numbers of the CPU, for each replay."""
     def transform(x, random):
         draws = random.randint(0, 100, len(x))
+        others = random.uniform(0, 50, (len(x), 1, 1, 1))
 
         def change():
-            x[...] = (x + draws[:, None, None, None]) % 256
+            x[...] = (x + draws[:, None, None, None] + others) % 256
 
         queue.call(change)
         return x
