@@ -61,7 +61,7 @@ class BinaryLinearFunction(function_node.FunctionNode):
             gradients = (
                 lambda: self._W.apply_transposed(gy),
                 lambda: (self._x.apply_transposed(gy.T) if self._of_signs
-                         else gy.T.dot(x.array)),
+                         else kernels.weight_gradient(gy, x.array)),
                 lambda: gy.sum(axis=0))
             return [chainer.as_variable(gradients[i]()) for i in indexes]
         ret = []

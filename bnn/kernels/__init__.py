@@ -315,6 +315,25 @@ def sign_product(x, W):
     return _kernels_of(x).sign_product(x, W)
 
 
+def weight_gradient(gy, x):
+    """Multiplies the gradient of an output by the input: ``gy^T x``.
+
+    Where ``x`` has 8-bit numbers, as pixels are, on a processor with a matrix
+    unit by that: see :mod:`bnn.kernels.cpu_tiles`.
+
+    Args:
+        gy (numpy.ndarray or cupy.ndarray): (m, n), any float dtype.
+        x (numpy.ndarray or cupy.ndarray): (m, k), of that dtype.
+
+    Returns:
+        (n, k), of that dtype.
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    return _kernels_of(x).weight_gradient(gy, x)
+
+
 def sign_convolution(x, W, stride, pad, dilate):
     """Convolution of +-1 with the signs of filters, by XNOR and popcount.
 

@@ -9,7 +9,8 @@ A float32 has 24 bits and is the sum of three bfloat16 of 8 bits: its *parts*.
 Here is what makes tiles of a block of 32 x 32, and multiplies them:
 
 - left factors of floats: two tiles of 16 rows for each part, 6 KiB;
-- right factors of signs: two tiles of 16 columns, 2 KiB.
+- right factors of signs, or of numbers that are bfloat16: two tiles of 16
+  columns, 2 KiB.
 """
 import ctypes
 import sys
@@ -24,6 +25,7 @@ from bnn.kernels import tiles
 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _WORDS = ir.VectorType(_I32, 16)
+_HALVES = ir.VectorType(ir.IntType(16), 16)
 _FLOATS = ir.VectorType(ir.FloatType(), 16)
 _MASK = ir.VectorType(ir.IntType(1), 16)
 _address, _size = numba.types.uintp, numba.types.intp
@@ -144,8 +146,7 @@ def parts_of_row(typingctx, x, target):
             for part in range(3):
                 value, bits = _next_part(builder, value)
                 bits = builder.trunc(
-                    builder.lshr(bits, _splat(16)), ir.VectorType(
-                        ir.IntType(16), 16))
+                    builder.lshr(bits, _splat(16)), _HALVES)
                 _store(builder, bits, target, 2 * TILE * part + 32 * half)
         return context.get_dummy_value()
 
@@ -207,6 +208,23 @@ def signs_of_columns(typingctx, bits, target):
         return context.get_dummy_value()
 
     return numba.types.void(_address, _address), generate
+
+
+@intrinsic
+def numbers_of_rows(typingctx, low, high, target):
+    """Makes a row of right tiles of two rows of 32 bfloat16."""
+    def generate(context, builder, signature, args):
+        low, high, target = args
+        for tile in range(2):
+            low_words, high_words = (
+                builder.zext(_load(builder, row, 32 * tile, _HALVES), _WORDS)
+                for row in (low, high))
+            _store(builder, builder.or_(
+                low_words, builder.shl(high_words, _splat(16))),
+                target, TILE * tile)
+        return context.get_dummy_value()
+
+    return numba.types.void(_address, _address, _address), generate
 
 
 @intrinsic

@@ -5,8 +5,10 @@ It imports those of other files too: bnn.kernels finds all of them here.
 import numba
 import numpy
 
+from bnn.kernels import cpu_levels
 from bnn.kernels import cpu_signs
 from bnn.kernels import cpu_threads
+from bnn.kernels import cpu_tiles
 from bnn.kernels.cpu_bits import Columns  # noqa: F401
 from bnn.kernels.cpu_bits import pack  # noqa: F401
 from bnn.kernels.cpu_bits import xnor_product  # noqa: F401
@@ -18,7 +20,7 @@ from bnn.kernels.cpu_norm import normalize  # noqa: F401
 from bnn.kernels.cpu_pool import max_pool  # noqa: F401
 from bnn.kernels.cpu_pool import max_pool_gradient  # noqa: F401
 from bnn.kernels.cpu_signs import is_packed  # noqa: F401
-from bnn.kernels.cpu_signs import is_tiled  # noqa: F401
+from bnn.kernels.cpu_signs import is_tiled
 
 
 def binarize(x):
@@ -215,6 +217,12 @@ class Signs(cpu_signs.Signs):
 def sign_product(x, W):
     # Both ways are exact, while a sum fits into float32.
     return Signs(W).apply(Signs(x, True))
+
+
+def weight_gradient(gy, x):
+    levels = cpu_levels.find(x) if is_tiled(gy.T, x, x.shape[1]) else None
+    return (gy.T.dot(x) if levels is None
+            else cpu_tiles.by_levels(gy.T, levels))
 
 
 def _is_compiled(x):

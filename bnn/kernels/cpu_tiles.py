@@ -1,4 +1,4 @@
-"""Products of float32 matrices and signs on the matrix unit.
+"""Products of float32 matrices and signs, or levels, on the matrix unit.
 
 Every term is exact, as the unit adds up all three parts of a number; sums are
 of float32, each off by at most ``k`` 2^-22 times the sum of the sizes of its
@@ -16,6 +16,9 @@ _PANEL = 1 << 18
 # The bytes of its blocks of 32 rows and 32 columns
 _BLOCK = 2 * amx.TILE
 
+# What it is: signs, packed by rows or by columns, or numbers
+_ROWS, _COLUMNS, _NUMBERS = range(3)
+
 
 def by_rows(a, bits, n):
     """Multiplies a matrix by signs: ``a S``.
@@ -28,7 +31,7 @@ def by_rows(a, bits, n):
     Returns:
         numpy.ndarray: float32 (m, n).
     """
-    return _product(a, bits, n, False)
+    return _product(a, bits, n, _ROWS)
 
 
 def by_columns(a, columns):
@@ -42,10 +45,27 @@ def by_columns(a, columns):
     Returns:
         numpy.ndarray: float32 (m, n).
     """
-    return _product(a, columns.tiles, columns.n, True)
+    return _product(a, columns.tiles, columns.n, _COLUMNS)
 
 
-def _product(a, bits, n, transposed):
+def by_levels(a, levels):
+    """Multiplies a matrix by one of 8-bit numbers: ``a X``.
+
+    A term is off by at most 2^-21 of its size, as ``X`` is taken for its
+    levels and ``a`` is multiplied by their scale.
+
+    Args:
+        a (numpy.ndarray): float32 (m, k), any strides.
+        levels (~bnn.kernels.cpu_levels.Levels): Of ``X``.
+
+    Returns:
+        numpy.ndarray: float32 (m, n).
+    """
+    return _product(a * numpy.float32(levels.scale), levels.numbers,
+                    levels.shape[1], _NUMBERS)
+
+
+def _product(a, right, n, kind):
     m, k = a.shape
     y = numpy.empty((m, n), numpy.float32)
     if not (y.size and k):
@@ -64,7 +84,7 @@ def _product(a, bits, n, transposed):
     if panels > 1:
         panels = min(columns, -(-panels // threads) * threads)
     shares = min(blocks, -(-threads // panels))
-    _multiply(work, left, bits.ctypes.data, bits.strides[0], transposed, k,
+    _multiply(work, left, right.ctypes.data, right.strides[0], kind, k,
               panels, shares, amx.CONFIG, y)
     return y
 
@@ -118,7 +138,7 @@ def _split_columns(a, parts):
 
 
 @cpu_threads.Kernel
-def _multiply(left, bits, stride, transposed, k, panels, shares, config, y):
+def _multiply(left, factor, stride, kind, k, panels, shares, config, y):
     steps = left.shape[1]
     columns = -(-y.shape[1] // 32)
     for task in numba.prange(panels * shares):
@@ -130,10 +150,12 @@ def _multiply(left, bits, stride, transposed, k, panels, shares, config, y):
         right = (space.ctypes.data + 63) // 64 * 64
         for column in range(first, last):
             target = right + (column - first) * steps * _BLOCK
-            if transposed:
-                _signs_of_columns(bits, column, steps, target)
+            if kind == _COLUMNS:
+                _signs_of_columns(factor, column, steps, target)
+            elif kind == _ROWS:
+                _signs_of_rows(factor, stride, k, column, steps, target)
             else:
-                _signs_of_rows(bits, stride, k, column, steps, target)
+                _numbers_of_rows(factor, stride, column, steps, target)
         _multiply_panel(left, right, first, last, share, shares, config, y)
         space[0] = 0  # it lives until here
 
@@ -157,6 +179,15 @@ def _signs_of_columns(bits, column, steps, target):
     bits += column // 2 * steps * 256 + column % 2 * 128
     for step in range(steps):
         amx.signs_of_columns(bits + 256 * step, target + step * _BLOCK)
+
+
+@numba.njit(error_model='numpy', nogil=True)
+def _numbers_of_rows(numbers, stride, column, steps, target):
+    for step in range(steps):
+        for r in range(0, 32, 2):
+            row = numbers + (32 * step + r) * stride + 64 * column
+            amx.numbers_of_rows(
+                row, row + stride, target + step * _BLOCK + 32 * r)
 
 
 @numba.njit(error_model='numpy', nogil=True)

@@ -121,6 +121,10 @@ def sign_product(x, W):
     return x.dot(binarize(W).T)
 
 
+def weight_gradient(gy, x):
+    return gy.T.dot(x)
+
+
 class Signs(sign_matrices.Signs):
 
     @staticmethod

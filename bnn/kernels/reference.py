@@ -69,6 +69,10 @@ def sign_product(x, W):
     return (x @ binarize(W).T).astype(x.dtype)
 
 
+def weight_gradient(gy, x):
+    return gy.T @ x
+
+
 def max_pool(x, ksize, stride, out_size):
     width = x.shape[3]
     y = numpy.empty((*x.shape[:2], *out_size), x.dtype)

@@ -1,4 +1,4 @@
-"""Products with a matrix of signs, against float64 and by hand."""
+"""Products with a matrix of signs, or levels, against float64 and by hand."""
 import unittest
 
 import chainer
@@ -9,6 +9,7 @@ from chainer import testing
 
 from bnn import kernels
 from bnn.kernels import amx
+from bnn.kernels import cpu_levels
 from bnn.kernels import cpu_signs
 from bnn.kernels import reference
 
@@ -84,6 +85,93 @@ def test_small_integers_are_exact(tiled):
     x = numpy.random.randint(-1000, 1000, (40, 300)).astype('f')
     y = kernels.signs(W).apply(x)
     numpy.testing.assert_array_equal(y, x @ reference.binarize(W).T)
+
+
+def pixels(*shape):
+    x = numpy.random.randint(0, 256, shape).astype('f') / 255
+    x[:1, :1] = 1
+    return x
+
+
+def kept(*shape):
+    return pixels(*shape) * ((numpy.random.rand(*shape) > .2) / .8).astype('f')
+
+
+LEVELS = {
+    'pixels': pixels, 'dropout': kept, 'signs': lambda *shape: (
+        reference.binarize(normal(*shape))),
+    'bits': lambda *shape: (normal(*shape) > 0).astype('f'),
+    'bytes': lambda *shape: 255 * pixels(*shape),
+    'tiny': lambda *shape: numpy.float32(1e-30) * pixels(*shape)}
+
+
+@pytest.mark.parametrize('m, k, n', SHAPES)
+@pytest.mark.parametrize('name', [*LEVELS, 'floats'])
+def test_weight_gradient(tiled, name, m, k, n, monkeypatch):
+    found = []
+    find = cpu_levels.find
+    monkeypatch.setattr(cpu_levels, 'find', lambda x: (
+        found.append(find(x)), found[-1])[1])
+    x = LEVELS.get(name, normal)(k, n)
+    gy = normal(k, m)
+    for v in gy, numpy.asfortranarray(gy), numpy.repeat(gy, 2, 1)[:, ::2]:
+        check(kernels.weight_gradient(v, x), gy.T, x, 2 ** -20)
+    assert len(found) == 3 * tiled
+    if tiled and x.size > 200 and x.any():
+        assert (found[0] is None) == (name == 'floats')
+
+
+def test_weight_gradient_of_few(monkeypatch):
+    monkeypatch.setattr(cpu_levels, 'find', None)  # it would be called
+    gy, x = normal(3, 5), pixels(3, 7)
+    numpy.testing.assert_array_equal(
+        kernels.weight_gradient(gy, x), gy.T.dot(x))
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_weight_gradient_of_other_dtypes(tiled, dtype):
+    gy, x = normal(40, 33, dtype=dtype), pixels(40, 50).astype(dtype)
+    y = kernels.weight_gradient(gy, x)
+    assert y.dtype == dtype
+    check(y, gy.T, x, 2 * numpy.finfo(dtype).eps if dtype != 'f' else 2 ** -20)
+
+
+def test_levels():
+    x = numpy.arange(256, dtype='f').reshape(2, 128) / 255
+    levels = cpu_levels.find(x)
+    assert levels.shape == x.shape and levels.scale == 256 / 255
+    assert levels.numbers.shape == (32, 128)
+    numbers = levels.numbers.astype(numpy.uint32) << 16
+    numpy.testing.assert_array_equal(
+        256 * numbers.view('f')[:2], numpy.arange(256).reshape(2, 128))
+    assert not numbers[2:].any()
+
+
+@pytest.mark.parametrize('value', [
+    numpy.nan, -numpy.nan, numpy.inf, -numpy.inf, .5 / 255, 1e-3, 1e-38,
+    numpy.float32(7 / 255) * (1 + 2 ** -20), 1 + 1 / 255])
+def test_no_levels(value):
+    x = pixels(40, 50)
+    assert cpu_levels.find(x) is not None
+    for place in (0, 7), (39, 49):
+        other = x.copy()
+        other[place] = value
+        assert cpu_levels.find(other) is None
+
+
+@pytest.mark.parametrize('shape', [(3, 4), (0, 4), (4, 0)])
+def test_zeros_have_no_levels(shape):
+    assert cpu_levels.find(numpy.zeros(shape, 'f')) is None
+
+
+def test_weight_gradient_not_finite(tiled):
+    inf, nan = numpy.inf, numpy.nan
+    gy = numpy.array([[inf, -inf, nan, 1, 0]], 'f')
+    with numpy.errstate(invalid='ignore'):
+        y = kernels.weight_gradient(gy, numpy.array([[1, 0, -1]], 'f'))
+    numpy.testing.assert_array_equal(y, [
+        [inf, nan, -inf], [-inf, nan, inf], [nan] * 3, [1, 0, -1],
+        [0, 0, 0]])
 
 
 def test_all_bits_count(tiled):
