@@ -190,4 +190,4 @@ def flatten(x):
     if x.ndim <= 2:
         return x
     # The product, not -1, which reshape cannot tell for an empty batch.
-    return F.reshape(x, (len(x), math.prod(x.shape[1:])))
+    return x.reshape(len(x), math.prod(x.shape[1:]))
