@@ -195,6 +195,12 @@ def main(argv=None):
     if os.path.exists(out) and os.path.samefile(out, args.model):
         raise errors.UserError('--out %s is the model itself' % out)
     operations, rescale = trained.predictor.describe(), trained.rescale
+    def pack():
+        return packing.pack(
+            operations, trained.input_shape, rescale, trained.class_names,
+            trained.facts, pad_pixels=args.int8_ends)
+
+    net = pack()  # Before anything is computed it is seen whether it can be.
     data = None
     if args.check or args.int8_ends:
         data = datasets.load(
@@ -203,9 +209,7 @@ def main(argv=None):
         operations, rescale = int8.quantize_ends(
             operations, rescale, agreement.pixels(
                 trained, data.train_images, range(_CALIBRATION))[0])
-    net = packing.pack(
-        operations, trained.input_shape, rescale, trained.class_names,
-        trained.facts, pad_pixels=args.int8_ends)
+        net = pack()
     export = Export(trained, operations, net, out)
     print(summary.table(table.rows(net)))
     for line in kind.write(export):

@@ -40,14 +40,14 @@ class MLP(chainer.Chain):
         self.batch_norm = batch_norm
         self.dropout_input = dropout_input
         self.dropout_hidden = dropout_hidden
-        sizes = [n_in] + [n_units] * n_layers + [n_out]
         with self.init_scope():
             for i in range(1, n_layers + 2):
-                setattr(self, 'l%d' % i, self.linear(*sizes[i - 1:i + 1]))
+                size = n_units if i <= n_layers else n_out
+                setattr(self, 'l%d' % i, self.linear(n_in, size))
                 if batch_norm:
                     setattr(self, 'b%d' % i, (
-                        link_batch_normalization.BatchNormalization(
-                            sizes[i])))
+                        link_batch_normalization.BatchNormalization(size)))
+                n_in = size
 
     def linear(self, n_in, n_out):
         """Makes a linear layer."""

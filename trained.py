@@ -1,20 +1,24 @@
 """A trained net, as its model file says it is."""
 import dataclasses
+import math
 
 import chainer
 import chainer.links as L
 
+import bst
 import net
 import net_alexnet
 import net_convnet
 import net_lenet5
 import net_nin
 import net_shallow_convnet
+import qst
 from bnn import datasets
 from bnn import errors
 from bnn.deploy import operations
 from bnn.training import inputs
 from bnn.training import models
+from bnn.training import nets
 
 NETS = {kind.__name__: kind for kind in (
     *net.NETS.values(), net_alexnet.AlexNet, net_convnet.ConvNet,
@@ -23,6 +27,16 @@ NETS = {kind.__name__: kind for kind in (
 # Of the attributes what goes with a packed net
 _FACTS = ('net', 'net_class', 'dataset', 'input', 'epoch', 'test_accuracy',
           'loss')
+# What the arguments of the nets may be
+_SIZES = ('n_in', 'n_layers', 'n_out', 'n_units', 'width')
+_RATIOS = ('dropout_hidden', 'dropout_input')
+_CHOICES = {
+    **dict.fromkeys(('batch_norm', 'binary', 'input_scale', 'shift',
+                     'stochastic'), (False, True)),
+    **dict.fromkeys(('a_bits', 'w_bits'), qst.BITS),
+    'kind': net_convnet.KINDS, 'pad_value': (0, 1),
+    'quantizer': qst.QUANTIZERS, 'scaled': tuple(nets.SCALES.values()),
+    'surrogate': tuple(bst.SURROGATES)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +97,8 @@ def load(path):
     name = attributes.get('net_class', attributes.get('net'))
     dataset = attributes.get('dataset')
     scale = attributes.get('input', 'unit')
+    net_args = attributes.get('net_args')
+    names = attributes.get('class_names')
     if name is None:
         raise errors.UserError(
             '%s does not say of which net it is: train_*.py writes that into '
@@ -94,12 +110,26 @@ def load(path):
             ('an augmentation', augment, inputs.AUGMENTATIONS)):
         if value not in list(known):  # A list takes what cannot be hashed.
             raise errors.UserError(
-                '%s is of %s that this program does not know: %.40s'
+                '%s is of %s that this program does not know: %.40r'
                 % (path, words, value))
+    for words, is_valid in (
+            ('net_args', isinstance(net_args, dict)),
+            ('class_names', isinstance(names, list)),
+            *((fact, _is_fact(attributes[fact])) for fact in _FACTS
+              if fact in attributes)):
+        if not is_valid:
+            raise errors.UserError(
+                '%s is damaged or of another program: its %s is %.40r'
+                % (path, words, attributes.get(words)))
+    for argument, value in net_args.items():
+        if not _is_valid(argument, value):
+            raise errors.UserError(
+                '%s is damaged or of another program: its net_args has '
+                '%.40s = %.40r' % (path, ascii(argument), value))
     try:
-        predictor = NETS[name](**attributes['net_args'])
-        names = tuple(map(str, attributes['class_names']))
-    except (KeyError, TypeError, ValueError) as e:
+        with models.bounded(path):
+            predictor = NETS[name](**net_args)
+    except (TypeError, ValueError) as e:  # arguments of another net
         raise errors.UserError('%s does not say how its net was made: %s'
                                % (path, ' '.join(str(e).split()))) from e
     models.load(path, L.Classifier(predictor))
@@ -109,4 +139,21 @@ def load(path):
     return Trained(
         predictor, attributes, dataset,
         operations.Rescale(kind=scale, mean=mean, std=std),
-        datasets.SHAPES[dataset], names)
+        datasets.SHAPES[dataset], tuple(map(str, names)))
+
+
+def _is_fact(value):
+    """Tells whether a value from JSON is a word or a finite number."""
+    return (isinstance(value, str) and value.isprintable()
+            or type(value) in (int, float) and abs(value) < math.inf)
+
+
+def _is_valid(argument, value):
+    """Tells whether an argument of a net may have a value from JSON."""
+    if argument in _SIZES:
+        return type(value) is int and value > 0
+    if argument in _RATIOS:
+        return type(value) in (int, float) and 0 <= value < 1
+    # True is no 1 here.
+    return any(type(value) is type(one) and value == one
+               for one in _CHOICES.get(argument, ()))

@@ -202,7 +202,8 @@ def set_attribute(name, value):
     make_group, link_outside, store_outside, set_version,
     set_attribute('unit', 'no JSON'), set_attribute('unit', '"x"'),
     set_attribute('unit', '-1'), set_attribute('unit', '8'),
-    set_attribute('unit', 7)],
+    set_attribute('unit', 7), set_attribute('unit', '1000000000'),
+    set_attribute('layers', '1000000000'), set_attribute('net', '["binary"]')],
     ids=lambda damage: damage.__name__)
 def test_model(trainer, model, damage):
     damage(model)

@@ -1,4 +1,6 @@
 """A trained net from its model file."""
+import re
+
 import chainer.links as L
 import numpy
 import pytest
@@ -90,16 +92,40 @@ def test_every_net_of_the_scripts_is_known():
 
 @pytest.mark.parametrize('attributes, words', [
     ({'net_class': None, 'net': None}, 'does not say of which net it is'),
-    ({'net_class': 'Other'}, 'a net that this program does not know: Other'),
+    ({'net_class': 'Other'}, "that this program does not know: 'Other'"),
+    ({'net_class': 'two\nlines'}, 'a net that this program does not know'),
     ({'net_class': ['BinaryMLP']}, 'a net that this program does not know'),
     ({'dataset': 'other'}, 'is of data that this program does not know'),
     ({'dataset': {}}, 'is of data that this program does not know'),
     ({'input': 'other'}, 'is of an input that this program does not know'),
     ({'augment': 'x'}, 'is of an augmentation that this program does not'),
-    ({'net_args': {'x': 1}}, 'does not say how its net was made'),
-    ({'net_args': None}, 'does not say how its net was made'),
-    ({'class_names': None}, 'does not say how its net was made'),
-    ({'net_args': {'n_units': 4}}, 'is not of this net')])
+    ({'net_args': None}, 'its net_args is None'),
+    ({'net_args': [3]}, r'its net_args is \[3\]'),
+    ({'class_names': None}, 'its class_names is None'),
+    ({'class_names': '0123456789'}, "its class_names is '0123456789'"),
+    ({'net': 'two\nlines'}, r"its net is 'two\\nlines'"),
+    ({'epoch': [1]}, r'its epoch is \[1\]'),
+    ({'test_accuracy': float('nan')}, 'its test_accuracy is nan'),
+    ({'net_args': {'n_units': 3, 'width': 3}}, 'does not say how its net'),
+    ({'net_args': {'n_units': 3, 'scaled': True}}, 'not say how its net'),
+    ({'net_args': {'n_units': 4}}, r'has the shape \(3,\), here'),
+    ({'net_args': {'n_units': 3, 'n_layers': 1}}, 'is not of this net'),
+    ({'net_args': {'n_units': 3, 'batch_norm': False}}, 'which has no'),
+    ({'net_args': {'n_units': 10 ** 9}}, '21 arrays of'),
+    ({'net_args': {'n_units': 10 ** 99}}, '21 arrays of'),
+    ({'net_args': {'n_units': 3, 'n_layers': 10 ** 9}}, '21 arrays of'),
+    *(({'net_args': {'n_units': 3, name: value}},
+       re.escape('its net_args has %r = ' % name)) for name, value in (
+           ('x', 1), ('two\nlines', 1), ('n_units', 0), ('n_units', -3),
+           ('n_units', 3.), ('n_units', True), ('n_units', '3'),
+           ('n_units', None), ('n_in', []), ('n_layers', -1),
+           ('dropout_hidden', float('nan')), ('dropout_hidden', 1),
+           ('dropout_input', -.1), ('dropout_input', '0'),
+           ('batch_norm', 1), ('stochastic', 'stochastic'),
+           ('surrogate', 'other'), ('surrogate', ['ste']),
+           ('surrogate', None), ('quantizer', 'other'), ('w_bits', 9),
+           ('w_bits', 2.), ('a_bits', True), ('scaled', 'other'),
+           ('kind', 'other'), ('pad_value', 2)))])
 def test_refused(load, attributes, words):
     with pytest.raises(errors.UserError, match=words) as e:
         load(net.BinaryMLP(3), **attributes)

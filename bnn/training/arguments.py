@@ -115,7 +115,7 @@ class Parser(argparse.ArgumentParser):
             valid = False
         if not valid:
             raise errors.UserError(
-                '%s is damaged or of another program: its --%s is %r'
+                '%s is damaged or of another program: its --%s is %.80r'
                 % (path, name.replace('_', '-'), value))
         return value
 

@@ -1,10 +1,13 @@
 """Model files: HDF5, with attributes that say what is inside."""
+import contextlib
 import io
 import json
+import math
 
 import chainer
 import h5py
 import numpy
+from chainer import initializers
 from chainer.serializers import npz
 
 from bnn import errors
@@ -12,6 +15,11 @@ from bnn.training import files
 
 FORMAT = 'bnn-model'
 FORMAT_VERSION = 1
+# Nothing is deflated to less than its 1032nd part.
+_DEFLATE = 1032
+# Arrays and numbers that a net may have beyond those of its file: then the
+# message names the first one that differs.
+_MORE_ARRAYS, _MORE_NUMBERS = 1000, 1 << 24
 
 
 def save(path, target, attributes=None):
@@ -65,11 +73,56 @@ def read_attributes(path):
                 if not name.startswith('format')}
 
 
+@contextlib.contextmanager
+def bounded(path):
+    """Refuses to make a net that is far larger than a model file.
+
+    What a file says of its net may be wrong, or hostile.  Within this context
+    links get no more arrays, and none larger, than it has; a little more is
+    left to :func:`load`, which knows their names.
+
+    Args:
+        path (str): The file.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be read, or the net is
+            larger.
+    """
+    with _open(path) as f:
+        # What has a shape but was never stored would take memory as well.
+        sizes = [array.size for array in map(f.get, _names(f))
+                 if array.nbytes <= _DEFLATE * array.id.get_storage_size()]
+    n_arrays, n_numbers = len(sizes), sum(sizes)
+    # A parameter has a gradient too.
+    arrays_left = 2 * n_arrays + _MORE_ARRAYS
+    numbers_left = 2 * n_numbers + _MORE_NUMBERS
+
+    def generate(initializer, shape, *args, **kwargs):
+        nonlocal arrays_left, numbers_left
+        arrays_left -= 1
+        numbers_left -= math.prod(
+            shape if isinstance(shape, tuple) else (shape,))
+        if arrays_left < 0 or numbers_left < 0:
+            raise errors.UserError(
+                '%s is not of this net: it has %d arrays of %d numbers '
+                'together, the net many more; name the file of another model'
+                % (path, n_arrays, n_numbers))
+        return theirs(initializer, shape, *args, **kwargs)
+
+    # All arrays of Chainer's links come from there.
+    theirs, initializers.generate_array = (
+        initializers.generate_array, generate)
+    try:
+        yield
+    finally:
+        initializers.generate_array = theirs
+
+
 def load(path, model):
     """Loads the parameters and statistics of a model.
 
     Every name, shape and type is compared first: Chainer would broadcast a
-    wrong shape silently.
+    wrong shape silently, and leave out what the model has not.
 
     Args:
         path (str): A file of :func:`save`, or of
@@ -83,7 +136,8 @@ def load(path, model):
     with _open(path) as f:
         # Sorted: Chainer walks a chain's children in no fixed order, and the
         # first difference that a message names should not vary.
-        for name, ours in sorted(npz.serialize(model).items()):
+        expected = npz.serialize(model)
+        for name, ours in sorted(expected.items()):
             theirs = _dataset(f, name)
             if theirs is None:
                 raise errors.UserError(
@@ -95,7 +149,17 @@ def load(path, model):
             if theirs.dtype.kind not in 'fiu':
                 raise errors.UserError(
                     '%s: %s holds no numbers' % (path, name))
+        for name in sorted(set(_names(f)) - set(expected)):
+            raise errors.UserError(
+                '%s is not of this net, which has no %s' % (path, name))
         chainer.serializers.HDF5Deserializer(f).load(model)
+
+
+def _names(f):
+    """Returns the names of the arrays in a file."""
+    names = []
+    f.visit(names.append)
+    return [name for name in names if _dataset(f, name) is not None]
 
 
 def _dataset(f, name):

@@ -1,4 +1,5 @@
 """What a training script knows of its nets."""
+import contextlib
 import dataclasses
 
 import chainer.links as L
@@ -93,6 +94,9 @@ def make(net, args, data):
 
     Returns:
         tuple: The arguments of the net's class, for its file, and the net.
+
+    Raises:
+        ~bnn.errors.UserError: If ``--initmodel`` is of a far smaller net.
     """
     net_args = {_NAMES.get(name, name): getattr(args, name)
                 for name in net.options}
@@ -103,7 +107,10 @@ def make(net, args, data):
     if net.n_in:
         net_args['n_in'] = data.train_images[0].size
     net_args.update(net.arguments, n_out=len(data.class_names))
-    return net_args, net.make(**net_args)
+    # Some of the options are the file's.
+    with (contextlib.nullcontext() if args.initmodel is None
+          else models.bounded(args.initmodel)):
+        return net_args, net.make(**net_args)
 
 
 def make_model(run, predictor, top5=False):

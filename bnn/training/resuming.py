@@ -119,6 +119,6 @@ def take_from_model(parser, args, names):
         elif (args.evaluate and name != 'dataset'
               and args.given[name] != attributes[name]):
             raise errors.UserError(
-                '--%s is %s, but %s is of a net with %s; leave it out'
+                '--%s is %s, but %s is of a net with %.80r; leave it out'
                 % (name.replace('_', '-'), args.given[name], args.initmodel,
                    attributes[name]))
