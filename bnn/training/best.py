@@ -1,8 +1,8 @@
 """Keeping the model of the best epoch on the validation part."""
 import chainer
-import numpy
-from chainer.serializers import npz
 from chainer.training import extension
+
+from bnn.training import copies
 
 _KEY = 'validation/main/accuracy'
 
@@ -35,7 +35,7 @@ class KeepBest(extension.Extension):
 
     def __init__(self, model):
         self._model = model
-        self._arrays = self._copy()
+        self._arrays = copies.take(model)
 
     def trigger(self, trainer):
         return trainer.updater.is_new_epoch
@@ -43,11 +43,11 @@ class KeepBest(extension.Extension):
     def __call__(self, trainer):
         log = trainer.get_extension('LogReport').log
         if best(log) is log[-1]:
-            self._arrays = self._copy()
+            self._arrays = copies.take(self._model)
 
     def restore(self):
         """Puts the best epoch's parameters and statistics into the model."""
-        npz.NpzDeserializer(self._arrays).load(self._model)
+        copies.restore(self._model, self._arrays)
 
     def serialize(self, serializer):
         """Saves or loads the copy."""
@@ -59,7 +59,3 @@ class KeepBest(extension.Extension):
                     raise ValueError('the best %s has the shape %s, not %s'
                                      % (name, theirs.shape, ours.shape))
                 self._arrays[name] = theirs
-
-    def _copy(self):
-        return {name: numpy.array(value)
-                for name, value in npz.serialize(self._model).items()}

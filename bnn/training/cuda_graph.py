@@ -54,10 +54,12 @@ class Capturer(object):
         states of an optimizer made.
         """
         self._device.synchronize()
-        with (cupy.cuda.using_allocator(self._pool.malloc), self._stream,
-              gpu_blas.captured_products(self._blas.gemm, cupy)):
-            yield
-        self._device.synchronize()
+        try:
+            with (cupy.cuda.using_allocator(self._pool.malloc), self._stream,
+                  gpu_blas.captured_products(self._blas.gemm, cupy)):
+                yield
+        finally:  # Other streams do not wait for this one.
+            self._device.synchronize()
 
     def capture(self, function):
         """Captures what a function queues; nothing is computed.

@@ -146,6 +146,9 @@ class Sums(object):
 
     Args:
         device (chainer.backend.Device): Where the net computes.
+
+    Attributes:
+        array (array): float64, the sums.
     """
 
     # A captured graph goes on adding to the same array.
@@ -153,7 +156,7 @@ class Sums(object):
 
     def __init__(self, device):
         self._device = device
-        self._sums = device.xp.zeros(self._SIZE, numpy.float64)
+        self.array = device.xp.zeros(self._SIZE, numpy.float64)
         self._places = {}
         self._weights = {}
         self._totals = None
@@ -175,7 +178,7 @@ class Sums(object):
             if place == self._SIZE:
                 raise ValueError('more than %d values are reported'
                                  % self._SIZE)
-            gpu_steps.add(value, self._sums, place)
+            gpu_steps.add(value, self.array, place)
 
     def count(self, names):
         """Counts an iteration, whose sums are queued."""
@@ -190,7 +193,7 @@ class Sums(object):
             dict: Names to pairs of sum and number of iterations.
         """
         if self._totals is None:
-            sums = chainer.get_device('@numpy').send(self._sums)
+            sums = chainer.get_device('@numpy').send(self.array)
             self._totals = {
                 name: (float(sums[self._places[name]]), weight)
                 for name, weight in self._weights.items()}
@@ -200,5 +203,5 @@ class Sums(object):
         """Returns what :meth:`read` does, and begins anew."""
         totals = self.read()
         self._weights, self._totals = {}, {}
-        self._sums[...] = 0
+        self.array[...] = 0
         return totals

@@ -1,5 +1,4 @@
 """Training iterations on a GPU, without waiting for it."""
-import contextlib
 import sys
 
 import chainer
@@ -8,6 +7,7 @@ from chainer import reporter
 
 from bnn.kernels import gpu_graph
 from bnn.kernels import gpu_steps
+from bnn.training import copies
 from bnn.training import device_data
 from bnn.training import graph_reasons
 
@@ -131,7 +131,11 @@ class Updater(chainer.training.StandardUpdater):
 
     def _prepare(self, optimizer):
         try:
-            with (_counts_kept(optimizer), self._capturer.prepared(),
+            # It is computed, so that half of it may have been when it fails,
+            # or all.
+            with (copies.undone(optimizer, [
+                    self.sums.array, self._batches.position,
+                    self._source.state]), self._capturer.prepared(),
                   chainer.using_config('use_cudnn', 'never')):
                 observation = self._compute(optimizer)
         except Exception as e:
@@ -146,6 +150,7 @@ class Updater(chainer.training.StandardUpdater):
     def _capture(self, optimizer):
         graph = Graph(optimizer, self._batches.n)
         try:
+            # Nothing is computed before the launch.
             with chainer.using_config('use_cudnn', 'never'):
                 graph.capture(self._capturer, lambda: self._arrays(
                     self._compute(optimizer)))
@@ -171,7 +176,7 @@ class Graph(object):
     def __init__(self, optimizer, n):
         self._optimizer = optimizer
         self._n = n
-        self._rules = _rules(optimizer)
+        self._rules = copies.rules_of(optimizer)
 
     def capture(self, capturer, compute):
         """Captures it; counts are in the end those after the iteration.
@@ -187,7 +192,7 @@ class Graph(object):
         optimizer = self._optimizer
         before = [rule.t for rule in self._rules]
         reported = []
-        with _counts_kept(optimizer):
+        with copies.counts_kept(optimizer):
             with gpu_graph.record() as self._recording:
                 self._launch = capturer.capture(
                     lambda: reported.append(compute()))
@@ -225,24 +230,6 @@ class Graph(object):
         sums.count(self._observation)
         # The arrays that each replay writes to
         reporter.get_current_reporter().observation.update(self._observation)
-
-
-def _rules(optimizer):
-    return [param.update_rule for param in optimizer.target.params()]
-
-
-@contextlib.contextmanager
-def _counts_kept(optimizer):
-    """Puts the counts of updates back where an iteration fails."""
-    t, rules = optimizer.t, _rules(optimizer)
-    counts = [rule.t for rule in rules]
-    try:
-        yield
-    except BaseException:
-        optimizer.t = t
-        for rule, count in zip(rules, counts, strict=True):
-            rule.t = count
-        raise
 
 
 def _words(error):

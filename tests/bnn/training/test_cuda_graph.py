@@ -193,6 +193,15 @@ def test_capture_that_fails(made_up, cupy):
     assert 'set' not in vars(cupy.ndarray)
 
 
+def test_preparation_that_fails(made_up):
+    """What was queued has ended when another stream goes on."""
+    log = made_up._stream.log
+    made_up._device.synchronize = lambda: log.append('synchronize')
+    with pytest.raises(ValueError, match='of the net'), made_up.prepared():
+        raise ValueError('of the net')
+    assert log == ['synchronize', 'enter', 'exit', 'synchronize']
+
+
 @pytest.mark.parametrize('value, calls', [('1', 1), ('0', 0), ('', 0)])
 def test_tf32(value, calls, cupy, monkeypatch):
     from bnn.kernels import gpu_blas

@@ -122,8 +122,11 @@ class Net(chainer.Link):
         with self.init_scope():
             self.W = chainer.Parameter(numpy.random.RandomState(4).randn(
                 12, CLASSES).astype('f'))
+        self.n_seen = numpy.zeros(1, int)  # a statistic
+        self.register_persistent('n_seen')
 
     def forward(self, x, t):
+        self._queue.call(numpy.add, self.n_seen, 1, self.n_seen)
         x = x.reshape(len(x), -1)
         mask = gpu_random.current().mask(x.shape, x.dtype, .2)
         loss, = Loss(self._queue, mask).apply((x, t, self.W))
@@ -183,6 +186,20 @@ class Trainer(object):
                 'losses': self.losses}
 
 
+def shuffle(queue):
+    """An augmentation that draws."""
+    def transform(x, random):
+        draws = random.randint(0, 100, len(x))
+        others = random.uniform(0, 50, (len(x), 1, 1, 1))
+
+        def change():
+            x[...] = (x + draws[:, None, None, None] + others) % 256
+
+        queue.call(change)
+        return x
+    return transform
+
+
 def assert_same(ours, theirs):
     assert set(ours) == set(theirs)
     for name in ours:
@@ -213,19 +230,10 @@ def test_replay_is_what_it_replaces(make_optimizer, change, queue, capsys):
 
 def test_augmentation(queue):
     """Draws the numbers of the CPU, for each replay."""
-    def transform(x, random):
-        draws = random.randint(0, 100, len(x))
-        others = random.uniform(0, 50, (len(x), 1, 1, 1))
-
-        def change():
-            x[...] = (x + draws[:, None, None, None] + others) % 256
-
-        queue.call(change)
-        return x
-
     results = []
     for graph in False, True:
-        trainer = Trainer(queue, graph=graph, transform=transform).run(25)
+        trainer = Trainer(
+            queue, graph=graph, transform=shuffle(queue)).run(25)
         results.append({**trainer.results(), 'state': (
             numpy.random.get_state()[1].copy())})
     assert_same(*results)
@@ -357,13 +365,14 @@ def test_falls_back(reason, queue, capsys):
             queue, graph=False, **options).run(12).results())
 
 
-def test_falls_back_where_the_capture_fails(queue, capsys):
+@pytest.mark.parametrize('timing', ['pre', 'post'])
+def test_falls_back_where_the_capture_fails(timing, queue, capsys):
     def fail(*args):
         if queue._captured is not None:
             raise NotImplementedError('calling cuRAND\nis unsupported')
 
     trainer = Trainer(queue)
-    trainer.net.W.update_rule.add_hook(WithFunction(fail), 'fail')
+    trainer.net.W.update_rule.add_hook(WithFunction(fail, timing), 'fail')
     trainer.run(9)
     assert capsys.readouterr().err == (
         'no CUDA graph: NotImplementedError: calling cuRAND is unsupported\n')
@@ -371,44 +380,60 @@ def test_falls_back_where_the_capture_fails(queue, capsys):
         9).results())
 
 
+@pytest.mark.parametrize('where', ['pre', 'post', 'sums', 'end'])
 @pytest.mark.parametrize('at', [0, 1])
-def test_falls_back_where_the_preparation_fails(at, queue, capsys,
-                                                monkeypatch):
-    n = []
+@pytest.mark.parametrize('make_optimizer', [
+    lambda: adam.Adam(.05), lambda: momentum_sgd.MomentumSGD(.05),
+    lambda: sgd.SGD(.05)])
+def test_falls_back_where_the_preparation_fails(make_optimizer, at, where,
+                                                queue, capsys, monkeypatch):
+    """Each batch is applied once, however much of it was when it failed."""
+    in_preparation, n = [], []
 
-    def fail(*args):
-        if in_preparation and len(n) == at:
+    def fail(here):
+        if in_preparation and len(n) == at and here == where:
             raise RuntimeError('status\n13')
-
-    in_preparation = []
 
     @contextlib.contextmanager
     def preparing():
         in_preparation.append(1)
         try:
             yield
+            fail('end')
         finally:
             in_preparation.clear()
-        n.append(0)
+            n.append(0)
+
+    def add(self, values, theirs=device_data.Sums.add):
+        theirs(self, values)
+        fail('sums')
 
     monkeypatch.setattr(queue, 'prepared', preparing)
-    trainer = Trainer(queue)
-    trainer.net.W.update_rule.add_hook(WithFunction(fail), 'fail')
-    trainer.run(9)
+    monkeypatch.setattr(device_data.Sums, 'add', add)
+    trainers = [Trainer(queue, make_optimizer, graph, transform=shuffle(
+        queue)) for graph in (False, True)]
+    for trainer in trainers:
+        for timing in 'pre', 'post':
+            trainer.net.W.update_rule.add_hook(WithFunction(
+                lambda timing=timing: fail(timing), timing), timing)
+        numpy.random.seed(5)
+        trainer.run(9)
+    eager, trainer = trainers
     assert capsys.readouterr().err == (
         'no CUDA graph: RuntimeError: status 13\n')
     assert not queue.n_captures
-    assert_same(trainer.results(), Trainer(queue, graph=False).run(
-        9).results())
+    assert_same(trainer.results(), eager.results())
+    assert trainer.net.n_seen == 9
+    assert trainer.means.compute_mean() == eager.means.compute_mean()
 
 
 class WithFunction(object):
 
     is_replayable = True
-    timing = 'pre'
 
-    def __init__(self, function):
+    def __init__(self, function, timing='pre'):
         self._function = function
+        self.timing = timing
 
     def __call__(self, rule, param):
         self._function()
