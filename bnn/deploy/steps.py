@@ -23,18 +23,21 @@ def make(stages):
     is_packed = False
     while i < len(stages):
         stage = stages[i]
-        run = list(itertools.takewhile(_is_perceptron, stages[i:]))
+        of_signs = isinstance(stage, packed.PixelSigns) and any(
+            map(_is_flatten, stages[i + 1:i + 2]))
+        start = i + 2 * of_signs
+        run = list(itertools.takewhile(_is_perceptron, stages[start:]))
         ends = [n for n, layer in enumerate(run, 1)
                 if layer.result == 'float' or n == len(run)]
-        if run and (stage.operand == 'pixels' or is_packed):
+        if run and (of_signs or is_packed or stage.operand == 'pixels'):
             run = run[:ends[0]]
-            yield _perceptron(run, image)
-            i += len(run)
+            yield _perceptron(run, image, of_signs)
+            i = start + len(run)
             is_packed, image = run[-1].result == 'bits', None
             continue
         i += 1
         operation = getattr(stage, 'operation', None)
-        if isinstance(operation, operations.Flatten):
+        if _is_flatten(stage):
             if is_packed and len(stage.input_shape) == 3:
                 image = stage.input_shape
             yield _flatten
@@ -58,6 +61,11 @@ def make(stages):
             is_packed = isinstance(operation, operations.Sign)
 
 
+def _is_flatten(stage):
+    return isinstance(
+        getattr(stage, 'operation', None), operations.Flatten)
+
+
 def _is_perceptron(stage):
     return (isinstance(stage, packed.Product) and not stage.is_convolution
             and stage.weights.bits == 1 and stage.result != 'levels' and (
@@ -70,7 +78,7 @@ def _is_bit_convolution(stage):
             and stage.weights.bits == 1 and stage.result != 'levels')
 
 
-def _perceptron(layers, image):
+def _perceptron(layers, image, of_signs):
     bits, limits, sizes, dot = [], [], [], None
     for layer in layers:
         signs = layer.weights.rows()
@@ -95,8 +103,8 @@ def _perceptron(layers, image):
         image = None
     perceptron = kernels.Perceptron(
         bits, limits, sizes, layers[-1].scale, layers[-1].offset,
-        layers[0].operand == 'pixels', dot)
-    return lambda x, kept: perceptron(x)
+        layers[0].operand == 'pixels', dot, of_signs)
+    return lambda x, kept: perceptron(_flatten(x, kept))
 
 
 def _limits(values):

@@ -36,14 +36,17 @@ class Perceptron(object):
             bit ``j`` of one then counts ``2^j``.
         dot (tuple or None): For that layer: int8 weights (n_out, n_in) and
             the int32 sums (n_out,) from which on an output is 1.
+        of_signs (bool): Whether the operand's bits are those of pixels: 1
+            from 128 up.
     """
 
     def __init__(self, bits, limits, sizes, scale=None, offset=None,
-                 of_pixels=False, dot=None):
+                 of_pixels=False, dot=None, of_signs=False):
         self.n_out = len(bits[-1])
         self.n_in = sizes[0]
         self.is_float = scale is not None
         self.of_pixels = of_pixels
+        self.of_signs = of_signs
         # In elements of a kernel that is bound by memory, about
         self._work = (_PLANES * of_pixels * bits[0].size
                       + sum(b.size for b in bits)) // 32
@@ -97,7 +100,7 @@ class Perceptron(object):
         else:
             bits = numpy.empty((n, -(-self.n_out // 32)), numpy.uint32)
         work = n * self._work
-        _forward(work, x, self.of_pixels,
+        _forward(work, x, self.of_pixels, self.of_signs,
                  n >= _MIN_DOT and len(self._dot_words) > 0, self._words,
                  self._limits, self._layers, self._dot_words,
                  self._dot_limits, self._scale, self._offset, self.is_float,
@@ -113,13 +116,14 @@ def _padded(values, n_tiles, rest):
 
 
 @numba.njit(error_model='numpy')
-def _planes(x, row, octets, planes):
-    """Makes 8 packed rows of an image, one for each bit of a pixel."""
+def _planes(x, row, octets, first, planes):
+    """Makes packed rows of an image, of the bits ``first``... of a pixel."""
     octets[:x.shape[1]] = x[row]
     address = octets.ctypes.data
     for j in range(planes.shape[0]):
         for i in range(planes.shape[1]):
-            planes[j, i] = threshold_tiles.plane_of_32(address + 32 * i, j)
+            planes[j, i] = threshold_tiles.plane_of_32(
+                address + 32 * i, first + j)
 
 
 @numba.njit(error_model='numpy')
@@ -143,21 +147,22 @@ def _one_layer(source, stride, n, words, n_words, n_tiles, limits, target,
 
 
 @cpu_threads.Kernel
-def _forward(x, of_pixels, use_dot, words, limits, layers, dot_words,
-             dot_limits, scale, offset, is_float, y, y_bits, n_parts):
+def _forward(x, of_pixels, of_signs, use_dot, words, limits, layers,
+             dot_words, dot_limits, scale, offset, is_float, y, y_bits,
+             n_parts):
     n = len(x)
     n_blocks = -(-n // _ROWS)
     for part in numba.prange(n_parts):
-        _some(x, of_pixels, use_dot, words, limits, layers, dot_words,
-              dot_limits, scale, offset, is_float, y, y_bits,
+        _some(x, of_pixels, of_signs, use_dot, words, limits, layers,
+              dot_words, dot_limits, scale, offset, is_float, y, y_bits,
               part * n_blocks // n_parts * _ROWS,
               min(n, (part + 1) * n_blocks // n_parts * _ROWS))
 
 
 # Apart from the loop over threads, so that it is compiled once for both kinds
 @numba.njit(error_model='numpy')
-def _some(x, of_pixels, use_dot, words, limits, layers, dot_words, dot_limits,
-          scale, offset, is_float, y, y_bits, start, end):
+def _some(x, of_pixels, of_signs, use_dot, words, limits, layers, dot_words,
+          dot_limits, scale, offset, is_float, y, y_bits, start, end):
     n_layers = len(layers)
     width = 0
     for i in range(n_layers):
@@ -180,7 +185,13 @@ def _some(x, of_pixels, use_dot, words, limits, layers, dot_words, dot_limits,
         m = min(_BLOCK, end - first)
         n_words = layers[0, 0]
         done = 0
-        if not of_pixels:
+        if of_signs:
+            for i in range(m):
+                _planes(x, first + i, octets, _PLANES - 1, buffers[
+                    0, i:i + 1, :4 * n_words].view(numpy.uint32))
+            here = buffers[0].ctypes.data
+            there = buffers[1].ctypes.data
+        elif not of_pixels:
             for i in range(m):
                 buffers[0, i, :x.shape[1]] = x[first + i]
             here = buffers[0].ctypes.data
@@ -201,7 +212,7 @@ def _some(x, of_pixels, use_dot, words, limits, layers, dot_words, dot_limits,
             done = 1
         else:
             for i in range(m):
-                _planes(x, first + i, octets, planes)
+                _planes(x, first + i, octets, 0, planes)
                 for j in range(layers[0, 1]):
                     threshold_tiles.planes_tile(
                         planes.ctypes.data, 4 * n_words,

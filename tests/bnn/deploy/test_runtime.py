@@ -8,6 +8,7 @@ import pytest
 from bnn import deploy
 from bnn import errors
 from bnn.deploy import file_format
+from bnn.deploy import reference
 from bnn.deploy import runtime
 from bnn.deploy import table
 
@@ -38,6 +39,23 @@ def test_shapes(name, pack, make_images):
         net.scores(x[2:3]), expected[2:3], rtol=1e-4, atol=1e-4)
     assert net.scores(x[:0]).shape == (0, 10)
     assert net.predict(x[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize('name', ('binary-1', 'binary-3'))
+def test_one_bit_inputs(name, pack, make_images, make_net):
+    """Pixels become bits in the kernel that has all layers."""
+    net = runtime.Net(pack(name, 'binary'))
+    assert len(net._steps) == 1
+    x = make_images(60, (1, 28, 28))
+    x[::2] = numpy.random.choice([127, 128], x[::2].shape)
+    expected = reference.run(
+        [net.packed.rescale, *make_net(name)[1].describe()], x)
+    for n in 1, 3, 6, 60:
+        scores = net.scores(x[:n])
+        numpy.testing.assert_allclose(
+            scores, expected[:n], rtol=1e-4, atol=1e-4)
+        assert (scores.argmax(axis=1) == expected[:n].argmax(axis=1)).all()
+    assert net.scores(x[:0]).shape == (0, 10)
 
 
 @pytest.mark.parametrize('images, error', [

@@ -18,10 +18,11 @@ def pack(signs):
     return kernels.pack(signs.astype(numpy.float32))
 
 
-@pytest.mark.parametrize('of_pixels', (False, True))
+@pytest.mark.parametrize('kind', ('bits', 'pixels', 'signs of pixels'))
 @pytest.mark.parametrize('sizes', [
     *((n, 70, n) for n in SIZES), (40, 1, 63), (784, 100, 65, 10)])
-def test_perceptron(sizes, of_pixels):
+def test_perceptron(sizes, kind):
+    of_pixels, of_signs = kind == 'pixels', kind == 'signs of pixels'
     random = numpy.random.RandomState(sum(sizes))
     weights = [draw(random, o, i)
                for i, o in zip(sizes[:-1], sizes[1:], strict=True)]
@@ -29,6 +30,10 @@ def test_perceptron(sizes, of_pixels):
         if of_pixels:
             x = random.randint(0, 256, (n, sizes[0])).astype(numpy.uint8)
             h, operand = x.astype(int), x
+        elif of_signs:
+            operand = random.choice(
+                [0, 1, 127, 128, 254, 255], (n, sizes[0])).astype(numpy.uint8)
+            h = numpy.where(operand < 128, -1, 1)
         else:
             h = draw(random, n, sizes[0])
             operand = pack(h)
@@ -48,13 +53,14 @@ def test_perceptron(sizes, of_pixels):
         # With the int8 products, where the processor has them, and without
         for dots in (dot, None) if of_pixels else (None,):
             whole = kernels.Perceptron(
-                bits, limits, sizes[:-1], of_pixels=of_pixels, dot=dots)
+                bits, limits, sizes[:-1], of_pixels=of_pixels, dot=dots,
+                of_signs=of_signs)
             assert (whole(operand) == reference.pack(
                 h.astype(numpy.float32))).all()
             if len(weights) > 1:
                 floats = kernels.Perceptron(
                     bits, [*limits[:-1], None], sizes[:-1], scale, offset,
-                    of_pixels, dots)
+                    of_pixels, dots, of_signs)
                 numpy.testing.assert_allclose(
                     floats(operand), s * scale + offset, rtol=1e-5,
                     atol=1e-4)
