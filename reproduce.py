@@ -100,8 +100,8 @@ EXPERIMENTS = {
     'lfc': Experiment(
         'BNN-PYNQ LFC: 3 x 1024, 1-bit inputs; 120 epochs on varied images',
         '--layers 3 --unit 1024 --epoch 120 --input binary '
-        '--augment affine --clip weights --lr 0.01 --lr-schedule cosine '
-        '--precise-bn', 120,
+        '--augment affine --surrogate approx-sign --clip weights --lr 0.01 '
+        '--lr-schedule cosine --precise-bn', 120,
         errors='Its training is not published in detail.'),
     'lenet5': Experiment(
         'XNOR-Net-PyTorch: LeNet-5, 60 epochs', '--net lenet5', 60,
