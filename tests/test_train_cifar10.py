@@ -128,6 +128,7 @@ def test_settings_of_the_seeds():
     assert (convnet.loss, convnet.lr_scale, convnet.clip, convnet.input) == (
         'squared-hinge', 'glorot', 'weights', 'signed')
     assert settle('--net', 'convnet-float').lr_scale == 'none'
+    assert settle('--net', 'convnet', '--optimizer', 'bop').lr_scale == 'none'
 
 
 @pytest.mark.parametrize('epoch,rates', [

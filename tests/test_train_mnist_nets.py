@@ -14,6 +14,8 @@ import pytest
 import optimization
 import train_mnist
 from bnn import errors
+from bnn.training import best
+from bnn.training import models
 from bnn.training import settling
 
 NETS = ('binary', 'quantized', 'float', 'binary-weight')
@@ -218,7 +220,9 @@ def test_warning_of_unbounded_weights():
     # Whose tanh bounds them; who has none; who has no latent weights
     for options in (['--net', 'quantized'],
                     ['--net', 'quantized', '--w-bits', 32],
-                    ['--optimizer', 'bop']):
+                    ['--optimizer', 'bop'],
+                    ['--net', 'quantized', '--w-bits', 1, '--optimizer',
+                     'bop']):
         _, err = dry('--clip', 'none', *options)
         assert 'warning' not in err
 
@@ -276,6 +280,21 @@ def test_tensorboard_and_figures_are_there(tmp_path):
     names = os.listdir(tmp_path / 'run')
     assert {'figures.png', 'loss.png', 'accuracy.png'} <= set(names)
     assert [name for name in names if name.startswith('events.out')]
+
+
+def test_best_epoch_is_kept(monkeypatch, tmp_path, results):
+    options = *SMALL, '--validation', 200, '--no-plot', '--precise-bn'
+    call(*options, '--epoch', 1, '--out', 'first')
+    monkeypatch.setattr(best, 'best', lambda log: log[0])
+    out, _ = call(*options, '--epoch', 3, '--out', 'run')
+    assert 'best epoch on the validation part: 1' in out
+    a, b = (results.hdf5(tmp_path / name / 'mlp.model')
+            for name in ('first', 'run'))
+    assert a == b
+    a, b = (models.read_attributes(name + '/mlp.model')
+            for name in ('first', 'run'))
+    for name in 'epoch', 'test_accuracy', 'validation_accuracy':
+        assert a[name] == b[name]
 
 
 @pytest.mark.parametrize('report', ['table', 'quiet'])
@@ -344,6 +363,20 @@ REFUSED = [
     (['--optimizer', 'bop', '--net', 'quantized'], ['bop', 'latent']),
     (['--optimizer', 'bop', '--binarize', 'stochastic'],
      ['bop', 'deterministic']),
+    (['--optimizer', 'bop', '--weight-decay', 1e-5],
+     ['bop', '--weight-decay 1e-05', 'latent']),
+    (['--optimizer', 'bop', '--lr-scale', 'glorot'],
+     ['bop', '--lr-scale glorot', 'latent']),
+    (['--net', 'quantized', '--w-bits', 32, '--lr-scale', 'glorot'],
+     ['--lr-scale glorot', 'k-bit']),
+    (['--net', 'float', '--no-batch-norm', '--precise-bn'],
+     ['--precise-bn', '--no-batch-norm']),
+    (['--net', 'float', '--no-batch-norm', '--test-statistics', 'batch'],
+     ['--test-statistics batch', '--no-batch-norm']),
+    (['--precise-bn', '--test-statistics', 'batch'],
+     ['--precise-bn', '--test-statistics batch']),
+    (['--lr-schedule', 'cosine', '--lr', .01, '--lr-final', .1],
+     ['--lr-final 0.1', '--lr 0.01']),
     (['--lr-final', .1], ['--lr-final', 'cosine', 'not constant']),
     (['--lr-final', .1, '--lr-schedule', 'step', '--lr-steps', 1],
      ['--lr-final', 'not step']),

@@ -202,6 +202,10 @@ def check_schedule(args, resume=None):
                 '--%s belongs to --lr-schedule %s, not %s'
                 % (name.replace('_', '-'), ' or '.join(wanted),
                    args.lr_schedule))
+    if args.lr_final is not None and args.lr_final > args.lr:
+        raise errors.UserError(
+            '--lr-final %g is above --lr %g; --warmup raises the rate'
+            % (args.lr_final, args.lr))
     name, steps = args.lr_schedule, args.lr_steps
     if steps and 'lr_steps' not in args.given:
         # The net's own, or a snapshot's: a shorter run has fewer.

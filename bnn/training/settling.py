@@ -32,6 +32,8 @@ def settle(parser, args, resume, nets, recipes, learning_rates):
         if args.lr is None:
             args.lr = learning_rates[args.optimizer]
     net = nets[args.net]
+    if args.optimizer == 'bop' and 'lr_scale' not in chosen:
+        args.lr_scale = 'none'  # the net's own is for latent weights
     has_float_layers = net.clip == 'none' or (
         'w_bits' in net.options and args.w_bits == 32)
     if args.clip is None:
@@ -49,7 +51,11 @@ def settle(parser, args, resume, nets, recipes, learning_rates):
     if has_float_layers and args.clip != 'none':
         raise errors.UserError(
             '--clip %s: float layers are not clipped' % args.clip)
+    if has_float_layers and args.lr_scale != 'none':
+        raise errors.UserError('--lr-scale %s is for binary and k-bit '
+                               'weights; here there are none' % args.lr_scale)
     _check_bop(args, nets)
+    _check_batch_norm(args, net)
     return options.check_schedule(args, resume)
 
 
@@ -79,12 +85,32 @@ def _check_bop(args, nets):
                     '--%s belongs to --optimizer bop, not %s'
                     % (name.replace('_', '-'), args.optimizer))
         return
-    if not nets[args.net].bop or args.binarize == 'stochastic':
+    net = nets[args.net]
+    if args.binarize == 'stochastic' or not (
+            net.bop or 'w_bits' in net.options and args.w_bits == 1):
         raise errors.UserError(
             '--optimizer bop has no latent weights: it takes --net %s with '
             '--binarize deterministic' % ' or '.join(
-                name for name, net in nets.items() if net.bop))
-    if args.lr_scale != 'none':
+                name + ' --w-bits 1' * ('w_bits' in net.options)
+                for name, net in nets.items()
+                if net.bop or 'w_bits' in net.options))
+    for name, nothing in (('lr_scale', 'none'), ('weight_decay', 0)):
+        if getattr(args, name) != nothing:
+            raise errors.UserError(
+                '--%s %s is for latent weights, which --optimizer bop has not'
+                % (name.replace('_', '-'), getattr(args, name)))
+
+
+def _check_batch_norm(args, net):
+    has_none = 'batch_norm' in net.options and not args.batch_norm
+    for option, is_set in (
+            ('--precise-bn', args.precise_bn),
+            ('--test-statistics batch', args.test_statistics == 'batch')):
+        if is_set and has_none:
+            raise errors.UserError(
+                '%s is about batch normalization, which --no-batch-norm '
+                'leaves out' % option)
+    if args.precise_bn and args.test_statistics == 'batch':
         raise errors.UserError(
-            '--lr-scale %s is for latent weights, which --optimizer bop has '
-            'not' % args.lr_scale)
+            '--precise-bn computes running statistics, which '
+            '--test-statistics batch does not use')
