@@ -1,7 +1,10 @@
 """train_mnist.py on a terminal."""
+import fcntl
 import os
 import pty
 import re
+import struct
+import termios
 import threading
 
 import pytest
@@ -44,9 +47,11 @@ class Terminal:
                 raise AssertionError('unexpected code %r' % (code + move))
 
 
-def run_on_terminal(trainer, *options):
+def run_on_terminal(trainer, *options, columns=0):
     """Returns everything that a terminal gets, both streams together."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ,
+                struct.pack('HHHH', 25, columns, 0, 0))
     pieces = []
 
     def read():
@@ -90,6 +95,20 @@ def test_terminal(trainer, trained, report):
         del shown[-3:], log[:]
     assert sorted(shown) == sorted(trained.result.stderr.splitlines() + log)
     assert [line for line in shown if line in log] == log
+
+
+@pytest.mark.parametrize('columns', [0, 70, 71])
+def test_narrow_terminal(trainer, columns):
+    """A bar whose lines were wrapped could not be erased."""
+    text = run_on_terminal(
+        trainer, *trainer.SMALL, '--epoch', 1, '--out', 'run',
+        columns=columns)
+    assert 'iters/sec' in text
+    assert ('\x1b' in text) == (columns != 70)
+    bars = re.findall(r'.*\[[#.]{50}\].*', re.sub(
+        r'\x1b\[\d*[AJ]|\r', '', text))
+    assert bool(bars) == (columns != 70)
+    assert max(map(len, bars), default=0) <= 71, bars
 
 
 def test_terminal_without_bar(trainer):

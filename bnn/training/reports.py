@@ -12,6 +12,8 @@ from bnn.training import distributed
 from bnn.training import files
 
 _ERASE = '\033[J'
+# Columns of Chainer's bar
+_WIDTH = 71
 TABLE = ('epoch', 'main/loss', 'validation/main/loss', 'main/accuracy',
          'validation/main/accuracy', 'elapsed_time')
 
@@ -157,12 +159,23 @@ class LogStream(object):
         self._stream.flush()
 
 
+def _has_room(stream):
+    if not stream.isatty():
+        return False
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        columns = 0
+    # 0 is of a terminal that does not know its size.
+    return columns == 0 or columns >= _WIDTH
+
+
 class ProgressBar(extensions.ProgressBar):
 
     """Chainer's progress bar, on standard error and by the clock.
 
-    On a terminal it redraws itself a few times a second; elsewhere it writes
-    a plain line now and then.
+    On a terminal it redraws itself a few times a second; elsewhere, and on
+    one that is too narrow for it, it writes a plain line now and then.
 
     Args:
         out: Stream to draw on.
@@ -173,7 +186,7 @@ class ProgressBar(extensions.ProgressBar):
     def __init__(self, out=None):
         out = sys.stderr if out is None else out
         super().__init__(out=out)
-        self._is_terminal = out.isatty()
+        self._is_terminal = _has_room(out)
         self._interval = 0.2 if self._is_terminal else 10.
         self._next = 0.
         # Chainer does not hand its ``out`` to the object that draws.
