@@ -81,6 +81,18 @@ def test_resumes_on_other_numbers_of_ranks(ranks, results):
 
 
 @MPI
+def test_ranks_with_other_options(ranks):
+    words = ranks.words
+    ranks.words = lambda *options: [
+        *words(*options), ':', '-n', '1', *words(*options, '--unit', 17)[3:]]
+    result = ranks.run(*TWO)
+    assert result.returncode == 1
+    assert re.search(r'error: rank 0 and rank \d have different --unit: '
+                     r'16 and 17\n', result.stderr)
+    assert 'Traceback' not in result.stderr
+
+
+@MPI
 def test_cifar10_and_stochastic_weights(ranks, results, write_cifar10):
     ranks.script = pathlib.Path(train_cifar10.__file__)
     write_cifar10(ranks.cwd / 'data')

@@ -21,8 +21,9 @@ COMMUNICATORS = ('naive', 'flat', 'pure_nccl')
 # others that speak PMIx.
 _RANK = ('PMI_RANK', 'OMPI_COMM_WORLD_RANK', 'PMIX_RANK')
 _SIZE = ('PMI_SIZE', 'OMPI_COMM_WORLD_SIZE')
-# Seconds that a failing rank gives the others to fail of the same reason.
-_PATIENCE = 2.
+# Seconds that a failing rank gives the others to fail of the same reason: one
+# that loads data may be behind by as long as that takes.
+_PATIENCE = 10.
 _INSTALL = 'pip install -r requirements-distributed.txt'
 
 # A communicator of its own for the end, whose messages cannot be taken for

@@ -27,6 +27,9 @@ from bnn.training import snapshots
 from bnn.training import stop
 from bnn.training import updaters
 
+# Options that may be others on each rank: devices and places
+_OF_RANK = 'given', 'gpu', 'data_dir', 'out', 'initmodel', 'resume'
+
 
 def start(parser, argv, nets, recipes, learning_rates):
     """Reads and settles the options, and seeds the random numbers.
@@ -61,6 +64,10 @@ def start(parser, argv, nets, recipes, learning_rates):
         resume = resuming.find(args)
     schedule = settling.settle(
         parser, args, resume, nets, recipes, learning_rates)
+    if comm is not None:
+        collective.check_alike(comm, **{
+            '--' + name.replace('_', '-'): value
+            for name, value in vars(args).items() if name not in _OF_RANK})
     device = devices.get(args.gpu)
     # Before there is an iterator, which shuffles at once
     numpy.random.seed(args.seed)
