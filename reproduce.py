@@ -109,10 +109,10 @@ EXPERIMENTS = {
     'lenet5_float': Experiment(
         'XNOR-Net-PyTorch: float LeNet-5, 60 epochs', '--net lenet5-float',
         60, errors=_BEST_ON_TEST),
-    'lenet5_shift': Experiment(
-        'LeNet-5 as above, 18 epochs on shifted images',
-        '--net lenet5 --augment shift --precise-bn --epoch 18 '
-        '--lr-steps 6 11 15', 18, errors=_BEST_ON_TEST),
+    'lenet5_varied': Experiment(
+        'LeNet-5 as above, 18 epochs on varied images',
+        '--net lenet5 --augment affine --precise-bn --epoch 18 '
+        '--lr-schedule cosine', 18, errors=_BEST_ON_TEST),
     'shallow_convnet': Experiment(
         'Binary-Neural-Networks: shallow net, binary weights, with batch '
         'normalization, 4 epochs', '--net shallow --epoch 4', 4,

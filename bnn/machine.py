@@ -2,6 +2,9 @@
 import importlib.metadata
 import os
 import platform
+import subprocess
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def describe():
@@ -9,8 +12,9 @@ def describe():
 
     Returns:
         dict: ``cpu``, ``cores``, ``threads`` (``OMP_NUM_THREADS`` or the
-        cores), ``system``, ``python``, and the versions of the packages that
-        the arithmetic depends on.
+        cores), ``system``, ``python``, the versions of the packages that the
+        arithmetic depends on, and ``commit``, that of this code, or ``None``
+        outside of a repository.
     """
     versions = {}
     for distribution in importlib.metadata.distributions():
@@ -22,7 +26,19 @@ def describe():
             'threads': int(os.environ.get('OMP_NUM_THREADS')
                            or os.cpu_count()),
             'system': platform.system(), 'python': platform.python_version(),
-            **dict(sorted(versions.items()))}
+            **dict(sorted(versions.items())), 'commit': _commit()}
+
+
+def _commit():
+    if not os.path.exists(os.path.join(_ROOT, '.git')):
+        return None  # not that of a repository around it
+    try:
+        return subprocess.run(
+            ['git', '-C', _ROOT, 'describe', '--always', '--dirty',
+             '--exclude=*', '--abbrev=12'], check=True, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _cpu():

@@ -18,7 +18,7 @@ from bnn.training import standing
 
 # What makes the nets small that have no --unit
 SMALLER = {
-    **dict.fromkeys(('lenet5', 'lenet5_float', 'lenet5_shift'), ''),
+    **dict.fromkeys(('lenet5', 'lenet5_float', 'lenet5_varied'), ''),
     **dict.fromkeys(('shallow_convnet', 'shallow_convnet_float', 'nin',
                      'nin_float'), ' --batchsize 4 --allow-modified'),
     'alexnet': ' --unit 64 --batchsize 4 --allow-modified',
@@ -92,7 +92,7 @@ def test_numbers_to_reach():
         'binary_net': .9766, 'quantized_net': .9806, 'float_mlp': .9687,
         'binary_weight_mlp': .9372, 'best': .985, 'binarynet_paper': .9904,
         'lfc': .989, 'float_mlp_schedule': .9687, 'lenet5': .9923,
-        'lenet5_float': .9934, 'lenet5_shift': .9923, 'shallow_convnet': .63,
+        'lenet5_float': .9934, 'lenet5_varied': .9923, 'shallow_convnet': .63,
         'shallow_convnet_float': .63, 'nin': .8628, 'nin_float': .8967,
         'convnet': .8985, 'convnet_binary_weight': .9173, 'alexnet': .4487}
 

@@ -4,6 +4,7 @@ import matplotlib
 import numpy
 from chainer.backends import cuda
 from matplotlib import pyplot
+from matplotlib import ticker
 
 from bnn.training import inside
 
@@ -74,13 +75,19 @@ def _curves(ax, log, quantity, part):
     for label, key in (('train', 'main/'), (part, 'validation/main/')):
         ax.plot([entry['epoch'] for entry in log],
                 [entry[key + quantity] for entry in log], '.-', label=label)
-    ax.set(title=quantity, xlabel='epoch')
+    ax.set(title=quantity)
+    _epochs(ax)
     ax.grid(alpha=.3)
     ax.legend()
 
 
+def _epochs(ax):
+    ax.set_xlabel('epoch')
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+
+
 def _flips(ax, log, links):
-    ax.set(title='binary weights that changed sign', xlabel='epoch')
+    ax.set(title='binary weights that changed sign')
     for name in links:
         ax.plot([entry['epoch'] for entry in log],
                 [entry[name + '/flip_ratio'] for entry in log], '.-',
@@ -90,6 +97,7 @@ def _flips(ax, log, links):
                for name in links):
             ax.set_yscale('log')
         ax.set_ylabel('share in the epoch')
+        _epochs(ax)
         ax.grid(alpha=.3)
         ax.legend()
     else:
@@ -147,15 +155,18 @@ def _confusion(ax, labels, scores, class_names):
     n = len(class_names)
     counts = numpy.zeros((n, n), int)
     numpy.add.at(counts, (labels, scores.argmax(axis=1)), 1)
-    ax.imshow(numpy.log1p(counts), cmap='Blues')
+    shades = numpy.log1p(counts)
+    ax.imshow(shades, cmap='Blues')
     ax.set(title='confusion matrix, test', xlabel='predicted',
            ylabel='true')
     if n > N_NAMED:
         return
     for i, j in numpy.argwhere(counts):
         ax.text(j, i, counts[i, j], ha='center', va='center', fontsize=7,
-                color='white' if i == j else 'black')
-    ax.set_xticks(range(n), class_names, rotation=45)
+                color='white' if shades[i, j] > shades.max() / 2
+                else 'black')
+    ax.set_xticks(range(n), class_names, rotation=45, ha='right',
+                  rotation_mode='anchor')
     ax.set_yticks(range(n), class_names)
 
 
@@ -177,7 +188,7 @@ def _wrong(figure, grid, images, rows, labels, scores, class_names):
         ax.imshow(image[..., 0] if image.shape[2] == 1 else image,
                   cmap='gray_r')
         ax.set_axis_off()
-        ax.set_title('%s, not %s\n%.0f %%' % (
+        ax.set_title('%s,\nnot %s\n%.0f %%' % (
             class_names[labels[i]], class_names[predicted[i]],
             100 * p[i, predicted[i]]), fontsize=8)
 
