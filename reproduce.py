@@ -225,7 +225,8 @@ def read_run(out):
     return {'epochs': log[-1]['epoch'], 'seconds': log[-1]['elapsed_time'],
             **{name: attributes.get(name) for name in (
                 'seed', 'dataset', 'dry_run', 'validation', 'epoch',
-                'test_accuracy', 'machine')}, 'log': log}
+                'test_accuracy', 'test_accuracy_top5', 'machine')},
+            'log': log}
 
 
 def list_experiments():

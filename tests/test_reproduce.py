@@ -273,6 +273,14 @@ def test_verdict(accuracies, reached):
     assert 'published none' in verdict(made('best', .99))
 
 
+def test_top5():
+    result = made('alexnet', .42, .44, validation=1)
+    assert 'published 0.4487; top-5 0.6970, ours 0.4300' in verdict(result)
+    for run, top5 in zip(result['runs'], (.6, .7), strict=True):
+        run['test_accuracy_top5'] = top5
+    assert 'epochs); top-5 0.6500, ' in verdict(result)
+
+
 def test_report(monkeypatch):
     store('binary_net', .9771, .9773)
     store('best', .984)
