@@ -112,6 +112,10 @@ def signs(*shape):
     return kernels.binarize(floats(*shape))
 
 
+def pixels(*shape):
+    return random.randint(0, 256, shape).astype(numpy.float32) / 255
+
+
 def streams(n_arrays):
     """Returns what counts the bytes of float32 arrays, each passed once."""
     return lambda size: int(4 * n_arrays * numpy.prod(size))
@@ -317,6 +321,9 @@ ENTRIES = {
         lambda size: [floats(*size[:2]), floats(*size[:0:-1])],
         float_product, of_product,
         ours=lambda x, W: kernels.signs(W).apply(x), **BLAS),
+    'weight_gradient': Entry(
+        lambda size: [floats(*size[::2]), pixels(*size[:2])],
+        lambda gy, x: gy.T.dot(x), of_product, **BLAS),
     'sign_convolution': Entry(
         lambda size: [signs(*size[0]), signs(*size[1]), size[2]],
         plain_convolution, of_convolution, 'Gop/s',
