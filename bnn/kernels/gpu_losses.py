@@ -25,7 +25,7 @@ SOURCE = r'''
 template <typename T>
 __device__ void cross_entropy(
         const T *scores, const int *labels, T *softmax, volatile double *rows,
-        T *results, unsigned int *n_done, int n_classes) {
+        T *results, unsigned int *n_done, int n_classes, double smoothing) {
     __shared__ double values[32];
     __shared__ double counts[32];
     __shared__ bool is_last;
@@ -49,9 +49,22 @@ __device__ void cross_entropy(
     for (int i = threadIdx.x; i < n_classes; i += blockDim.x) {
         softmax[row * n_classes + i] = exp(x[i] - largest - log_sum);
     }
+    // What a target that all classes share adds to the loss
+    double shared = 0;
     const int label = labels[row];
+    if (smoothing > 0 && label >= 0) {
+        double distance = 0;
+        for (int i = threadIdx.x; i < n_classes; i += blockDim.x) {
+            distance += static_cast<double>(x[label] - x[i]);
+        }
+        __syncthreads();  // All have read the sum.
+        values[threadIdx.x] = distance;
+        REDUCE(values, values[i] += values[j])
+        shared = smoothing * values[0] / n_classes;
+        __syncthreads();
+    }
     if (threadIdx.x == 0) {
-        rows[row] = label < 0 ? 0. : static_cast<double>(
+        rows[row] = label < 0 ? 0. : shared + static_cast<double>(
             log_sum - (x[label] - largest));
         __threadfence();
         is_last = atomicAdd(n_done, 1u) == gridDim.x - 1;
@@ -80,12 +93,13 @@ __device__ void cross_entropy(
 template <typename T>
 __device__ void gradient(
         const T *softmax, const int *labels, const T *results, const T *gloss,
-        T *gx, int n_classes, long long n) {
+        T *gx, int n_classes, long long n, double smoothing) {
     const long long k
         = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (k < n) {
         const int label = labels[k / n_classes];
-        const T hit = T(k % n_classes == label);
+        const T hit = T((k % n_classes == label) * (1 - smoothing)
+                        + smoothing / n_classes);
         gx[k] = label < 0 ? T(0) : *gloss * results[1] * (softmax[k] - hit);
     }
 }
@@ -125,14 +139,17 @@ __device__ void accuracy(
 #define KERNELS(T, suffix) \
 extern "C" __global__ void cross_entropy_##suffix( \
         const T *scores, const int *labels, T *softmax, double *rows, \
-        T *results, unsigned int *n_done, int n_classes) { \
+        T *results, unsigned int *n_done, int n_classes, \
+        double smoothing) { \
     cross_entropy(scores, labels, softmax, rows, results, n_done, \
-                  n_classes); \
+                  n_classes, smoothing); \
 } \
 extern "C" __global__ void gradient_##suffix( \
         const T *softmax, const int *labels, const T *results, \
-        const T *gloss, T *gx, int n_classes, long long n) { \
-    gradient(softmax, labels, results, gloss, gx, n_classes, n); \
+        const T *gloss, T *gx, int n_classes, long long n, \
+        double smoothing) { \
+    gradient(softmax, labels, results, gloss, gx, n_classes, n, \
+             smoothing); \
 } \
 extern "C" __global__ void accuracy_##suffix( \
         const T *scores, const int *labels, double *result, \
@@ -170,12 +187,17 @@ def _counters(scores):
     return _N_DONE[device]
 
 
-def cross_entropy(scores, labels):
-    """Softmax cross entropy, the mean over the rows whose label is not -1.
+def cross_entropy(scores, labels, smoothing=0.):
+    r"""Softmax cross entropy, the mean over the rows whose label is not -1.
+
+    A row has :math:`-\sum_k q_k \log p_k` of its softmax :math:`p`, where
+    :math:`q_k` is :math:`[k = t] (1 - \epsilon) + \epsilon / K`, that is
+    :math:`-\log p_t + \epsilon \frac{1}{K} \sum_k (y_t - y_k)`.
 
     Args:
         scores (cupy.ndarray): (n, classes), float32 or 64, C-contiguous.
         labels (cupy.ndarray): int32 (n,), C-contiguous; -1 leaves a row out.
+        smoothing (float): :math:`\epsilon`.
 
     Returns:
         tuple: The softmax, of the shape of ``scores``, and (2,) with the loss
@@ -187,11 +209,12 @@ def cross_entropy(scores, labels):
     gpu_launch.launch(
         SOURCE, 'cross_entropy_%s' % scores.dtype, len(scores), _THREADS,
         scores, labels, softmax, xp.empty(len(scores), numpy.float64),
-        results, _counters(scores), numpy.int32(scores.shape[1]))
+        results, _counters(scores), numpy.int32(scores.shape[1]),
+        numpy.float64(smoothing))
     return softmax, results
 
 
-def cross_entropy_gradient(softmax, labels, results, gloss):
+def cross_entropy_gradient(softmax, labels, results, gloss, smoothing=0.):
     """Gradient of :func:`cross_entropy`.
 
     Args:
@@ -199,6 +222,7 @@ def cross_entropy_gradient(softmax, labels, results, gloss):
         labels (cupy.ndarray): What it took.
         gloss (cupy.ndarray): Gradient of the loss, a scalar of the dtype of
             the scores.
+        smoothing (float): As for it.
 
     Returns:
         cupy.ndarray: Gradient of the scores.
@@ -208,7 +232,8 @@ def cross_entropy_gradient(softmax, labels, results, gloss):
     gpu_launch.launch(
         SOURCE, 'gradient_%s' % softmax.dtype, -(-gx.size // n_threads),
         n_threads, softmax, labels, results, gloss, gx,
-        numpy.int32(gx.shape[1]), numpy.int64(gx.size))
+        numpy.int32(gx.shape[1]), numpy.int64(gx.size),
+        numpy.float64(smoothing))
     return gx
 
 

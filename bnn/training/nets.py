@@ -130,7 +130,7 @@ def make_model(run, predictor, top5=False):
     """
     args = run.args
     classifier = averages.Top5Classifier if top5 else L.Classifier
-    model = classifier(predictor, losses.LOSSES[args.loss], averages.accuracy)
+    model = classifier(predictor, losses.make(args), averages.accuracy)
     if args.initmodel is not None:
         models.load(args.initmodel, model)
     model.to_device(run.device)

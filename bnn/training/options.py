@@ -145,6 +145,11 @@ def add_learning(parser, optimizers, recipes):
         help='softmax cross entropy, or the squared hinge of one class '
         'against the rest')
     parser.add_setting(
+        '--label-smoothing', type=arguments.ratio, default=0.,
+        metavar='SHARE',
+        help='share of each training target that softmax cross entropy '
+        'spreads over all classes')
+    parser.add_setting(
         '--input', choices=list(inputs.SCALES), default='unit',
         help='pixels in [0, 1], in [-1, 1], of mean 0 and deviation 1 in '
         'each channel, or as -1 and +1')

@@ -54,6 +54,11 @@ def settle(parser, args, resume, nets, recipes, learning_rates):
     if has_float_layers and args.lr_scale != 'none':
         raise errors.UserError('--lr-scale %s is for binary and k-bit '
                                'weights; here there are none' % args.lr_scale)
+    if args.label_smoothing and args.loss != 'softmax':
+        raise errors.UserError(
+            '--label-smoothing %g belongs to --loss softmax, not %s; '
+            '--label-smoothing 0 leaves it out'
+            % (args.label_smoothing, args.loss))
     _check_bop(args, nets)
     _check_batch_norm(args, net)
     return options.check_schedule(args, resume)

@@ -1,4 +1,5 @@
 """The squared hinge loss by hand and by finite differences."""
+import argparse
 import unittest
 
 import chainer
@@ -51,9 +52,58 @@ def test_beyond_the_margin():
     numpy.testing.assert_array_equal(y.grad, 0)
 
 
+@testing.inject_backend_tests(
+    ['test_by_hand', 'test_finite_differences'], [{}, {'use_cuda': True}])
+class TestLabelSmoothing(unittest.TestCase):
+
+    def test_by_hand(self, backend_config):
+        y = chainer.Variable(backend_config.get_array(
+            numpy.log(numpy.array([[2, 1, 1], [1, 8, 1]])).astype('f')))
+        t = backend_config.get_array(numpy.array([0, 1], 'i'))
+        loss = losses.softmax_cross_entropy(y, t, label_smoothing=.3)
+        assert loss.shape == ()
+        assert loss.dtype == numpy.float32
+        p = numpy.array([[.5, .25, .25], [.1, .8, .1]])
+        q = numpy.array([[.8, .1, .1], [.1, .8, .1]])
+        expected = -(q * numpy.log(p)).sum() / 2
+        numpy.testing.assert_allclose(float(loss.array), expected, rtol=1e-6)
+        loss.backward()
+        numpy.testing.assert_allclose(
+            chainer.get_device('@numpy').send(y.grad), (p - q) / 2,
+            rtol=1e-5, atol=1e-7)
+        # A test has none.
+        with chainer.using_config('train', False):
+            loss = losses.softmax_cross_entropy(y, t, label_smoothing=.3)
+        numpy.testing.assert_allclose(
+            float(loss.array), -numpy.log(.5 * .8) / 2, rtol=1e-6)
+
+    def test_finite_differences(self, backend_config):
+        random = numpy.random.RandomState(0)
+        y = random.normal(0, 2, (6, 10))
+        t = random.randint(0, 10, 6).astype('i')
+        gradient_check.check_backward(
+            lambda y, t: losses.softmax_cross_entropy(y, t, .1),
+            [backend_config.get_array(y), backend_config.get_array(t)],
+            None, no_grads=[False, True], dtype=numpy.float64, rtol=1e-5,
+            atol=1e-7)
+
+
 def test_names():
     assert losses.LOSSES == {'softmax': losses.softmax_cross_entropy,
                              'squared-hinge': losses.squared_hinge}
+
+
+def test_make():
+    y, t = numpy.array([[1, 0, 0]], 'f'), numpy.array([0], 'i')
+    for loss, smoothing, expected in (
+            ('softmax', 0., losses.softmax_cross_entropy(y, t)),
+            ('softmax', .2, losses.softmax_cross_entropy(y, t, .2)),
+            ('squared-hinge', 0., losses.squared_hinge(y, t))):
+        function = losses.make(argparse.Namespace(
+            loss=loss, label_smoothing=smoothing))
+        assert function(y, t).array == expected.array
+    assert (losses.softmax_cross_entropy(y, t, .2).array
+            > losses.softmax_cross_entropy(y, t).array)
 
 
 @pytest.mark.parametrize('name', ['softmax', 'squared-hinge'])
@@ -102,6 +152,26 @@ def test_one_launch(n, n_classes, dtype, as_gpu):
     names = {'cross_entropy', 'gradient', 'accuracy'}
     assert as_gpu.launches == [
         name for name in as_gpu.launches if name.rsplit('_', 1)[0] in names]
+
+
+@pytest.mark.parametrize('dtype', 'fd')
+@pytest.mark.parametrize('n, n_classes', [(100, 10), (1, 1), (3, 100)])
+def test_one_launch_with_smoothed_labels(
+        n, n_classes, dtype, as_gpu, monkeypatch):
+    scores = numpy.random.normal(0, 3, (n, n_classes)).astype(dtype)
+    t = numpy.random.randint(0, n_classes, n).astype('i')
+    values = []
+    for takes in gpu_losses.takes, lambda *arrays: False:
+        monkeypatch.setattr(gpu_losses, 'takes', takes)
+        y = chainer.Variable(scores)
+        loss = losses.softmax_cross_entropy(y, t, label_smoothing=.1)
+        (2 * loss).backward()
+        assert loss.dtype == y.grad.dtype == dtype
+        values.append((loss.array, y.grad))
+    assert len(as_gpu.launches) == 2
+    for ours, theirs in zip(*values, strict=True):
+        numpy.testing.assert_allclose(
+            ours, theirs, rtol=1e-5, atol=1e-6 if dtype == 'f' else 1e-14)
 
 
 @pytest.mark.parametrize('bad', [numpy.nan, numpy.inf, -numpy.inf])
