@@ -47,6 +47,7 @@ def train(out, *options):
 @pytest.mark.parametrize('options', [
     (), ('--optimizer', 'momentum', '--lr-schedule', 'cosine'),
     ('--optimizer', 'sgd', '--clip', 'weights', '--lr-scale', 'glorot'),
+    ('--adversarial', '.1', '--label-smoothing', '.1'),
     ('--validation', '97', '--warmup', '1', '--test-statistics', 'batch')])
 def test_log_of_the_cpu(options, as_gpu, cuda_on_cpu):
     expected = train('cpu', *options)
@@ -122,6 +123,7 @@ def test_line_that_tells_why(as_gpu, capsys, monkeypatch):
     (), ('--optimizer', 'momentum', '--lr-schedule', 'cosine'),
     ('--net', 'binary-weight', '--binarize', 'stochastic', '--layers', '1'),
     ('--net', 'float', '--layers', '1'), ('--net', 'lenet5'),
+    ('--adversarial', '.1', '--label-smoothing', '.1'),
     ('--input', 'standard'), ('--optimizer', 'bop'),
     ('--augment', 'shift'), ('--augment', 'affine')])
 def test_graph(options, capsys):

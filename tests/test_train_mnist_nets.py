@@ -166,7 +166,7 @@ def test_lenet5_refuses(options):
     ['--recipe', 'seed003', '--net', 'float', '--batchsize', 20],
     ['--recipe', 'seed003', '--net', 'binary-weight', '--batchsize', 20],
     ['--tensorboard'], ['--weight-decay', 1e-3], ['--input', 'standard'],
-    ['--label-smoothing', .1],
+    ['--label-smoothing', .1], ['--adversarial', .1],
 ], ids=lambda options: ' '.join(map(str, options)))
 def test_options(options, tmp_path):
     if '--tensorboard' in options:
@@ -370,6 +370,8 @@ REFUSED = [
      ['bop', '--lr-scale glorot', 'latent']),
     (['--net', 'quantized', '--w-bits', 32, '--lr-scale', 'glorot'],
      ['--lr-scale glorot', 'k-bit']),
+    (['--adversarial', .1, '--input', 'binary'],
+     ['--adversarial 0.1', '--input binary']),
     (['--label-smoothing', .1, '--loss', 'squared-hinge'],
      ['--label-smoothing 0.1', 'softmax', 'not squared-hinge']),
     (['--net', 'float', '--no-batch-norm', '--precise-bn'],
@@ -461,6 +463,7 @@ def cosine(tmp_path_factory):
     (['--optimizer', 'bop'], 'bop', 'adam'),
     (['--loss', 'squared-hinge'], 'squared-hinge', 'softmax'),
     (['--label-smoothing', .1], '0.1', '0'),
+    (['--adversarial', .2], '0.2', '0'),
     (['--input', 'signed'], 'signed', 'unit'),
     (['--dropout-hidden', .2], '0.2', '0.1'),
     (['--surrogate', 'approx-sign'], 'approx-sign', 'ste'),

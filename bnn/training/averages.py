@@ -3,7 +3,6 @@ import json
 
 import chainer
 import chainer.functions as F
-import chainer.links as L
 import numpy
 
 from bnn.kernels import gpu_losses
@@ -116,22 +115,3 @@ def accuracy(y, t):
         return chainer.Variable(
             gpu_losses.accuracy(y, labels), requires_grad=False)
     return F.accuracy(y.astype(numpy.float64), t)
-
-
-class Top5Classifier(L.Classifier):
-
-    """Chainer's Classifier that reports ``accuracy_top5`` too.
-
-    The share of examples whose class has one of the five highest scores; a
-    tie with the fifth counts as in.
-    """
-
-    def forward(self, *args, **kwargs):
-        loss = super().forward(*args, **kwargs)
-        y, t = self.y.array, args[-1]
-        xp = chainer.backend.get_array_module(y)
-        # Higher scores than that of the true class; NaN is none.
-        n_higher = (y > y[xp.arange(len(t)), t][:, None]).sum(axis=1)
-        chainer.report({'accuracy_top5': (
-            (n_higher < 5) & xp.isfinite(y).all(axis=1)).mean()}, self)
-        return loss

@@ -2,9 +2,8 @@
 import contextlib
 import dataclasses
 
-import chainer.links as L
-
 from bnn.training import averages
+from bnn.training import classifiers
 from bnn.training import losses
 from bnn.training import models
 from bnn.training import multi_node_bn
@@ -129,8 +128,9 @@ def make_model(run, predictor, top5=False):
         ~bnn.errors.UserError: If the file is of another net.
     """
     args = run.args
-    classifier = averages.Top5Classifier if top5 else L.Classifier
-    model = classifier(predictor, losses.make(args), averages.accuracy)
+    kind = classifiers.Top5Classifier if top5 else classifiers.Classifier
+    model = kind(predictor, losses.make(args), averages.accuracy,
+                 adversarial=args.adversarial)
     if args.initmodel is not None:
         models.load(args.initmodel, model)
     model.to_device(run.device)

@@ -150,6 +150,11 @@ def add_learning(parser, optimizers, recipes):
         help='share of each training target that softmax cross entropy '
         'spreads over all classes')
     parser.add_setting(
+        '--adversarial', type=arguments.not_negative_float, default=0.,
+        metavar='EPS',
+        help='half of the loss is of images whose pixels are moved by EPS '
+        'in the direction that raises it; pixels as --input has them')
+    parser.add_setting(
         '--input', choices=list(inputs.SCALES), default='unit',
         help='pixels in [0, 1], in [-1, 1], of mean 0 and deviation 1 in '
         'each channel, or as -1 and +1')

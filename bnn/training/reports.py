@@ -8,6 +8,7 @@ from chainer.training import extension
 from chainer.training import extensions
 
 from bnn.training import averages
+from bnn.training import classifiers
 from bnn.training import distributed
 from bnn.training import files
 
@@ -238,7 +239,7 @@ def extend(trainer, report, progress, part='test'):
     out = LogStream(sys.stdout, bar)
     table = TABLE
     if isinstance(trainer.updater.get_optimizer('main').target,
-                  averages.Top5Classifier):
+                  classifiers.Top5Classifier):
         table += ('validation/main/accuracy_top5',)
     if report == 'seed':
         trainer.extend(SeedReport(out, part))

@@ -59,6 +59,10 @@ def settle(parser, args, resume, nets, recipes, learning_rates):
             '--label-smoothing %g belongs to --loss softmax, not %s; '
             '--label-smoothing 0 leaves it out'
             % (args.label_smoothing, args.loss))
+    if args.adversarial and args.input == 'binary':
+        raise errors.UserError(
+            '--adversarial %g moves pixels, which --input binary has as +-1 '
+            'alone; --adversarial 0 leaves it out' % args.adversarial)
     _check_bop(args, nets)
     _check_batch_norm(args, net)
     return options.check_schedule(args, resume)

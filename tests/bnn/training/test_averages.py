@@ -107,32 +107,3 @@ def test_accuracy_of_arrays(n_right):
     t = numpy.arange(5, dtype=numpy.int32)
     t[n_right:] = (t[n_right:] + 1) % 5
     assert averages.accuracy(y, t).array == n_right / 5
-
-
-class TestTop5(object):
-
-    def report(self, scores, labels):
-        model = averages.Top5Classifier(lambda x: x)
-        reporter = chainer.Reporter()
-        reporter.add_observer('main', model)
-        with reporter:
-            model(chainer.Variable(numpy.array(scores, 'f')),
-                  numpy.array(labels, 'i'))
-        values = reporter.observation
-        return (float(values['main/accuracy_top5']),
-                float(values['main/accuracy'].array))
-
-    def test_seven_classes(self):
-        scores = [[7, 6, 5, 4, 3, 2, 1]] * 7
-        assert self.report(scores, range(7)) == pytest.approx((5 / 7, 1 / 7))
-
-    def test_tie_with_the_fifth(self):
-        scores = [[9, 9, 9, 9, 1, 1, 0]] * 3
-        assert self.report(scores, [4, 5, 6])[0] == pytest.approx(2 / 3)
-
-    def test_few_classes(self):
-        assert self.report([[1, 2], [2, 1]], [0, 0])[0] == 1
-
-    def test_nan_is_no_hit(self):
-        nan = float('nan')
-        assert self.report([[nan] * 7, [1] * 7], [0, 0])[0] == .5
