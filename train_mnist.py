@@ -60,7 +60,7 @@ RECIPES = {
         ('binary',), {
             'optimizer': 'adam', 'lr': 0.01, 'lr_schedule': 'cosine',
             'batchsize': 50, 'clip': 'weights', 'dropout_input': 0.2,
-            'precise_bn': True}),
+            'adversarial': 0.03, 'precise_bn': True}),
     # It left the last layer untrained, this does not.
     'seed003': nets.Recipe(
         'what Binary-Neural-Networks trained with',
