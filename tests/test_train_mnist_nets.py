@@ -501,8 +501,9 @@ def test_resume_with_the_same_settings(cosine, results):
 @pytest.mark.parametrize('options', [
     ['--net', 'binary-weight', '--layers', 1, '--binarize', 'stochastic',
      '--lr-schedule', 'cosine', '--warmup', 1],
-    ['--optimizer', 'bop', '--lr-schedule', 'exponential']],
-    ids=['stochastic', 'bop'])
+    ['--optimizer', 'bop', '--lr-schedule', 'exponential'],
+    ['--adversarial', .05, '--label-smoothing', .1]],
+    ids=['stochastic', 'bop', 'adversarial'])
 def test_killed_run_resumes_bit_for_bit(trainer, results, options):
     options = ['--dataset', 'digits', '--unit', 16, '--batchsize', 20,
                '--epoch', 4, '--no-plot', '--validation', 200,
