@@ -39,7 +39,7 @@ class Experiment:
     Attributes:
         title (str): What it is, for the table.
         arguments (str): What the script is started with.
-        epochs (int): Length of the published training.
+        epochs (int): Length of the training.
         errors (str): What is known to be wrong in the published one.
         script (str): The script.
         dataset (str): The data.
@@ -81,8 +81,8 @@ EXPERIMENTS = {
         errors='Whether its loss is a sum is not known, see float_mlp.'),
     'float_mlp_schedule': Experiment(
         'the same, 20 epochs, cosine from 0.256',
-        '--net float --recipe seed003 --lr 0.256 --lr-schedule cosine '
-        '--epoch 20', 20, errors='As float_mlp_sum.'),
+        '--net float --recipe seed003 --lr 0.256 --lr-schedule cosine',
+        20, errors='As float_mlp_sum.'),
     'binary_weight_mlp': Experiment(
         'Binary-Neural-Networks: binary weights, 200 epochs, at rate '
         '0.00001 (the seed\'s: 0.001)',
@@ -95,7 +95,7 @@ EXPERIMENTS = {
         '--recipe best', 20),
     'binarynet_paper': Experiment(
         'BinaryNet paper: 3 x 4096, 1000 epochs',
-        '--layers 3 --unit 4096 --epoch 1000 --validation 10000 '
+        '--layers 3 --unit 4096 --validation 10000 '
         '--input signed --dropout-input 0.2 --dropout-hidden 0.5 '
         '--loss squared-hinge --clip weights --lr 0.003 --lr-final 3e-7 '
         '--lr-schedule exponential --lr-scale glorot', 1000,
@@ -103,7 +103,7 @@ EXPERIMENTS = {
         'N(0, 1/n).'),
     'lfc': Experiment(
         'BNN-PYNQ LFC: 3 x 1024, 1-bit inputs; 120 epochs on varied images',
-        '--layers 3 --unit 1024 --epoch 120 --input binary '
+        '--layers 3 --unit 1024 --input binary '
         '--augment affine --surrogate approx-sign --clip weights --lr 0.01 '
         '--lr-schedule cosine --precise-bn', 120,
         errors='Its training is not published in detail.'),
@@ -115,16 +115,16 @@ EXPERIMENTS = {
         60, errors=_BEST_ON_TEST),
     'lenet5_varied': Experiment(
         'LeNet-5 as above, 18 epochs on varied images',
-        '--net lenet5 --augment affine --precise-bn --epoch 18 '
+        '--net lenet5 --augment affine --precise-bn '
         '--lr-schedule cosine', 18, errors=_BEST_ON_TEST),
     'shallow_convnet': Experiment(
         'Binary-Neural-Networks: shallow net, binary weights, with batch '
-        'normalization, 4 epochs', '--net shallow --epoch 4', 4,
+        'normalization, 4 epochs', '--net shallow', 4,
         errors='Its 0.63 is a note without settings.  Its last layer is '
         'never trained, and it has no batch normalization; --recipe seed003 '
         'has its settings.', **_CIFAR10),
     'shallow_convnet_float': Experiment(
-        'the same, float', '--net shallow-float --epoch 4', 4,
+        'the same, float', '--net shallow-float', 4,
         errors='What was published is an accuracy on validation.',
         **_CIFAR10),
     'nin': Experiment(
@@ -154,21 +154,30 @@ def run(name, args, folder):
     Args:
         name (str): The experiment.
         args (argparse.Namespace): The options.
-        folder (str): Where the runs and the result go.
+        folder (str): Where each experiment has a folder.
 
     Raises:
         ~bnn.errors.UserError: If a run fails.
         SystemExit: If a signal ended a run.
     """
     experiment = EXPERIMENTS[name]
+    earlier = standing.results({name: experiment}, folder)
+    folder = os.path.join(folder, name)
     os.makedirs(folder, exist_ok=True)
-    runs = []
+
+    def command_of(seed):
+        return ['./' + experiment.script,
+                *shlex.split(experiment.arguments), '--seed', str(seed),
+                *passed_on(args, experiment), '--out',
+                os.path.join(folder, 'seed-%d' % seed), '--resume', 'auto']
+
+    # Other seeds of an earlier call stay.
+    runs = {run['seed']: run
+            for run in earlier.get(name, {'runs': ()})['runs']
+            if run.get('command') == shlex.join(command_of(run.get('seed')))}
     for seed in range(args.seeds):
-        out = os.path.join(folder, 'seed-%d' % seed)
-        command = ['./' + experiment.script,
-                   *shlex.split(experiment.arguments), '--seed', str(seed),
-                   *passed_on(args, experiment), '--out', out,
-                   '--resume', 'auto']
+        command = command_of(seed)
+        out = command[command.index('--out') + 1]
         print('$ ' + shlex.join(command), flush=True)
         status = call([sys.executable, os.path.join(
             ROOT, experiment.script), *command[1:]])
@@ -176,14 +185,18 @@ def run(name, args, folder):
             print('the same command goes on with it', file=sys.stderr)
             sys.exit(status)
         if status:
-            raise errors.UserError('%s ended with status %d' % (name, status))
-        runs.append({'command': shlex.join(command), **read_run(out)})
-        result = {'experiment': name, 'runs': runs}
+            raise errors.UserError(
+                '%s ended with status %d; if %s is of other settings, move '
+                'it away' % (name, status, out))
+        runs[seed] = {'command': shlex.join(command), **read_run(out)}
+        result = {'experiment': name,
+                  'runs': [runs[seed] for seed in sorted(runs)]}
         result['verdict'] = standing.verdict(experiment, result)
         with files.atomic_write(os.path.join(folder, 'result.json')) as f:
             f.write(json.dumps(result, indent=1).encode())
         comparison.draw(os.path.join(folder, 'curve.png'), experiment.title,
-                        runs, published.result(name), published.curve(name))
+                        result['runs'], published.result(name),
+                        published.curve(name))
     print('%s: %s' % (name, result['verdict']))
 
 
@@ -211,8 +224,8 @@ def call(command):
 
 def passed_on(args, experiment):
     """Returns the options that the training script gets from ours."""
-    words = []
-    for name in ('epoch', 'gpu', 'data_dir'):
+    words = ['--epoch', str(args.epoch or experiment.epochs)]
+    for name in ('gpu', 'data_dir'):
         value = getattr(args, name)
         if value is not None:
             words += ['--' + name.replace('_', '-'), str(value)]
@@ -266,6 +279,15 @@ def make_parser():
 def main():
     parser = make_parser()
     args = parser.parse_args()
+    if args.name is None or args.report is not None:
+        for name, value in vars(args).items():
+            if name not in ('name', 'report') and (
+                    value != parser.get_default(name)):
+                parser.error('--%s is for a run; name one experiment, '
+                             'without --report' % name.replace('_', '-'))
+    if args.name is not None and args.report is not None:
+        parser.error('--report is about all that was run; leave %s out'
+                     % args.name)
     if args.report == '-':
         print(standing.table(EXPERIMENTS, FOLDER))
     elif args.report is not None:
@@ -279,7 +301,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             run(args.name, args, folder)
     else:
-        run(args.name, args, os.path.join(FOLDER, args.name))
+        run(args.name, args, FOLDER)
 
 
 if __name__ == '__main__':

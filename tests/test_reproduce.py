@@ -90,6 +90,7 @@ def test_numbers_to_reach():
     assert {name: float(published.result(name)['reach'])
             for name in reproduce.EXPERIMENTS} == {
         'binary_net': .9766, 'quantized_net': .9806, 'float_mlp': .9687,
+        'float_mlp_sum': .9687,
         'binary_weight_mlp': .9372, 'best': .985, 'binarynet_paper': .9904,
         'lfc': .989, 'float_mlp_schedule': .9687, 'lenet5': .9923,
         'lenet5_float': .9934, 'lenet5_varied': .9923, 'shallow_convnet': .63,
@@ -128,11 +129,11 @@ def test_arguments_are_accepted(name):
     script = importlib.import_module(experiment.script.removesuffix('.py'))
     parser = script.make_parser()
     args = parser.parse([
-        *experiment.arguments.split(), '--dataset', experiment.dataset])
+        *experiment.arguments.split(), '--epoch', str(experiment.epochs),
+        '--dataset', experiment.dataset])
     settling.settle(parser, args, None, script.NETS,
                     getattr(script, 'RECIPES', {}),
                     optimization.LEARNING_RATES)
-    assert args.epoch == experiment.epochs
 
 
 # ---- the list
@@ -225,6 +226,50 @@ def test_run_list_and_report(small, monkeypatch, capfd, tmp_path):
         assert word in row
     # Who reads the table must not take it for a result on MNIST
     assert 'digits' in row
+
+
+def test_other_seeds_stay(small, monkeypatch, capfd, tmp_path):
+    options = ['binary_net', '--dataset', 'digits', '--epoch', 1]
+    call(monkeypatch, *options, '--seeds', 2)
+    path = tmp_path / 'reproductions/binary_net/result.json'
+    both = json.loads(path.read_text())['runs']
+    assert '2 seeds' in call(monkeypatch, *options, '--seeds', 1)
+    assert json.loads(path.read_text())['runs'] == both
+    # But not those of other settings
+    call(monkeypatch, *options[:-1], 2, '--seeds', 1)
+    run, = json.loads(path.read_text())['runs']
+    assert run['epochs'] == 2
+
+
+def test_goes_on_to_the_end_of_a_short_run(
+        small, monkeypatch, capfd, tmp_path):
+    monkeypatch.setitem(
+        reproduce.EXPERIMENTS, 'binary_net', dataclasses.replace(
+            reproduce.EXPERIMENTS['binary_net'], epochs=3))
+    options = ['binary_net', '--dataset', 'digits', '--seeds', 1]
+    call(monkeypatch, *options, '--epoch', 1)
+    assert '3 of 3 epochs' in call(monkeypatch, *options)
+
+
+def test_other_settings_say_what_to_do(small, monkeypatch, capfd, tmp_path):
+    options = ['best', '--dataset', 'digits', '--seeds', 1, '--epoch']
+    call(monkeypatch, *options, 1)
+    with pytest.raises(errors.UserError, match=(
+            'move it away$')):  # The cosine would have been another.
+        call(monkeypatch, *options, 2)
+
+
+@pytest.mark.parametrize('options,words', [
+    (['best', '--report'], ['--report', 'best']),
+    (['--epoch', 3], ['--epoch']), (['--dry-run'], ['--dry-run']),
+    (['--report', '--seeds', 2], ['--seeds'])])
+def test_options_that_would_do_nothing(monkeypatch, capsys, options, words):
+    with pytest.raises(SystemExit) as e:
+        call(monkeypatch, *options)
+    assert e.value.code == 2
+    line, = capsys.readouterr().err.splitlines()
+    for word in words:
+        assert word in line
 
 
 def test_failed_run(small, monkeypatch, capfd, tmp_path):
