@@ -40,16 +40,18 @@ class _Layers(chainer.LinkHook):
             '1-bit MACs': macs if is_binary else 0,
             'other MACs': 0 if is_binary else macs,
             'float bytes': 4 * (n_params + n_persistents),
-            'packed bytes': -(-n_weights * w_bits // 8) + 4 * (
-                n_params - n_weights + n_persistents + n_scales)})
+            'packed bytes': -(
+                -n_weights * getattr(link, 'packed_bits', w_bits) // 8) + 4 * (
+                    n_params - n_weights + n_persistents + n_scales)})
 
 
 def summarize(predictor, x):
     """Lists the layers of a net.
 
     A multiply-accumulate counts as 1-bit where weights and inputs are both
-    +-1, so that XNOR and popcount do it.  Packed, a weight takes its bits and
-    every other value 4 bytes, the scale of a filter too.
+    +-1, so that XNOR and popcount do it.  Packed, a weight takes its bits (of
+    k bits by the linear quantizer k + 1, for its 2^k + 1 levels) and every
+    other value 4 bytes, the scale of a filter too.
 
     Args:
         predictor (~chainer.Chain): The net.

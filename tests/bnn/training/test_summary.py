@@ -62,6 +62,14 @@ def test_quantized(bits, packed):
     assert rows['l2'][4:6] == (0, 24)
 
 
+@pytest.mark.parametrize('bits,packed', [(1, 12), (2, 36), (8, 108)])
+def test_linear_quantizer_has_a_level_more(bits, packed):
+    rows = rows_of(net.QuantizedMLP(
+        8, 3, 12, n_layers=1, w_bits=bits, a_bits=2, quantizer='linear'))
+    assert rows['l1'][3] == bits
+    assert rows['l1'][7] == packed + 32
+
+
 def test_one_bit_quantized():
     rows = rows_of(net.QuantizedMLP(
         8, 3, 12, n_layers=1, w_bits=1, a_bits=1))
