@@ -15,6 +15,7 @@ import optimization
 import train_mnist
 from bnn import errors
 from bnn.training import best
+from bnn.training import figures
 from bnn.training import models
 from bnn.training import settling
 
@@ -298,6 +299,18 @@ def test_best_epoch_is_kept(monkeypatch, tmp_path, results):
         assert a[name] == b[name]
 
 
+@pytest.mark.parametrize('statistics', ['running', 'batch'])
+def test_figures_are_of_the_net_that_is_reported(
+        monkeypatch, results, statistics, tmp_path):
+    drawn = []
+    monkeypatch.setattr(
+        figures, 'draw_page', lambda *args: drawn.append(args))
+    call(*SMALL, '--epoch', 1, '--test-statistics', statistics, '--out', 'r')
+    labels, rows, scores = drawn[0][4:7]
+    assert (scores.argmax(axis=1) == labels[rows]).mean() == pytest.approx(
+        results.log(tmp_path / 'r')[-1]['validation/main/accuracy'])
+
+
 @pytest.mark.parametrize('report', ['table', 'quiet'])
 def test_validation_with_other_reports(report):
     out, _ = dry('--validation', 20, '--report', report)
@@ -435,6 +448,15 @@ def test_refused_by_the_script(trainer):
     assert '--w-bits belongs to --net quantized, not float' in line
 
 
+@pytest.mark.parametrize('options', [
+    ['--precise-bn'], ['--adversarial', .1], ['--label-smoothing', .1]])
+def test_evaluation_refuses_what_is_of_training(options, tmp_path):
+    dry('--out', 'run')
+    line = refused('--evaluate', '-m', 'run/mlp.model', *options)
+    assert line == (options[0] + ' belongs to training; --evaluate tests the '
+                    'model as it is')
+
+
 def test_refused_with_a_model(tmp_path):
     dry('--net', 'float', '--out', 'run')
     line = refused('--evaluate', '-m', 'run/mlp.model', '--w-bits', 2)
@@ -462,8 +484,8 @@ def cosine(tmp_path_factory):
     (['--net', 'float'], 'float', 'binary'),
     (['--optimizer', 'bop'], 'bop', 'adam'),
     (['--loss', 'squared-hinge'], 'squared-hinge', 'softmax'),
-    (['--label-smoothing', .1], '0.1', '0'),
-    (['--adversarial', .2], '0.2', '0'),
+    (['--label-smoothing', .1], '0.1', '0.0'),
+    (['--adversarial', .2], '0.2', '0.0'),
     (['--input', 'signed'], 'signed', 'unit'),
     (['--dropout-hidden', .2], '0.2', '0.1'),
     (['--surrogate', 'approx-sign'], 'approx-sign', 'ste'),
@@ -481,8 +503,9 @@ def test_resume_with_other_settings(cosine, options, ours, theirs):
 
 
 def test_resume_with_a_recipe_of_other_settings(cosine):
-    line = refused('--resume', cosine, '--recipe', 'seed003')
-    assert '--' in line
+    line = refused('--resume', cosine, '--recipe', 'best')
+    for word in '--recipe best has --', 'made with', 'leave --recipe out':
+        assert word in line
 
 
 def test_resume_of_a_cosine_run_with_another_length(cosine):

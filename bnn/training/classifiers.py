@@ -15,10 +15,12 @@ class Classifier(L.Classifier):
         \frac{1}{2} J(x, t) + \frac{1}{2} J(x + \epsilon \,
         \mathrm{sign}(\nabla_x J(x, t)), t),
 
-    J the loss function: half of it is that of images all of whose pixels were
-    moved by :math:`\epsilon` in the direction that raises it (the fast
-    gradient sign method, `1412.6572 <https://arxiv.org/abs/1412.6572>`_,
-    section 6).  The moved images are data: no gradient goes through the sign.
+    J the loss function: half of it is that of images whose pixels were moved
+    by :math:`\epsilon` in the direction that raises it (the fast gradient
+    sign method, `1412.6572 <https://arxiv.org/abs/1412.6572>`_, section 6).
+    A pixel that dropout took away has no gradient and stays; the second half
+    has draws of its own.  The moved images are data: no gradient goes through
+    the sign.
     What is reported as accuracy is that of the images as they are.  Where
     ``chainer.config.train`` is false all is as in Chainer.
 

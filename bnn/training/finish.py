@@ -1,4 +1,5 @@
 """What a finished run leaves behind."""
+import contextlib
 import os
 
 from bnn import errors
@@ -83,13 +84,16 @@ def save(run, trainer, data, tester, attributes):
         **{name.replace('main/', 'test_'): value
            for name, value in test.items()}})
     if args.plot:
+        with (statistics.of_the_batch(model)
+              if args.test_statistics == 'batch'
+              else contextlib.nullcontext()):
+            predictions = figures.predict(
+                model.predictor, data_module.one_pass(data, 'test', args),
+                run.device, data.test_images)
         figures.draw_page(
             os.path.join(trainer.out, 'figures.png'), log, model,
-            data.test_images, data.test_labels,
-            *figures.predict(
-                model.predictor, data_module.one_pass(data, 'test', args),
-                run.device, data.test_images), data.class_names,
-            'validation' if args.validation else 'test')
+            data.test_images, data.test_labels, *predictions,
+            data.class_names, 'validation' if args.validation else 'test')
     reports.say(args, 'save the optimizer')
     models.save(os.path.join(trainer.out, 'mlp.state'), optimizer,
                 {'iteration': trainer.updater.iteration})

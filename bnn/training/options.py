@@ -160,9 +160,10 @@ def add_learning(parser, optimizers, recipes):
         'each channel, or as -1 and +1')
     parser.add_setting(
         '--clip', choices=('all', 'weights', 'none'),
-        help='what is kept in [-1, 1]: all parameters, or the binary and '
-        'k-bit weights (default: all for --net binary with a latent-weight '
-        'optimizer, as binary_net did, else weights)')
+        help='what is kept in [-1, 1]: all parameters, or the latent weights '
+        'that need it, of 1 bit or of the linear quantizer (default: all for '
+        '--net binary with a latent-weight optimizer, as binary_net did, '
+        'else weights)')
     parser.add_setting(
         '--weight-decay', type=arguments.not_negative_float, default=0.,
         metavar='RATE',

@@ -41,6 +41,13 @@ class Resume(object):
             # A snapshot may be older than the option.
             saved = self.settings.get(name, parser.get_default(name))
             if name in chosen and chosen[name] != saved:
+                if name not in args.given:
+                    raise errors.UserError(
+                        '--recipe %s has --%s %s, but %s was made with %s; '
+                        'leave --recipe out to go on, or start a new run '
+                        'without --resume' % (
+                            args.recipe, name.replace('_', '-'),
+                            chosen[name], self.path, saved))
                 raise errors.UserError(
                     '--%s is %s, but %s was made with %s; leave it out to go '
                     'on, or start a new run without --resume'

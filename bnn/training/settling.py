@@ -23,6 +23,12 @@ def settle(parser, args, resume, nets, recipes, learning_rates):
     Raises:
         ~bnn.errors.UserError: If options contradict one another.
     """
+    if args.evaluate:
+        for name in 'adversarial', 'label_smoothing', 'precise_bn':
+            if name in args.given:
+                raise errors.UserError(
+                    '--%s belongs to training; --evaluate tests the model as '
+                    'it is' % name.replace('_', '-'))
     recipe = recipes.get(args.recipe)
     chosen = {**(recipe.options if recipe else {}), **args.given}
     if resume is not None:
