@@ -165,19 +165,21 @@ def run(name, args, folder):
     folder = os.path.join(folder, name)
     os.makedirs(folder, exist_ok=True)
 
+    def out_of(seed):
+        return os.path.join(folder, 'seed-%s' % seed)
+
     def command_of(seed):
         return ['./' + experiment.script,
                 *shlex.split(experiment.arguments), '--seed', str(seed),
-                *passed_on(args, experiment), '--out',
-                os.path.join(folder, 'seed-%d' % seed), '--resume', 'auto']
+                *passed_on(args, experiment), '--out', out_of(seed),
+                '--resume', 'auto']
 
     # Other seeds of an earlier call stay.
     runs = {run['seed']: run
             for run in earlier.get(name, {'runs': ()})['runs']
             if run.get('command') == shlex.join(command_of(run.get('seed')))}
     for seed in range(args.seeds):
-        command = command_of(seed)
-        out = command[command.index('--out') + 1]
+        command, out = command_of(seed), out_of(seed)
         print('$ ' + shlex.join(command), flush=True)
         status = call([sys.executable, os.path.join(
             ROOT, experiment.script), *command[1:]])
