@@ -20,9 +20,8 @@ class Classifier(L.Classifier):
     sign method, `1412.6572 <https://arxiv.org/abs/1412.6572>`_, section 6).
     A pixel that dropout took away has no gradient and stays; the second half
     has draws of its own.  The moved images are data: no gradient goes through
-    the sign.
-    What is reported as accuracy is that of the images as they are.  Where
-    ``chainer.config.train`` is false all is as in Chainer.
+    the sign.  What is reported as accuracy is that of the images as they are.
+    Where ``chainer.config.train`` is false all is as in Chainer.
 
     Args:
         predictor (~chainer.Link): The net.
