@@ -16,7 +16,7 @@ def standing(experiment, result):
     """Returns what the runs of an experiment come to.
 
     Args:
-        experiment (reproduce.Experiment): The experiment.
+        experiment (~bnn.training.experiments.Experiment): It.
         result (dict): ``experiment``, its name, and ``runs``, of which each
             has ``dataset``, ``dry_run``, ``validation``, ``epochs``,
             ``test_accuracy``, where it is known ``test_accuracy_top5``, and
