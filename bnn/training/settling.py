@@ -23,12 +23,7 @@ def settle(parser, args, resume, nets, recipes, learning_rates):
     Raises:
         ~bnn.errors.UserError: If options contradict one another.
     """
-    if args.evaluate:
-        for name in 'adversarial', 'label_smoothing', 'precise_bn':
-            if name in args.given:
-                raise errors.UserError(
-                    '--%s belongs to training; --evaluate tests the model as '
-                    'it is' % name.replace('_', '-'))
+    _check_evaluation(args)
     recipe = recipes.get(args.recipe)
     chosen = {**(recipe.options if recipe else {}), **args.given}
     if resume is not None:
@@ -60,15 +55,7 @@ def settle(parser, args, resume, nets, recipes, learning_rates):
     if has_float_layers and args.lr_scale != 'none':
         raise errors.UserError('--lr-scale %s is for binary and k-bit '
                                'weights; here there are none' % args.lr_scale)
-    if args.label_smoothing and args.loss != 'softmax':
-        raise errors.UserError(
-            '--label-smoothing %g belongs to --loss softmax, not %s; '
-            '--label-smoothing 0 leaves it out'
-            % (args.label_smoothing, args.loss))
-    if args.adversarial and args.input == 'binary':
-        raise errors.UserError(
-            '--adversarial %g moves pixels, which --input binary has as +-1 '
-            'alone; --adversarial 0 leaves it out' % args.adversarial)
+    _check_loss(args)
     _check_bop(args, nets)
     _check_batch_norm(args, net)
     return options.check_schedule(args, resume)
@@ -90,6 +77,27 @@ def _set_defaults(parser, args, nets, recipe, chosen):
         resuming.take_from_model(parser, args, ['loss', 'dataset'])
     if args.lr_schedule != 'step' and 'lr_steps' not in chosen:
         args.lr_steps = None  # the net's own
+
+
+def _check_evaluation(args):
+    if args.evaluate:
+        for name in 'adversarial', 'label_smoothing', 'precise_bn':
+            if name in args.given:
+                raise errors.UserError(
+                    '--%s belongs to training; --evaluate tests the model as '
+                    'it is' % name.replace('_', '-'))
+
+
+def _check_loss(args):
+    if args.label_smoothing and args.loss != 'softmax':
+        raise errors.UserError(
+            '--label-smoothing %g belongs to --loss softmax, not %s; '
+            '--label-smoothing 0 leaves it out'
+            % (args.label_smoothing, args.loss))
+    if args.adversarial and args.input == 'binary':
+        raise errors.UserError(
+            '--adversarial %g moves pixels, which --input binary has as +-1 '
+            'alone; --adversarial 0 leaves it out' % args.adversarial)
 
 
 def _check_bop(args, nets):
