@@ -3,8 +3,8 @@ import chainer
 from chainer import function_node
 from chainer.utils import type_check
 
-import function_surrogate_gradient
 from bnn import kernels
+from zoo.surrogates import function_surrogate_gradient
 
 SURROGATES = {
     'ste': kernels.ste_gradient,

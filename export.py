@@ -12,8 +12,7 @@ import dataclasses
 import os
 import typing
 
-import trained as trained_module
-from bnn import datasets
+from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import c_export
 from bnn.deploy import file_format
@@ -29,6 +28,7 @@ from bnn.training import arguments
 from bnn.training import cli
 from bnn.training import files
 from bnn.training import summary
+from zoo import trained as trained_module
 
 # Training images that tell how large the operands of the last layer are
 _CALIBRATION = 500

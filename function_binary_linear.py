@@ -8,8 +8,8 @@ from chainer.functions.connection import linear
 from chainer.utils import type_check
 
 import bst
-import function_binarize
 from bnn import kernels
+from zoo.binarynet import function_binarize
 
 
 class BinaryLinearFunction(function_node.FunctionNode):
@@ -142,7 +142,7 @@ def binary_linear(x, W, b=None, stochastic=False, scaled=False):
             clip((W + 1) / 2, 0, 1) (Eq. (2)), -1 otherwise.
         scaled (bool or str): If ``True``, the signs are scaled per output and
             have another gradient, see
-            :func:`~function_binarize.scaled_binarize`; if ``'ste'``, they are
+            :func:`~zoo.binarynet.function_binarize.scaled_binarize`; if ``'ste'``, they are
             scaled and keep this one.
 
     Returns:

@@ -5,9 +5,9 @@ from chainer import initializers
 from chainer import link
 from chainer import variable
 
-import description
 import function_binary_linear
 from bnn.deploy import operations
+from zoo import description
 
 
 class BinaryLinear(link.Link):
@@ -100,7 +100,7 @@ class BinaryLinear(link.Link):
             x, self.W, self.b, self.stochastic, self.scaled)
 
     def describe(self):
-        """Describes the layer, see :func:`description.of`."""
+        """Describes the layer, see :func:`zoo.description.of`."""
         return [operations.Linear(
             W=description.weights(self.W, self.w_bits, self.scaled),
             b=description.array(self.b))]

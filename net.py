@@ -4,13 +4,13 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
-import description
-import function_dropout
-import link_batch_normalization
 import link_binary_linear
-import link_quantized_linear
-import qst
+from bnn.chainer_ops import function_dropout
+from bnn.chainer_ops import link_batch_normalization
 from bnn.deploy import operations
+from zoo import description
+from zoo.quantized_net import link_quantized_linear
+from zoo.quantized_net import qst
 
 
 class MLP(chainer.Chain):
@@ -82,7 +82,7 @@ class MLP(chainer.Chain):
                 h = function_dropout.dropout(h, self.dropout_hidden)
 
     def describe(self):
-        """Describes the net, see :func:`description.of`."""
+        """Describes the net, see :func:`zoo.description.of`."""
         found = [operations.Flatten()]
         for i in range(1, self.n_layers + 2):
             found += description.of(self['l%d' % i])
@@ -144,7 +144,7 @@ class QuantizedMLP(MLP):
             :class:`MLP`.
         w_bits (int): Bits of a weight, 1 to 8 or 32.
         a_bits (int): Bits of an activation, 1 to 8 or 32.
-        quantizer (str): ``'dorefa'`` or ``'linear'``, see :func:`qst.qst`.
+        quantizer (str): ``'dorefa'`` or ``'linear'``, see :func:`zoo.quantized_net.qst.qst`.
     """
 
     def __init__(self, n_units=1000, *args, w_bits=2, a_bits=2,

@@ -14,9 +14,9 @@ import time
 import numpy
 
 import bnn.deploy
-from bnn import datasets
+from bnn import data as datasets
 from bnn import errors
-from bnn.datasets import augment
+from bnn.data import augment
 from bnn.deploy import pictures
 from bnn.training import arguments
 from bnn.training import cli
@@ -93,7 +93,7 @@ def test(net, data):
 
     Args:
         net (~bnn.deploy.runtime.Net): The net.
-        data (~bnn.datasets.Dataset): The data.
+        data (~bnn.data.Dataset): The data.
 
     Returns:
         dict: ``'dataset'``, ``'images'``, ``'accuracy'``,

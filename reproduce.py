@@ -18,14 +18,14 @@ from bnn import environment
 environment.check(__file__)
 
 from bnn import errors
-from bnn import published
+from bnn.reproduction import comparison
+from bnn.reproduction import experiments
+from bnn.reproduction import published
+from bnn.reproduction import standing
 from bnn.training import arguments
 from bnn.training import cli
-from bnn.training import comparison
-from bnn.training import experiments
 from bnn.training import files
 from bnn.training import models
-from bnn.training import standing
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 FOLDER = 'reproductions'

@@ -10,12 +10,7 @@ environment.check(__file__)
 
 import chainer
 
-import binarization
-import net_convnet
-import net_nin
-import net_shallow_convnet
-import optimization
-from bnn import datasets
+from bnn import data as datasets
 from bnn.training import arguments
 from bnn.training import cli
 from bnn.training import data as data_module
@@ -25,6 +20,11 @@ from bnn.training import reports
 from bnn.training import running
 from bnn.training import session
 from bnn.training import summary
+from zoo import binarization
+from zoo import optimization
+from zoo.binary_neural_networks import shallow_convnet
+from zoo.binarynet import convnet
+from zoo.xnor_net import nin
 
 # As BinaryNet's code
 _CONVNET = {
@@ -39,25 +39,25 @@ _NIN = {
 
 NETS = {
     'shallow': nets.Net(
-        net_shallow_convnet.ShallowConvNet, ('binarize', 'batch_norm'),
+        shallow_convnet.ShallowConvNet, ('binarize', 'batch_norm'),
         {'binary': True}, clip='weights', bop=True),
     'shallow-float': nets.Net(
-        net_shallow_convnet.ShallowConvNet, ('batch_norm',),
+        shallow_convnet.ShallowConvNet, ('batch_norm',),
         {'binary': False}),
     'convnet': nets.Net(
-        net_convnet.ConvNet, ('width', 'binarize', 'surrogate', 'pad_value'),
+        convnet.ConvNet, ('width', 'binarize', 'surrogate', 'pad_value'),
         {'kind': 'binary'}, {**_CONVNET, 'lr_scale': 'glorot'},
         clip='weights', bop=True),
     'convnet-binary-weight': nets.Net(
-        net_convnet.ConvNet, ('width', 'binarize'),
+        convnet.ConvNet, ('width', 'binarize'),
         {'kind': 'binary-weight'}, {**_CONVNET, 'lr_scale': 'glorot'},
         clip='weights', bop=True),
     'convnet-float': nets.Net(
-        net_convnet.ConvNet, ('width',), {'kind': 'float'}, _CONVNET),
+        convnet.ConvNet, ('width',), {'kind': 'float'}, _CONVNET),
     'nin': nets.Net(
-        net_nin.NIN, ('surrogate', 'weight_scale', 'input_scale', 'shift'),
+        nin.NIN, ('surrogate', 'weight_scale', 'input_scale', 'shift'),
         {'binary': True}, _NIN),
-    'nin-float': nets.Net(net_nin.NIN, (), {'binary': False}, _NIN),
+    'nin-float': nets.Net(nin.NIN, (), {'binary': False}, _NIN),
 }
 RECIPES = {
     # It left the last layer untrained, this does not.

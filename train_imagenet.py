@@ -9,11 +9,7 @@ environment.check(__file__)
 
 import chainer
 
-import binarization
-import net_alexnet
-import net_nin
-import optimization
-from bnn import datasets
+from bnn import data as datasets
 from bnn.training import arguments
 from bnn.training import cli
 from bnn.training import data as data_module
@@ -23,6 +19,10 @@ from bnn.training import reports
 from bnn.training import running
 from bnn.training import session
 from bnn.training import summary
+from zoo import binarization
+from zoo import optimization
+from zoo.xnor_net import alexnet
+from zoo.xnor_net import nin
 
 _BLOCKS = 'surrogate', 'weight_scale', 'input_scale', 'shift'
 # As XNOR-Net-PyTorch
@@ -32,15 +32,15 @@ _SEED = {'input': 'standard', 'lr_schedule': 'step', 'lr_steps': [30, 60, 90],
 NETS = {
     # XNOR-Net-PyTorch bounds the gammas of its other nets only.
     'alexnet': nets.Net(
-        net_alexnet.AlexNet, ('unit', *_BLOCKS), {'binary': True}, _SEED,
+        alexnet.AlexNet, ('unit', *_BLOCKS), {'binary': True}, _SEED,
         xnor={'min_gamma': None, 'extra': 1e9}),
     'alexnet-float': nets.Net(
-        net_alexnet.AlexNet, ('unit',), {'binary': False}, _SEED),
+        alexnet.AlexNet, ('unit',), {'binary': False}, _SEED),
     'nin': nets.Net(
-        net_nin.NINImageNet, _BLOCKS, {'binary': True}, _SEED,
+        nin.NINImageNet, _BLOCKS, {'binary': True}, _SEED,
         xnor={'extra': 1e9}),
     'nin-float': nets.Net(
-        net_nin.NINImageNet, (), {'binary': False}, _SEED),
+        nin.NINImageNet, (), {'binary': False}, _SEED),
 }
 
 

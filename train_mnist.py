@@ -11,12 +11,8 @@ environment.check(__file__)
 
 import chainer
 
-import binarization
 import net
-import net_lenet5
-import optimization
-import qst
-from bnn import datasets
+from bnn import data as datasets
 from bnn.training import arguments
 from bnn.training import cli
 from bnn.training import data as data_module
@@ -26,6 +22,10 @@ from bnn.training import reports
 from bnn.training import running
 from bnn.training import session
 from bnn.training import summary
+from zoo import binarization
+from zoo import optimization
+from zoo.quantized_net import qst
+from zoo.xnor_net import lenet5
 
 _SIZES = 'unit', 'layers', 'dropout_input', 'dropout_hidden'
 _BLOCKS = 'surrogate', 'weight_scale', 'input_scale', 'shift'
@@ -49,9 +49,9 @@ NETS = {
         defaults={'unit': 2048, 'layers': 3}),
     # As XNOR-Net-PyTorch
     'lenet5': nets.Net(
-        net_lenet5.LeNet5, _BLOCKS, {'binary': True}, _LENET5),
+        lenet5.LeNet5, _BLOCKS, {'binary': True}, _LENET5),
     'lenet5-float': nets.Net(
-        net_lenet5.LeNet5, (), {'binary': False}, _LENET5),
+        lenet5.LeNet5, (), {'binary': False}, _LENET5),
 }
 RECIPES = {
     # Chosen on a validation part, docs/recipe_best.md

@@ -3,8 +3,8 @@
 import chainer
 import numpy
 
-import fused_update
 from bnn import kernels
+from bnn.chainer_ops import fused_update
 
 
 class WeightClip(object):
@@ -139,7 +139,7 @@ def unbounded_weights(optimizer):
     """Lists the latent weights that nothing bounds.
 
     Their signs, or levels, freeze as the weights grow.
-    :class:`~bop.Bop` has no latent weights.
+    :class:`~zoo.latent_weights.bop.Bop` has no latent weights.
 
     Args:
         optimizer (~chainer.GradientMethod): An optimizer set up with a model.

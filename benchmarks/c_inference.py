@@ -21,8 +21,7 @@ sys.path.insert(0, str(FOLDER.parent))
 
 import numpy
 
-import trained as trained_module
-from bnn import datasets
+from bnn import data as datasets
 from bnn import machine
 from bnn.deploy import c_export
 from bnn.deploy import int8
@@ -32,6 +31,7 @@ from bnn.training import agreement
 from bnn.training import cli
 from bnn.training import files
 from bnn.training import summary
+from zoo import trained as trained_module
 
 FLAGS = (
     ('-O3 -march=native', ''), ('-O3 -march=native', '64-bit words'),

@@ -26,7 +26,7 @@ from PIL import Image
 
 import timing
 from bnn import machine
-from bnn.datasets import decoding
+from bnn.data import decoding
 
 # Width, height: about ImageNet's mean, and four times as many pixels
 SIZES = (500, 375), (1000, 750)

@@ -16,12 +16,12 @@ import numpy
 
 import net
 import timing
-import trained as trained_module
 from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import onnx_export
 from bnn.deploy import packing
 from bnn.training import models
+from zoo import trained as trained_module
 
 N_CALIBRATION = 200
 

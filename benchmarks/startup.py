@@ -24,7 +24,7 @@ _PATH = 'import os, sys; sys.path.insert(0, %r); ' % os.path.abspath(ROOT)
 CODES = {
     'bare': _PATH + '''
 import chainer
-from bnn import datasets
+from bnn import data as datasets
 folder = sys.argv[2:]
 datasets.load("mnist", *folder, allow_modified=bool(folder))
 ''',

@@ -22,7 +22,7 @@ sys.path.insert(0, ROOT)
 import numpy
 
 import timing
-from bnn import datasets
+from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import runtime

@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 from chainer.backends import cuda
 
-from bnn.datasets import batches
+from bnn.data import batches
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

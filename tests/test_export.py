@@ -11,12 +11,12 @@ import pytest
 
 import export
 import net
-import net_lenet5
-from bnn import datasets
+from bnn import data as datasets
 from bnn import deploy
 from bnn import errors
 from bnn.training import files
 from bnn.training import models
+from zoo.xnor_net import lenet5
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -68,7 +68,7 @@ def test_of_a_training(trained, capsys, tmp_path):
 @pytest.mark.parametrize('make, net_args, kind', [
     (net.QuantizedMLP, {'n_units': 9, 'w_bits': 2, 'a_bits': 3}, 'signed'),
     (net.BinaryWeightMLP, {'n_units': 9}, 'standard'),
-    (net_lenet5.LeNet5, {'n_out': 10}, 'standard'),
+    (lenet5.LeNet5, {'n_out': 10}, 'standard'),
     (net.BinaryMLP, {'n_units': 9}, 'binary')])
 def test_other_nets(make, net_args, kind, write_model, capsys):
     path = write_model(make(**net_args), net_args, input=kind)
@@ -78,7 +78,7 @@ def test_other_nets(make, net_args, kind, write_model, capsys):
 
 
 def test_int8_ends(write_model, capsys):
-    path = write_model(net_lenet5.LeNet5(), {}, input='standard')
+    path = write_model(lenet5.LeNet5(), {}, input='standard')
     assert export.main([path, '--int8-ends']) == 0
     assert 'packed; predictions that differ' in capsys.readouterr().out
     products = deploy.load('mlp.bnn').packed.products

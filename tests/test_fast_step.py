@@ -10,21 +10,21 @@ import chainer.links as L
 import numpy
 import pytest
 
-import link_batch_normalization
-import momentum_sgd
 import net
-import net_convnet
-import net_lenet5
 import weight_clip
-import xnor
 from bnn import kernels
+from bnn.chainer_ops import link_batch_normalization
+from bnn.chainer_ops import momentum_sgd
 from bnn.kernels import reference
+from zoo.binarynet import convnet
+from zoo.xnor_net import hooks
+from zoo.xnor_net import lenet5
 
 NETS = {
     'mlp': lambda: (net.BinaryMLP(70), (1, 28, 28)),
     'quantized': lambda: (net.QuantizedMLP(70), (1, 28, 28)),
-    'lenet5': lambda: (net_lenet5.LeNet5(), (1, 28, 28)),
-    'convnet': lambda: (net_convnet.ConvNet(width=4), (3, 32, 32)),
+    'lenet5': lambda: (lenet5.LeNet5(), (1, 28, 28)),
+    'convnet': lambda: (convnet.ConvNet(width=4), (3, 32, 32)),
 }
 
 
@@ -35,7 +35,7 @@ def step(name, make_optimizer):
     model = L.Classifier(predictor)
     optimizer = make_optimizer(lr=.1).setup(model)
     weight_clip.clip_weights(model)
-    xnor.add_to(model)
+    hooks.add_to(model)
     x = numpy.random.standard_normal((50, *shape)).astype('f')
     t = numpy.random.randint(0, 10, 50).astype('i')
     optimizer.update(model, x, t)

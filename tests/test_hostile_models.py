@@ -11,12 +11,10 @@ import numpy
 import pytest
 from chainer.serializers import npz
 
-import optimization
 import train_cifar10
 import train_imagenet
 import train_mnist
-import trained
-from bnn import datasets
+from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import packing
@@ -24,6 +22,8 @@ from bnn.training import models
 from bnn.training import nets
 from bnn.training import resuming
 from bnn.training import session
+from zoo import optimization
+from zoo import trained
 
 SCRIPTS = {'digits': train_mnist, 'cifar10': train_cifar10,
            'imagenet': train_imagenet}

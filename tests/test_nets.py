@@ -8,21 +8,21 @@ import numpy
 import pytest
 from chainer import testing
 
-import net_alexnet
-import net_convnet
-import net_lenet5
-import net_nin
-import net_shallow_convnet
 import weight_clip
-import xnor
 from bnn.training import summary
+from zoo.binary_neural_networks import shallow_convnet
+from zoo.binarynet import convnet
+from zoo.xnor_net import alexnet
+from zoo.xnor_net import hooks
+from zoo.xnor_net import lenet5
+from zoo.xnor_net import nin
 
-LeNet5 = net_lenet5.LeNet5
-ShallowConvNet = net_shallow_convnet.ShallowConvNet
-ConvNet = net_convnet.ConvNet
-NIN = net_nin.NIN
-NINImageNet = net_nin.NINImageNet
-AlexNet = net_alexnet.AlexNet
+LeNet5 = lenet5.LeNet5
+ShallowConvNet = shallow_convnet.ShallowConvNet
+ConvNet = convnet.ConvNet
+NIN = nin.NIN
+NINImageNet = nin.NINImageNet
+AlexNet = alexnet.AlexNet
 XNOR = {'input_scale': True, 'shift': True, 'surrogate': 'approx-sign'}
 # Class, arguments, layers that are binary
 NETS = {
@@ -111,7 +111,7 @@ def check_hooks(model):
     latent = len(binary_layers(model))
     assert len(weight_clip.unbounded_weights(optimizer)) == latent
     before = [param.array.copy() for param in model.params()]
-    xnor.add_to(model)
+    hooks.add_to(model)
     scaled = [link for link in binary_layers(model) if link.scaled]
     for link in scaled:
         assert abs(link.W.array.mean(axis=1)).max() < 1e-5
@@ -126,7 +126,7 @@ def check_hooks(model):
 
 def check_training(model, x, t):
     optimizer = chainer.optimizers.Adam().setup(model)
-    xnor.add_to(model)
+    hooks.add_to(model)
     weight_clip.clip_weights(model)
     losses = []
 
@@ -190,7 +190,7 @@ class TestToDevice(unittest.TestCase):
         model.to_device(device)
         chainer.optimizers.Adam().setup(model)
         with chainer.using_device(device):
-            xnor.add_to(model)
+            hooks.add_to(model)
             y = model(device.send(images(self.name, 2)))
             F.sum(y ** 2).backward()
         for param in model.params():

@@ -8,7 +8,7 @@ import pytest
 
 import export
 import predict
-from bnn import datasets
+from bnn import data as datasets
 from bnn import deploy
 from bnn import errors
 

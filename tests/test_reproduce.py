@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-import optimization
 import reproduce
 from bnn import errors
-from bnn import published
+from bnn.reproduction import published
+from bnn.reproduction import standing
 from bnn.training import settling
-from bnn.training import standing
+from zoo import optimization
 
 # What makes the nets small that have no --unit
 SMALLER = {

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-import optimization
 import train_cifar10
 from bnn.training import resuming
 from bnn.training import settling
+from zoo import optimization
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-import optimization
 import train_imagenet
 from bnn.training import settling
+from zoo import optimization
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import sys
 import pytest
 from chainer.backends import cuda
 
-import adam
 import bnn.training
-import momentum_sgd
-import sgd
 import train_mnist
 from bnn import errors
+from bnn.chainer_ops import adam
+from bnn.chainer_ops import momentum_sgd
+from bnn.chainer_ops import sgd
 from bnn.training import updaters
 
 SMALL = ('--dataset', 'digits', '--unit', '16', '--batchsize', '50',

@@ -11,13 +11,13 @@ import time
 import h5py
 import pytest
 
-import optimization
 import train_mnist
 from bnn import errors
 from bnn.training import best
 from bnn.training import figures
 from bnn.training import models
 from bnn.training import settling
+from zoo import optimization
 
 NETS = ('binary', 'quantized', 'float', 'binary-weight')
 SMALL = ('--dataset', 'digits', '--unit', 8, '--batchsize', 20)

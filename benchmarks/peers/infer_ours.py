@@ -43,7 +43,7 @@ def in_chainer(args):
     """Returns the jobs of the net in Chainer, and the bytes it takes."""
     import chainer
 
-    import trained
+    from zoo import trained
     images, = jobs.load(args, 'images')
     net = trained.load(os.path.join(args.files, 'mlp.model'))
     chainer.config.train = False

@@ -24,7 +24,7 @@ import chainer
 
 import parts
 import train_mnist
-from bnn import datasets
+from bnn import data as datasets
 from bnn.training import session
 from bnn.training import snapshots
 from bnn.training import stop

@@ -2,10 +2,10 @@
 import numpy
 
 from bnn import errors
-from bnn.datasets import augment
-from bnn.datasets import decoding
-from bnn.datasets import errors as data_errors
-from bnn.datasets import mnist
+from bnn.data import augment
+from bnn.data import decoding
+from bnn.data import errors as data_errors
+from bnn.data import mnist
 
 # Of the range of grey: what is nearer to the background is none of the digit.
 _INK = .2

@@ -10,7 +10,7 @@ import pathlib
 import re
 
 from bnn import errors
-from bnn.datasets import mnist
+from bnn.data import mnist
 from bnn.deploy import file_format
 from bnn.deploy import operations
 from bnn.deploy import packed

@@ -42,7 +42,7 @@ def compare(trained, net, data, explain=True):
     Args:
         trained (trained.Trained): The net in Chainer.
         net (~bnn.deploy.runtime.Net): The packed one.
-        data (~bnn.datasets.Dataset): The data.
+        data (~bnn.data.Dataset): The data.
         explain (bool): Whether to look for the ties.
 
     Returns:

@@ -4,7 +4,7 @@ import typing
 
 import chainer
 
-from bnn import datasets
+from bnn import data as datasets
 from bnn import errors
 from bnn.training import collective
 from bnn.training import inputs
@@ -23,7 +23,7 @@ def load(run, default='mnist'):
             warning.
 
     Returns:
-        ~bnn.datasets.Dataset: The data; a few batches of it in a dry run.
+        ~bnn.data.Dataset: The data; a few batches of it in a dry run.
 
     Raises:
         ~bnn.errors.UserError: If the data cannot be had, are corrupt or
@@ -111,7 +111,7 @@ def feeds(data, run):
     """Returns the parts of a data set for a trainer.
 
     Args:
-        data (~bnn.datasets.Dataset): The data.
+        data (~bnn.data.Dataset): The data.
         run (~bnn.training.session.Session): Its options and ranks.
 
     Returns:
@@ -132,7 +132,7 @@ def one_pass(data, part, args, batchsize=None, share=None):
     """Returns a part of the data as a test has it: in its order, once.
 
     Args:
-        data (~bnn.datasets.Dataset): The data.
+        data (~bnn.data.Dataset): The data.
         part (str): ``'train'``, ``'validation'`` or ``'test'``.
         args (argparse.Namespace): Its options.
         batchsize (int): Images in a batch, if not ``args.batchsize``.
@@ -170,7 +170,7 @@ class Indices(chainer.iterators.SerialIterator):
         repeat, shuffle: As Chainer's.
 
     Attributes:
-        broken (~bnn.datasets.pictures.Broken or None): Of images from files
+        broken (~bnn.data.pictures.Broken or None): Of images from files
             those that were found broken.
         share (slice): What this rank takes of each batch: the order is of
             all ranks, and so is the state.

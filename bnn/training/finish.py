@@ -44,7 +44,7 @@ def save(run, trainer, data, tester, attributes):
     Args:
         run (~bnn.training.session.Session): Its options and ranks.
         trainer (~chainer.training.Trainer): The trainer, at its end.
-        data (~bnn.datasets.Dataset): The data.
+        data (~bnn.data.Dataset): The data.
         tester (~bnn.training.evaluator.Evaluator): Tests on the test set.
         attributes (dict): What the model's file is to say of the net.
 

@@ -6,7 +6,7 @@ import chainer
 import numpy
 
 from bnn import errors
-from bnn.datasets import augment
+from bnn.data import augment
 
 
 def _unit(x):

@@ -33,9 +33,9 @@ class Net:
         clip (str): What ``--clip`` is by default; ``'none'`` for a net with
             float layers, which takes no other.
         bop (bool): Whether its binary weights are plain signs, as
-            :class:`~bop.Bop` wants them.
+            :class:`~zoo.latent_weights.bop.Bop` wants them.
         n_in (bool): Whether its class takes ``n_in``, the size of an image.
-        xnor (dict): Arguments of :func:`xnor.add_to`.
+        xnor (dict): Arguments of :func:`zoo.xnor_net.hooks.add_to`.
     """
 
     make: type
@@ -89,7 +89,7 @@ def make(net, args, data):
     Args:
         net (Net): The net.
         args (argparse.Namespace): The options.
-        data (~bnn.datasets.Dataset): The data, for the sizes.
+        data (~bnn.data.Dataset): The data, for the sizes.
 
     Returns:
         tuple: The arguments of the net's class, for its file, and the net.

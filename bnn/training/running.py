@@ -30,7 +30,7 @@ def run(session, trainer, data, validation, tester, attributes):
         trainer (~chainer.training.Trainer): A trainer whose stop trigger
             is a :class:`~bnn.training.stop.StopTrigger`, with the
             extensions that are its own.
-        data (~bnn.datasets.Dataset): The data.
+        data (~bnn.data.Dataset): The data.
         validation (~bnn.training.data.Feed or None): The validation part.
         tester (~bnn.training.evaluator.Evaluator): Tests the model on the
             test set; at each epoch, or once at the end if there is a

@@ -10,9 +10,9 @@ import chainer
 import numpy
 import pytest
 
-import adam
 import net
 import weight_clip
+from bnn.chainer_ops import adam
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / 'benchmarks'
 # Another environment that has PyTorch

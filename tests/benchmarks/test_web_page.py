@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bnn import datasets
+from bnn import data as datasets
 from bnn.deploy import file_format
 from bnn.deploy import operations
 from bnn.deploy import packing

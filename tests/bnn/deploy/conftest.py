@@ -9,15 +9,15 @@ import numpy
 import pytest
 
 import net
-import net_alexnet
-import net_convnet
-import net_lenet5
-import net_nin
-import net_shallow_convnet
-from bnn import datasets
+from bnn import data as datasets
 from bnn.deploy import operations
 from bnn.deploy import packing
 from bnn.deploy import runtime
+from zoo.binary_neural_networks import shallow_convnet
+from zoo.binarynet import convnet
+from zoo.xnor_net import alexnet
+from zoo.xnor_net import lenet5
+from zoo.xnor_net import nin
 
 HERE = pathlib.Path(__file__).parent
 _MNIST, _CIFAR = (1, 28, 28), (3, 32, 32)
@@ -36,23 +36,23 @@ NETS = {
     **{'%s-%d' % (kind.__name__, bn): (_MNIST, lambda kind=kind, bn=bn: kind(
         33, batch_norm=bool(bn))) for kind in (
             net.FloatMLP, net.BinaryWeightMLP) for bn in (0, 1)},
-    **{'lenet5' + name: (_MNIST, lambda options=options: net_lenet5.LeNet5(
+    **{'lenet5' + name: (_MNIST, lambda options=options: lenet5.LeNet5(
         **options)) for name, options in _BLOCKS.items()},
     **{'convnet-%s-%d' % (kind, pad): (
-        _CIFAR, lambda kind=kind, pad=pad: net_convnet.ConvNet(
+        _CIFAR, lambda kind=kind, pad=pad: convnet.ConvNet(
             kind=kind, width=4, pad_value=pad)) for kind, pad in (
                 ('binary', 0), ('binary', 1), ('binary-weight', 0),
                 ('float', 0))},
     **{'shallow-%d-%d' % (binary, bn): (
         _CIFAR, lambda binary=binary, bn=bn: (
-            net_shallow_convnet.ShallowConvNet(
+            shallow_convnet.ShallowConvNet(
                 binary=bool(binary), batch_norm=bool(bn))))
        for binary in (0, 1) for bn in (0, 1)},
-    'nin': (_CIFAR, net_nin.NIN),
-    'nin-k-shift': (_CIFAR, lambda: net_nin.NIN(
+    'nin': (_CIFAR, nin.NIN),
+    'nin-k-shift': (_CIFAR, lambda: nin.NIN(
         input_scale=True, shift=True)),
-    'nin-imagenet': ((3, 67, 67), lambda: net_nin.NINImageNet(n_out=10)),
-    'alexnet': ((3, 227, 227), lambda: net_alexnet.AlexNet(
+    'nin-imagenet': ((3, 67, 67), lambda: nin.NINImageNet(n_out=10)),
+    'alexnet': ((3, 227, 227), lambda: alexnet.AlexNet(
         n_out=10, n_units=32)),
 }
 

@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 import net
-from bnn import datasets
+from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import c_export
 from bnn.deploy import int8

@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 import export
-from bnn import datasets
+from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import onnx_export
 from bnn.deploy import operations

@@ -4,7 +4,7 @@ import PIL.Image
 import pytest
 
 from bnn import errors
-from bnn.datasets import mnist
+from bnn.data import mnist
 from bnn.deploy import pictures
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)

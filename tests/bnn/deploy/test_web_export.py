@@ -12,7 +12,7 @@ import pytest
 import export
 import net
 from bnn import deploy
-from bnn.datasets import mnist
+from bnn.data import mnist
 from bnn.deploy import operations
 from bnn.deploy import packing
 from bnn.deploy import runtime

@@ -15,10 +15,9 @@ import numpy
 from chainer.serializers import npz
 
 import net
-import optimization
 import weight_clip
 from bnn import errors
-from bnn.datasets import image_folder
+from bnn.data import image_folder
 from bnn.training import averages
 from bnn.training import collective
 from bnn.training import data as data_module
@@ -29,6 +28,7 @@ from bnn.training import multi_node_bn
 from bnn.training import ranks
 from bnn.training import reports
 from bnn.training import snapshots
+from zoo import optimization
 
 CPU = chainer.get_device('@numpy')
 BATCH = 100

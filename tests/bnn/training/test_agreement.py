@@ -5,9 +5,9 @@ import numpy
 import pytest
 
 import net
-import trained as trained_module
 from bnn.deploy import operations
 from bnn.training import agreement
+from zoo import trained as trained_module
 
 
 def make(predictor, shape=(1, 2, 2)):

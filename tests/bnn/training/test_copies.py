@@ -5,7 +5,7 @@ import numpy
 import pytest
 from chainer.serializers import npz
 
-import adam
+from bnn.chainer_ops import adam
 from bnn.training import copies
 
 

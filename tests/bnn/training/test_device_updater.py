@@ -11,12 +11,10 @@ import pytest
 from chainer import function_node
 from chainer import reporter
 
-import adam
-import bop
-import momentum_sgd
-import sgd
 import weight_clip
-import xnor
+from bnn.chainer_ops import adam
+from bnn.chainer_ops import momentum_sgd
+from bnn.chainer_ops import sgd
 from bnn.kernels import gpu_launch
 from bnn.kernels import gpu_random
 from bnn.training import averages
@@ -25,6 +23,8 @@ from bnn.training import device_data
 from bnn.training import device_updater
 from bnn.training import graph_reasons
 from bnn.training import inputs
+from zoo.latent_weights import bop
+from zoo.xnor_net import hooks
 
 N, BATCH, CLASSES = 53, 10, 3
 
@@ -522,8 +522,8 @@ def test_reasons():
         assert 'debug mode' in reason(adam.Adam())
     with chainer.function_hooks.TimerHook():
         assert reason(adam.Adam()) == 'there is a function hook'
-    for rule_or_hook in (bop.BopRule, xnor.GradientScale,
-                         xnor.WeightPreparation):
+    for rule_or_hook in (bop.BopRule, hooks.GradientScale,
+                         hooks.WeightPreparation):
         assert rule_or_hook.is_replayable
 
 

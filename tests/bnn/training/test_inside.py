@@ -8,8 +8,8 @@ import pytest
 from chainer.serializers import npz
 
 import link_binary_linear
-import link_quantized_linear
 from bnn.training import inside
+from zoo.quantized_net import link_quantized_linear
 
 
 def make_model():

@@ -7,9 +7,9 @@ import numpy
 import pytest
 
 import link_binary_linear
-import link_quantized_linear
 from bnn import errors
 from bnn.training import schedules
+from zoo.quantized_net import link_quantized_linear
 
 
 def rates(schedule, *epochs):

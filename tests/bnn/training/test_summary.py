@@ -3,9 +3,9 @@ import chainer
 import numpy
 import pytest
 
-import link_xnor_block
 import net
 from bnn.training import summary
+from zoo.xnor_net import link_xnor_block
 
 X = numpy.linspace(0, 1, 12, dtype='f').reshape(1, 1, 3, 4)
 COLUMNS = ['layer', 'type', 'output', 'params', 'bits', '1-bit MACs',

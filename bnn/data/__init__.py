@@ -1,0 +1,77 @@
+"""Data sets as arrays: found on disk, downloaded, verified.
+
+Knows arrays and files, not Chainer. NumPy's global random state is never
+touched.
+"""
+from bnn import errors as _errors
+from bnn.data import cifar10 as _cifar10
+from bnn.data import digits as _digits
+from bnn.data import image_folder as _image_folder
+from bnn.data import mnist as _mnist
+from bnn.data.dataset import Dataset
+from bnn.data.errors import CorruptError
+from bnn.data.errors import UnavailableError
+
+__all__ = [
+    'CIFAR_NAMES', 'IMAGENET_NAMES', 'NAMES', 'SHAPES', 'STATISTICS', 'TITLES',
+    'CorruptError', 'Dataset', 'UnavailableError', 'load']
+
+TITLES = {
+    'mnist': 'MNIST', 'fashion-mnist': 'Fashion-MNIST', 'digits': 'digits',
+    'cifar10': 'CIFAR-10', 'imagenet': 'ImageNet'}
+# By the shape of their images: what one net takes
+NAMES = ('mnist', 'fashion-mnist', 'digits')
+CIFAR_NAMES = ('cifar10',)
+# A folder of any pictures, train/<class>/* and val/<class>/*
+IMAGENET_NAMES = ('imagenet',)
+
+# Mean and standard deviation of the training pixels in [0, 1], by channel.
+# MNIST's, as XNOR-Net-PyTorch has them, stand for what looks like it.
+STATISTICS = {
+    **dict.fromkeys(NAMES, ((0.1307,), (0.3081,))),
+    'cifar10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    # XNOR-Net-PyTorch subtracts the mean and goes on in [0, 255].
+    'imagenet': ((0.485, 0.456, 0.406), (1 / 255,) * 3),
+}
+# Channels, height and width of what a net is given to test
+SHAPES = {**dict.fromkeys(NAMES, (1, 28, 28)),
+          **dict.fromkeys(CIFAR_NAMES, (3, 32, 32)),
+          **dict.fromkeys(IMAGENET_NAMES, (3, 227, 227))}
+
+
+def load(name, data_dir=None, allow_modified=False, workers=None):
+    """Loads a data set by its name.
+
+    Args:
+        name (str): One of :data:`NAMES`, :data:`CIFAR_NAMES` or
+            :data:`IMAGENET_NAMES`.
+        data_dir (str): The only folder to look in and to download to. ``None``
+            is the folder ``name`` in ``$CHAINER_DATASET_ROOT``, or else in
+            ``~/.chainer/dataset``. ``'digits'`` is embedded and needs none;
+            ``'cifar10'`` is also found where Chainer keeps it; nothing is
+            downloaded for ``'imagenet'``.
+        allow_modified (bool): Whether well-formed files may hold other data
+            than what was published; ``'imagenet'`` always may.
+        workers (int): Threads that decode ``'imagenet'``; ``None`` is one for
+            each usable core.
+
+    Returns:
+        Dataset: The data.
+
+    Raises:
+        UnavailableError: It is not there and cannot be downloaded.
+        CorruptError: It was found and is not what it should be.
+        UserError: No such name; a file that cannot be read, or a folder that
+            cannot be written; scikit-learn is missing.
+
+    """
+    if name == 'digits':
+        return _digits.load()
+    if name in NAMES:
+        return _mnist.load(name, data_dir, allow_modified)
+    if name in CIFAR_NAMES:
+        return _cifar10.load(data_dir, allow_modified)
+    if name in IMAGENET_NAMES:
+        return _image_folder.load(data_dir, workers)
+    raise _errors.UserError(
+        f'no data set {name!r}: choose one of {", ".join(TITLES)}')

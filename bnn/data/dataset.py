@@ -1,0 +1,83 @@
+"""What every loader returns."""
+import dataclasses
+import functools
+import hashlib
+
+import numpy
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images, split into a train and a test part.
+
+    Attributes:
+        name (str): What ``--dataset`` calls it, ``'mnist'``.
+        title (str): What reports call it, ``'MNIST'``.
+        train_images (numpy.ndarray): uint8, C-contiguous, shape
+            ``(n, 1, 28, 28)``, 0 is the background and 255 full ink; of
+            CIFAR-10 ``(n, 3, 32, 32)``, red, green and blue; of a folder of
+            pictures :class:`bnn.data.pictures.Pictures`, which decode
+            when they are asked for.
+        train_labels (numpy.ndarray): int32, shape ``(n,)``, from 0.
+        test_images (numpy.ndarray): As ``train_images``.
+        test_labels (numpy.ndarray): As ``train_labels``.
+        class_names (tuple of str): The name of each label.
+        source (str): Where the data came from: a folder, or words.
+        validation_images (numpy.ndarray or None): As ``train_images``; a part
+            split off by :meth:`with_validation`.
+        validation_labels (numpy.ndarray or None): As ``train_labels``.
+
+    """
+
+    name: str
+    title: str
+    train_images: numpy.ndarray = dataclasses.field(repr=False)
+    train_labels: numpy.ndarray = dataclasses.field(repr=False)
+    test_images: numpy.ndarray = dataclasses.field(repr=False)
+    test_labels: numpy.ndarray = dataclasses.field(repr=False)
+    class_names: tuple
+    source: str
+    validation_images: numpy.ndarray = dataclasses.field(
+        default=None, repr=False)
+    validation_labels: numpy.ndarray = dataclasses.field(
+        default=None, repr=False)
+
+    @functools.cached_property
+    def digest(self):
+        """str: 40 hex digits that tell these images and labels from others.
+
+        The same data gives the same digest on every machine, wherever it was
+        loaded from. Of pictures on the disk the names and sizes of the files
+        are compared, not the pixels.
+        """
+        state = hashlib.blake2b(digest_size=20)
+        for array in (self.train_images, self.train_labels,
+                      self.test_images, self.test_labels):
+            array = getattr(array, 'fingerprint', array)
+            # One byte order, so that the digest is no property of the machine
+            array = numpy.ascontiguousarray(
+                array, array.dtype.newbyteorder('<'))
+            state.update(f'{array.dtype.str}{array.shape}'.encode())
+            state.update(array.data)
+        return state.hexdigest()
+
+    def head(self, n):
+        """Returns the first ``n`` training and test images as a data set."""
+        return dataclasses.replace(
+            self, train_images=self.train_images[:n],
+            train_labels=self.train_labels[:n],
+            test_images=self.test_images[:n],
+            test_labels=self.test_labels[:n])
+
+    def with_validation(self, n):
+        """Splits the last ``n`` training images off for validation.
+
+        Returns:
+            Dataset: The same images in three parts.
+
+        """
+        return dataclasses.replace(
+            self, train_images=self.train_images[:-n],
+            train_labels=self.train_labels[:-n],
+            validation_images=self.train_images[-n:],
+            validation_labels=self.train_labels[-n:])

@@ -1,0 +1,215 @@
+import dataclasses
+import os
+import shutil
+
+import numpy
+import pytest
+from PIL import Image
+
+from bnn import data as datasets
+from bnn import errors
+from bnn.data import image_folder
+from bnn.data import picture_files
+
+
+def _level(image):
+    return image[0, 0, 0]
+
+
+def test_load(picture_folder):
+    data = datasets.load('imagenet', str(picture_folder), workers=2)
+    assert (data.name, data.title) == ('imagenet', 'images in pets')
+    assert data.class_names == ('cat', 'dog')
+    assert data.source == str(picture_folder)
+    for images, labels, n in (
+            (data.train_images, data.train_labels, 12),
+            (data.test_images, data.test_labels, 4)):
+        assert images.shape == (n, 3, 256, 256)
+        assert images.dtype == numpy.uint8
+        assert labels.dtype == numpy.int32
+        pixels = images[range(n)]
+        assert pixels.shape == images.shape
+        # Each picture is there once, with its label
+        levels = pixels[:, 0, 0, 0] // 10
+        assert sorted(levels) == list(range(n))
+        assert labels.tolist() == (levels >= n // 2).tolist()
+
+
+def test_order_is_fixed_and_mixed(picture_folder, tmp_path):
+    copy = shutil.copytree(picture_folder, tmp_path / 'copy')
+    data, other = (
+        image_folder.load(str(f)) for f in (picture_folder, copy))
+    assert data.train_labels.tolist() == other.train_labels.tolist()
+    numpy.testing.assert_array_equal(
+        data.train_images[[0, 5]], other.train_images[[0, 5]])
+    for labels in data.train_labels[:6], data.train_labels[6:]:
+        assert set(labels) == {0, 1}
+
+
+def test_global_random_state_untouched(picture_folder):
+    before = numpy.random.get_state()[1].copy()
+    image_folder.load(str(picture_folder))
+    numpy.testing.assert_array_equal(before, numpy.random.get_state()[1])
+
+
+def test_parts(picture_folder):
+    data = image_folder.load(str(picture_folder))
+    head = data.head(3)
+    assert (head.train_images.shape, head.test_images.shape) == (
+        (3, 3, 256, 256),) * 2
+    numpy.testing.assert_array_equal(
+        head.train_images[range(3)], data.train_images[range(3)])
+    split = data.with_validation(5)
+    assert split.train_images.shape[0] == len(split.train_labels) == 7
+    assert split.validation_images.shape[0] == len(
+        split.validation_labels) == 5
+    levels = [_level(image) // 10 for part in (
+        split.train_images, split.validation_images) for image in part]
+    assert sorted(levels) == list(range(12))
+
+
+def test_digest(picture_folder, tmp_path):
+    def digest():
+        return image_folder.load(str(picture_folder)).digest
+
+    data = image_folder.load(str(picture_folder))
+    first = data.digest
+    assert len(first) == 40
+    copy = shutil.copytree(picture_folder, tmp_path / 'elsewhere')
+    assert image_folder.load(str(copy)).digest == first
+    digests = {first, data.head(3).digest, data.with_validation(2).digest}
+    path = picture_folder / 'val' / 'cat' / '00.png'
+    path.write_bytes(path.read_bytes() + b'.')
+    os.utime(path.parent)
+    digests.add(digest())
+    path.rename(path.with_name('0.png'))
+    digests.add(digest())
+    path.with_name('0.png').rename(path.parents[1] / 'dog' / '0.png')
+    digests.add(digest())
+    assert len(digests) == 6
+
+
+def test_digest_reads_no_picture(picture_folder, monkeypatch):
+    monkeypatch.setattr(image_folder.pictures.decoding, 'decode', None)
+    image_folder.load(str(picture_folder)).digest  # noqa: B018
+
+
+def test_index_is_cached(picture_folder, monkeypatch):
+    first = image_folder.load(str(picture_folder))
+    monkeypatch.setattr(picture_files, '_scan', None)
+    second = image_folder.load(str(picture_folder))
+    assert second.digest == first.digest
+
+
+def test_new_file(picture_folder):
+    image_folder.load(str(picture_folder))
+    Image.new('L', (5, 5), 255).save(picture_folder / 'train/cat/new.png')
+    data = image_folder.load(str(picture_folder))
+    assert len(data.train_images) == 13
+    assert 255 in data.train_images[range(13)]
+
+
+def test_broken_picture(picture_folder, capsys):
+    path = picture_folder / 'train' / 'cat' / '03.png'
+    path.write_text('no picture')
+    data = image_folder.load(str(picture_folder))
+    images, kept = data.train_images.read(range(12))
+    assert len(images) == kept.sum() == 11
+    assert sorted(data.train_labels[kept]) == [0] * 5 + [1] * 6
+    assert capsys.readouterr().err == (
+        f'warning: left out {path}: not a picture\n')
+    # Not of the other part
+    assert len(data.train_images.broken) == 1
+    assert len(data.test_images.broken) == 0
+
+
+def test_default_folder(picture_folder, monkeypatch):
+    monkeypatch.setenv('CHAINER_DATASET_ROOT', str(picture_folder.parent))
+    with pytest.raises(
+            datasets.UnavailableError, match='no pictures in .*/imagenet: it'):
+        datasets.load('imagenet')
+    picture_folder.rename(picture_folder.parent / 'imagenet')
+    assert datasets.load('imagenet').title == 'images in imagenet'
+
+
+def test_repr_is_short(picture_folder):
+    data = image_folder.load(str(picture_folder))
+    assert len(repr(dataclasses.replace(data, source=''))) < 200
+
+
+@pytest.mark.parametrize('workers, want', [(1, 1), (5, 5), (None, None)])
+def test_workers(picture_folder, workers, want):
+    data = image_folder.load(str(picture_folder), workers)
+    pool = data.train_images._pool
+    assert pool is data.test_images._pool
+    assert pool._max_workers == want or want is None
+    assert pool._max_workers <= os.cpu_count() or want
+
+
+def _remove(*names):
+    def remove(folder):
+        for name in names:
+            shutil.rmtree(folder / name)
+
+    return remove
+
+
+def _empty(name):
+    def empty(folder):
+        for path in (folder / name).iterdir():
+            path.unlink()
+
+    return empty
+
+
+@pytest.mark.parametrize('change, error, match', [
+    (_remove('train', 'val'), datasets.UnavailableError,
+     '^no pictures in .*/pets: it must hold train/<class>/. and val/<class>'),
+    (_remove('train'), datasets.CorruptError,
+     '/pets lacks the folder train with train/<class>/.$'),
+    (_remove('val'), datasets.CorruptError, '/pets lacks the folder val'),
+    (_remove('val/cat', 'val/dog'), datasets.CorruptError,
+     '/pets/val has no folder of a class: its pictures must lie in '
+     'val/<class>/$'),
+    (_remove('train/cat', 'train/dog'), datasets.CorruptError,
+     '/pets/train has no folder of a class'),
+    (_remove('train/cat', 'val/cat'), datasets.CorruptError,
+     '/pets has one class only, dog: '),
+    (_remove('train/dog'), datasets.CorruptError,
+     '/pets: train lacks the class dog of val$'),
+    (_remove('val/dog'), datasets.CorruptError,
+     '/pets: val lacks the class dog of train$'),
+    (lambda folder: [(folder / f'val/fox{i}').mkdir() for i in range(3)],
+     datasets.CorruptError,
+     '/pets: train lacks the class fox0 and 2 more of val$'),
+    (_empty('train/cat'), datasets.CorruptError,
+     '/pets/train/cat has no pictures'),
+    (_empty('val/dog'), datasets.CorruptError, '/pets/val/dog has no pic'),
+    (lambda folder: (shutil.rmtree(folder), folder.write_text('file')),
+     errors.UserError, '/pets is not a folder$')])
+def test_bad_folder(picture_folder, change, error, match):
+    change(picture_folder)
+    with pytest.raises(error, match=match) as info:
+        image_folder.load(str(picture_folder))
+    assert type(info.value) is error
+    assert '\n' not in str(info.value)
+
+
+@pytest.mark.parametrize('at', ['pets', 'train', 'dog'])
+def test_unreadable(picture_folder, monkeypatch, at):
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == at:
+            raise PermissionError(13, 'Permission denied', path)
+        return scandir(path)
+
+    monkeypatch.setattr(picture_files.os, 'scandir', refuse)
+    with pytest.raises(errors.UserError, match=(
+            f'^cannot read .*/{at}: Permission denied$')):
+        image_folder.load(str(picture_folder))
+
+
+def test_folder_with_a_slash(picture_folder):
+    assert image_folder.load(
+        f'{picture_folder}/').title == 'images in pets'

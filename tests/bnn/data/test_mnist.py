@@ -1,0 +1,243 @@
+import gzip
+import os
+import struct
+
+import numpy
+import pytest
+
+from bnn import data as datasets
+from bnn import errors
+from bnn.data import mnist
+
+STEMS = [part.file for part in mnist.PARTS]
+ROOT = os.environ.get('CHAINER_DATASET_ROOT', '')
+
+
+def _pack(array):
+    return struct.pack(f'>HBB{array.ndim}I', 0, 8, array.ndim,
+                       *array.shape) + array.astype(numpy.uint8).tobytes()
+
+
+def _arrays(n_train=5, n_test=3):
+    random = numpy.random.RandomState(0)
+    return [array for n in (n_train, n_test) for array in (
+        random.randint(0, 256, (n, 28, 28)), random.randint(0, 10, n))]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for stem, array in zip(STEMS, _arrays(), strict=True):
+        (tmp_path / f'{stem}.gz').write_bytes(gzip.compress(_pack(array)))
+    return tmp_path
+
+
+def _load_own(folder, name='mnist'):
+    return mnist.load(name, folder, allow_modified=True)
+
+
+def _check_own(data):
+    arrays = _arrays()
+    for got, want in ((data.train_images, arrays[0][:, None]),
+                      (data.train_labels, arrays[1]),
+                      (data.test_images, arrays[2][:, None]),
+                      (data.test_labels, arrays[3])):
+        assert got.dtype == (numpy.uint8 if got.ndim == 4 else numpy.int32)
+        assert got.flags.c_contiguous
+        numpy.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize('name', ['mnist', 'fashion-mnist'])
+def test_own_data(folder, name):
+    data = datasets.load(name, str(folder), allow_modified=True)
+    _check_own(data)
+    assert data.name == name
+    assert data.title == datasets.TITLES[name] == mnist.FACTS[name].title
+    assert len(set(data.class_names)) == 10
+    assert data.source == str(folder)
+
+
+@pytest.mark.parametrize('suffix', ['', '.gz'])
+def test_spellings(folder, suffix):
+    for stem in STEMS:
+        old = folder / f'{stem}.gz'
+        content = old.read_bytes()
+        old.unlink()
+        (folder / (stem.replace('-idx', '.idx') + suffix)).write_bytes(
+            content if suffix else gzip.decompress(content))
+    _check_own(_load_own(folder))
+
+
+def test_content_decides_not_the_suffix(folder):
+    path = folder / f'{STEMS[0]}.gz'
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+    _check_own(_load_own(folder))
+
+
+def test_default_folders(folder, monkeypatch):
+    monkeypatch.setenv('CHAINER_DATASET_ROOT', str(folder.parent))
+    folder.rename(folder.parent / 'fashion-mnist')
+    _check_own(_load_own(None, 'fashion-mnist'))
+
+    home = folder.parent / 'home'
+    (home / '.chainer').mkdir(parents=True)
+    (folder.parent / 'fashion-mnist').rename(home / 'mnist')
+    (home / '.chainer' / 'dataset').mkdir()
+    (home / 'mnist').rename(home / '.chainer' / 'dataset' / 'mnist')
+    monkeypatch.delenv('CHAINER_DATASET_ROOT')
+    monkeypatch.setenv('HOME', str(home))
+    monkeypatch.setenv('USERPROFILE', str(home))
+    _check_own(_load_own(None))
+    _check_own(_load_own('~/.chainer/dataset/mnist'))
+
+
+def _fails(folder, message, kind=datasets.CorruptError, **kwargs):
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
+    kwargs = {'name': 'mnist', 'allow_modified': True} | kwargs
+    with pytest.raises(errors.UserError, match=message) as info:
+        mnist.load(data_dir=str(folder), **kwargs)
+    assert type(info.value) is kind
+    assert '\n' not in str(info.value)
+    assert before == {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
+
+
+def test_modified_is_refused(folder):
+    _fails(folder, 'train-images.*not the train images of MNIST as published.'
+           '*delete the file.*--allow-modified', allow_modified=False)
+    _fails(folder, 'has 5 train images, not 60000.*--allow-modified',
+           name='fashion-mnist', allow_modified=False)
+
+
+@pytest.mark.parametrize('stem', STEMS)
+@pytest.mark.parametrize('damage, message', [
+    (lambda d: d[:-9], 'truncated gzip data; delete the file'),
+    (lambda d: d[:-8] + bytes(8), 'corrupt gzip data'),
+    (lambda d: gzip.decompress(d)[:-1], 'truncated'),
+    (lambda d: gzip.decompress(d) + b'\0', 'goes on after'),
+    (lambda d: b'<html></html>', 'not an IDX file'),
+    (lambda d: gzip.compress(gzip.decompress(d) + bytes(1 << 22)), 'goes on'),
+    (lambda d: b'', 'empty'),
+])
+def test_corrupt(folder, stem, damage, message):
+    path = folder / f'{stem}.gz'
+    path.write_bytes(damage(path.read_bytes()))
+    _fails(folder, f'{path.name}: .*{message}')
+
+
+@pytest.mark.parametrize('i, array, message', [
+    (0, numpy.zeros(5), 'mislabelled: IDX of labels in the place of images'),
+    (1, numpy.zeros((5, 28, 28)), 'mislabelled: IDX of images in the place'),
+    (2, numpy.zeros((3, 32, 32)), 'images are 32x32, not 28x28'),
+    (3, numpy.array([0, 1, 10]), 'label 10 is not in 0 to 9'),
+    (1, numpy.zeros(4), '5 train images but 4 train labels'),
+    (2, numpy.zeros((0, 28, 28)), 'holds no test images'),
+])
+def test_wrong_content(folder, i, array, message):
+    (folder / f'{STEMS[i]}.gz').write_bytes(_pack(array))
+    _fails(folder, message)
+
+
+def test_not_a_file(folder):
+    path = folder / f'{STEMS[0]}.gz'
+    path.unlink()
+    path.mkdir()
+    _fails(folder, f'{path.name} is not a file', errors.UserError)
+    path.rmdir()
+    if hasattr(os, 'mkfifo'):
+        os.mkfifo(path)
+        _fails(folder, f'{path.name} is not a file', errors.UserError)
+    with pytest.raises(errors.UserError, match='gz is not a folder'):
+        _load_own(folder / f'{STEMS[1]}.gz')
+
+
+def test_unreadable(folder, monkeypatch):
+    def refuse(*args):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(mnist, 'open', refuse, raising=False)
+    _fails(folder, 'cannot read .*train-images.*: Permission denied',
+           errors.UserError)
+
+
+def test_own_data_is_not_completed(folder, server):
+    (folder / f'{STEMS[3]}.gz').unlink()
+    _fails(folder, 'lacks t10k-labels-idx1-ubyte: ', mirrors=[server.url])
+    assert server.requested == []
+
+
+def test_corrupt_is_told_before_a_download(folder, server):
+    (folder / f'{STEMS[0]}.gz').unlink()
+    _fails(folder, 'train-labels.*not the train labels',
+           mirrors=[server.url], allow_modified=False)
+    assert server.requested == []
+
+
+@pytest.mark.parametrize('name', ['mnist', 'fashion-mnist'])
+def test_download_of_other_data(tmp_path, server, name):
+    server.files = {f'{stem}.gz': gzip.compress(_pack(array))
+                    for stem, array in zip(STEMS, _arrays(), strict=True)}
+    target = tmp_path / 'new'
+    with pytest.raises(datasets.CorruptError, match='deliver other data'):
+        mnist.load(name, target, mirrors=[server.url + 'good/'])
+    assert list(target.iterdir()) == []
+
+
+def test_unavailable(tmp_path, server):
+    _fails(tmp_path, 'MNIST: train-images-idx3-ubyte.gz is not in .*cannot be '
+           'downloaded .*absent.*404.*place the four files.*--dataset digits',
+           datasets.UnavailableError, mirrors=[server.url + 'absent/'],
+           allow_modified=False)
+
+
+@pytest.fixture(scope='module')
+def data():
+    return datasets.load('mnist')
+
+
+@pytest.mark.skipif(
+    not os.path.isdir(os.path.join(ROOT, 'mnist')),
+    reason='CHAINER_DATASET_ROOT points to no folder with mnist/')
+class TestRealMNIST:
+
+    def test_load(self, data):
+        assert data.train_images.shape == (60000, 1, 28, 28)
+        assert data.test_images.shape == (10000, 1, 28, 28)
+        numpy.testing.assert_array_equal(
+            data.train_labels[:10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4])
+        numpy.testing.assert_array_equal(
+            numpy.bincount(data.test_labels),
+            [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
+        assert data.digest == 'e014dc2054d27191eddec670cddde9246e8e91ed'
+        assert data.source == os.path.abspath(os.path.join(ROOT, 'mnist'))
+
+    def test_place(self, data):
+        x = data.train_images[:, 0]
+        for axis in (1, 2):
+            mass = x.sum(axis=axis, dtype=numpy.float64)
+            centres = mass @ numpy.arange(28) / mass.sum(axis=1)
+            assert centres.mean() == pytest.approx(mnist.CENTRE, abs=.01)
+            sides = (x.max(axis=axis) > 0).sum(axis=1)
+            assert sides.max() == mnist.BOX
+
+    def test_download(self, data, tmp_path, server):
+        images = data.train_images, data.test_images
+        labels = data.train_labels, data.test_labels
+        for i, stem in enumerate(STEMS):
+            array = (labels[i // 2] if i % 2 else images[i // 2][:, 0])
+            server.files[f'{stem}.gz'] = gzip.compress(_pack(array), 1)
+        target = tmp_path / 'new'
+        mirrors = [server.url + name + '/' for name in ('wrong', 'good')]
+        got = mnist.load('mnist', target, mirrors=mirrors)
+        assert got.digest == data.digest
+        assert sorted(p.name for p in target.iterdir()) == sorted(server.files)
+        asked = len(server.requested)
+        assert mnist.load('mnist', target).digest == data.digest
+        assert len(server.requested) == asked
+
+    def test_exchanged(self, data, tmp_path):
+        path = tmp_path / STEMS[0]
+        path.write_bytes(_pack(data.test_images[:, 0]))
+        _fails(tmp_path, 'it holds the test images of MNIST, not the train '
+               'images of MNIST', allow_modified=False)
+        _fails(tmp_path, 'it holds the test images of MNIST, not the train '
+               'images of Fashion-MNIST', name='fashion-mnist',
+               allow_modified=False)

@@ -1,0 +1,189 @@
+"""Bop: flips by hand, Adam for the rest, resume."""
+import unittest
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+import numpy
+import pytest
+from chainer import serializers
+from chainer import testing
+
+import link_binary_linear
+import net
+import weight_clip
+from zoo.latent_weights import bop
+from zoo.quantized_net import link_quantized_linear
+
+BACKENDS = [{}, {'use_cuda': True}]
+
+
+def to_cpu(x):
+    return chainer.get_device('@numpy').send(x)
+
+
+@testing.inject_backend_tests(
+    ['test_flips', 'test_no_gradient', 'test_zero_is_plus_one'], BACKENDS)
+class TestByHand(unittest.TestCase):
+
+    # All numbers are sums of powers of two: nothing rounds.
+    STEPS = [  # gradient, average, weights after it
+        ([1, 1, -1], [.5, .5, -.5], [-1, -1, 1]),
+        # The second and third average are just at the threshold
+        ([-1.25, -1, 1], [-.375, -.25, .25], [1, -1, 1]),
+        # The first is below it
+        ([.125, -.75, .75], [-.125, -.5, .5], [1, 1, -1]),
+        # Large averages of the other sign than the weight flip nothing
+        ([-8.125, -8, 8.25], [-4.125, -4.25, 4.375], [1, 1, -1]),
+    ]
+
+    def _setup(self, backend_config, W, **kwargs):
+        link = link_binary_linear.BinaryLinear(
+            3, 1, nobias=True, initialW=numpy.array([W], 'f'))
+        link.to_device(backend_config.device)
+        optimizer = bop.Bop(**kwargs).setup(link)
+        return link, optimizer
+
+    def test_flips(self, backend_config):
+        link, optimizer = self._setup(
+            backend_config, [.25, -.5, 2], adaptivity=.5, threshold=.25)
+        for g, m, W in self.STEPS:
+            link.W.grad = backend_config.get_array(numpy.array([g], 'f'))
+            optimizer.update()
+            numpy.testing.assert_array_equal(
+                to_cpu(link.W.update_rule.state['m']), [m])
+            numpy.testing.assert_array_equal(to_cpu(link.W.array), [W])
+        assert link.W.array.dtype == numpy.float32
+
+    def test_no_gradient(self, backend_config):
+        link, optimizer = self._setup(backend_config, [.25, -.5, 2])
+        link.W.cleargrad()
+        optimizer.update()
+        numpy.testing.assert_array_equal(abs(to_cpu(link.W.array)) > 0, True)
+
+    def test_zero_is_plus_one(self, backend_config):
+        link, optimizer = self._setup(
+            backend_config, [0, -0., -.1], adaptivity=1, threshold=9)
+        link.W.grad = backend_config.get_array(numpy.zeros((1, 3), 'f'))
+        optimizer.update()
+        numpy.testing.assert_array_equal(to_cpu(link.W.array), [[1, 1, -1]])
+
+
+@pytest.mark.parametrize('adaptivity,threshold,flips', [
+    (1, 0, True), (1, 2, False), (1, 1.5, True), (.5, 1.5, False),
+    (.5, .75, True), (0, 0, False)])
+def test_adaptivity_and_threshold(adaptivity, threshold, flips):
+    # One gradient of 2 on a weight of +1: the average is 2 x adaptivity.
+    link = link_binary_linear.BinaryLinear(
+        1, 1, nobias=True, initialW=numpy.ones((1, 1), 'f'))
+    optimizer = bop.Bop(adaptivity=adaptivity, threshold=threshold).setup(link)
+    link.W.grad = numpy.full((1, 1), 2, 'f')
+    optimizer.update()
+    assert link.W.array == (-1 if flips else 1)
+
+
+def test_average_of_zero_flips_nothing():
+    link = link_binary_linear.BinaryLinear(2, 2, nobias=True)
+    optimizer = bop.Bop(threshold=0).setup(link)
+    for _ in range(3):
+        link.W.grad = numpy.zeros((2, 2), 'f')
+        before = numpy.where(link.W.array >= 0, 1, -1)
+        optimizer.update()
+        numpy.testing.assert_array_equal(link.W.array, before)
+
+
+def setup(seed=0):
+    numpy.random.seed(seed)
+    model = L.Classifier(net.BinaryMLP(8, 3, 12))
+    return model, bop.Bop(alpha=.01, adaptivity=.1, threshold=1e-4).setup(
+        model)
+
+
+def updates(model, optimizer, n, seed):
+    random = numpy.random.RandomState(seed)
+    for _ in range(n):
+        optimizer.update(model, random.uniform(-1, 1, (20, 12)).astype('f'),
+                         random.randint(0, 3, 20).astype('i'))
+
+
+def test_weights_stay_binary():
+    model, optimizer = setup()
+    signs = model.predictor.l2.W.array >= 0
+    for i in range(10):
+        updates(model, optimizer, 1, i)
+        for name in 'l1', 'l2', 'l3':
+            assert (abs(model.predictor[name].W.array) == 1).all()
+    assert (signs != (model.predictor.l2.W.array >= 0)).any()
+    # All others are Adam's
+    assert model.predictor.l1.b.array.std() > 0
+    assert weight_clip.unbounded_weights(optimizer) == []
+
+
+def test_others_get_adam():
+    def make(kind):
+        numpy.random.seed(0)
+        model = chainer.Chain()
+        with model.init_scope():
+            model.binary = link_binary_linear.BinaryLinear(4, 3)
+            model.float = L.Linear(3, 2)
+            model.two_bits = link_quantized_linear.QuantizedLinear(3, 2, 2)
+        return model, kind(alpha=.03).setup(model)
+
+    (ours, our_bop), (theirs, adam) = make(bop.Bop), make(
+        chainer.optimizers.Adam)
+    random = numpy.random.RandomState(0)
+    for _ in range(5):
+        for (_, a), (_, b) in zip(
+                sorted(ours.namedparams()), sorted(theirs.namedparams()),
+                strict=True):
+            a.grad = random.normal(size=a.shape).astype('f')
+            b.grad = a.grad.copy()
+        our_bop.update()
+        adam.update()
+    for (name, a), (_, b) in zip(
+            sorted(ours.namedparams()), sorted(theirs.namedparams()),
+            strict=True):
+        if name == '/binary/W':
+            assert (abs(a.array) == 1).all()
+        else:
+            assert a.array.tobytes() == b.array.tobytes()
+
+
+def test_one_bit_of_the_quantized_layer_too():
+    link = link_quantized_linear.QuantizedLinear(4, 3, 1)
+    bop.Bop().setup(link)
+    assert isinstance(link.W.update_rule, bop.BopRule)
+
+
+@pytest.mark.parametrize('kind', ['npz', 'hdf5'])
+def test_resume(tmp_path, kind):
+    model, optimizer = setup()
+    updates(model, optimizer, 6, 1)
+    for name, target in ('model', model), ('optimizer', optimizer):
+        getattr(serializers, 'save_' + kind)(str(tmp_path / name), target)
+    updates(model, optimizer, 6, 2)
+    resumed, its_optimizer = setup(seed=9)
+    # In both orders the same
+    for name, target in ('optimizer', its_optimizer), ('model', resumed):
+        getattr(serializers, 'load_' + kind)(str(tmp_path / name), target)
+    updates(resumed, its_optimizer, 6, 2)
+    for (name, a), (_, b) in zip(
+            sorted(model.namedparams()), sorted(resumed.namedparams()),
+            strict=True):
+        assert a.array.tobytes() == b.array.tobytes(), name
+        for key, state in a.update_rule.state.items():
+            numpy.testing.assert_array_equal(
+                state, b.update_rule.state[key], name)
+
+
+def test_lazy_layer():
+    model = chainer.Sequential(
+        link_binary_linear.BinaryLinear(None, 3), F.sum)
+    optimizer = bop.Bop(adaptivity=1, threshold=0).setup(model)
+    x = numpy.array([[1, -1]], 'f')
+    optimizer.update(lambda: model(x))
+    # The gradient is x: where the weight has its sign, it flips
+    numpy.testing.assert_array_equal(model[0].W.array, [[-1, 1]] * 3)
+
+
+testing.run_module(__name__, __file__)

@@ -1,0 +1,132 @@
+"""A trained net from its model file."""
+import re
+
+import chainer.links as L
+import numpy
+import pytest
+
+import net
+from bnn import data as datasets
+from bnn import errors
+from bnn.data import augment
+from bnn.training import models
+from zoo import trained
+from zoo.xnor_net import alexnet
+
+
+@pytest.fixture
+def load(tmp_path):
+    """A function that writes a model and loads it."""
+    def load(predictor, **attributes):
+        path = str(tmp_path / 'mlp.model')
+        attributes = {
+            'net_class': type(predictor).__name__, 'net': 'x',
+            'dataset': 'digits', 'input': 'unit', 'net_args': {'n_units': 3},
+            'class_names': list('0123456789'), **attributes}
+        models.save(path, L.Classifier(predictor), {
+            name: value for name, value in attributes.items()
+            if value is not None})
+        return trained.load(path)
+    return load
+
+
+def test_load(load):
+    predictor = net.BinaryMLP(3)
+    found = load(predictor, epoch=2, test_accuracy=.5, seed=1)
+    assert type(found.predictor) is net.BinaryMLP
+    for name in 'l1', 'l3':
+        numpy.testing.assert_array_equal(
+            found.predictor[name].W.array, predictor[name].W.array)
+    assert found.dataset == 'digits' and found.input_shape == (1, 28, 28)
+    assert found.class_names == tuple('0123456789')
+    assert found.facts == {
+        'net': 'x', 'net_class': 'BinaryMLP', 'dataset': 'digits',
+        'input': 'unit', 'epoch': 2, 'test_accuracy': .5}
+
+
+@pytest.mark.parametrize('kind', ['unit', 'signed', 'standard', 'binary'])
+def test_scaling(load, kind):
+    """What the net in Chainer sees is what is described to be packed."""
+    found = load(net.BinaryMLP(3), input=kind)
+    assert found.rescale.kind == kind
+    assert (found.rescale.mean, found.rescale.std) == (
+        datasets.STATISTICS['digits'] if kind == 'standard' else ((), ()))
+    pixels = numpy.arange(256, dtype='u1').reshape(1, 1, 16, 16)
+    x = found.scale(pixels)
+    assert x.dtype == numpy.float32
+    if kind == 'binary':
+        expected = numpy.where(pixels < 128, -1, 1)
+    else:
+        factor, offset = found.rescale.affine(1)
+        expected = factor * pixels + offset
+    numpy.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('kind, crops', [
+    ('none', False), ('shift', False), ('affine', False),
+    ('random-crop', True), ('center-crop', True), (None, False)])
+def test_crop(load, kind, crops):
+    found = load(net.BinaryMLP(3), augment=kind)
+    images = numpy.random.randint(0, 256, (2, 3, 256, 256)).astype('u1')
+    numpy.testing.assert_array_equal(
+        found.crop(images),
+        augment.center_crop(images, 227) if crops else images)
+
+
+def test_first_models(load):
+    # The class was under another name, and the scaling was not stored.
+    found = load(
+        net.BinaryMLP(3), net='BinaryMLP', net_class=None, input=None)
+    assert found.rescale.kind == 'unit'
+
+
+def test_every_net_of_the_scripts_is_known():
+    import train_cifar10
+    import train_imagenet
+    import train_mnist
+    for script in train_mnist, train_cifar10, train_imagenet:
+        for one in script.NETS.values():
+            assert trained.NETS[one.make.__name__] is one.make
+    assert alexnet.AlexNet in trained.NETS.values()
+
+
+@pytest.mark.parametrize('attributes, words', [
+    ({'net_class': None, 'net': None}, 'does not say of which net it is'),
+    ({'net_class': 'Other'}, "that this program does not know: 'Other'"),
+    ({'net_class': 'two\nlines'}, 'a net that this program does not know'),
+    ({'net_class': ['BinaryMLP']}, 'a net that this program does not know'),
+    ({'dataset': 'other'}, 'is of data that this program does not know'),
+    ({'dataset': {}}, 'is of data that this program does not know'),
+    ({'input': 'other'}, 'is of an input that this program does not know'),
+    ({'augment': 'x'}, 'is of an augmentation that this program does not'),
+    ({'net_args': None}, 'its net_args is None'),
+    ({'net_args': [3]}, r'its net_args is \[3\]'),
+    ({'class_names': None}, 'its class_names is None'),
+    ({'class_names': '0123456789'}, "its class_names is '0123456789'"),
+    ({'net': 'two\nlines'}, r"its net is 'two\\nlines'"),
+    ({'epoch': [1]}, r'its epoch is \[1\]'),
+    ({'test_accuracy': float('nan')}, 'its test_accuracy is nan'),
+    ({'net_args': {'n_units': 3, 'width': 3}}, 'does not say how its net'),
+    ({'net_args': {'n_units': 3, 'scaled': True}}, 'not say how its net'),
+    ({'net_args': {'n_units': 4}}, r'has the shape \(3,\), here'),
+    ({'net_args': {'n_units': 3, 'n_layers': 1}}, 'is not of this net'),
+    ({'net_args': {'n_units': 3, 'batch_norm': False}}, 'which has no'),
+    ({'net_args': {'n_units': 10 ** 9}}, '21 arrays of'),
+    ({'net_args': {'n_units': 10 ** 99}}, '21 arrays of'),
+    ({'net_args': {'n_units': 3, 'n_layers': 10 ** 9}}, '21 arrays of'),
+    *(({'net_args': {'n_units': 3, name: value}},
+       re.escape('its net_args has %r = ' % name)) for name, value in (
+           ('x', 1), ('two\nlines', 1), ('n_units', 0), ('n_units', -3),
+           ('n_units', 3.), ('n_units', True), ('n_units', '3'),
+           ('n_units', None), ('n_in', []), ('n_layers', -1),
+           ('dropout_hidden', float('nan')), ('dropout_hidden', 1),
+           ('dropout_input', -.1), ('dropout_input', '0'),
+           ('batch_norm', 1), ('stochastic', 'stochastic'),
+           ('surrogate', 'other'), ('surrogate', ['ste']),
+           ('surrogate', None), ('quantizer', 'other'), ('w_bits', 9),
+           ('w_bits', 2.), ('a_bits', True), ('scaled', 'other'),
+           ('kind', 'other'), ('pad_value', 2)))])
+def test_refused(load, attributes, words):
+    with pytest.raises(errors.UserError, match=words) as e:
+        load(net.BinaryMLP(3), **attributes)
+    assert '\n' not in str(e.value)

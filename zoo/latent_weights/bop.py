@@ -1,0 +1,78 @@
+"""Bop, the optimizer that does without latent weights."""
+import chainer
+from chainer import optimizer
+
+from bnn import kernels
+from bnn.chainer_ops import adam
+
+_hyperparam = optimizer.Hyperparameter()
+_hyperparam.adaptivity = 1e-4
+_hyperparam.threshold = 1e-8
+
+
+class BopRule(optimizer.UpdateRule):
+
+    """Update rule of Bop for one binary weight; see :class:`Bop`."""
+
+    has_latent_weights = False
+    is_replayable = True
+
+    def __init__(self, adaptivity=None, threshold=None):
+        super().__init__(_hyperparam)
+        if adaptivity is not None:
+            self.hyperparam.adaptivity = adaptivity
+        if threshold is not None:
+            self.hyperparam.threshold = threshold
+
+    def init_state(self, param):
+        with chainer.using_device(param.device):
+            self.state['m'] = param.device.xp.zeros_like(param.array)
+            # From now on the parameter is the binary weight itself.
+            param.array[...] = kernels.binarize(param.array)
+
+    def update_core(self, param):
+        grad = param.grad
+        if grad is None:
+            return
+        m = self.state['m']
+        m += self.hyperparam.adaptivity * (grad - m)
+        xp = param.device.xp
+        # m and w of one sign: the product is |m| there, and -|m| elsewhere.
+        flip = m * param.array > self.hyperparam.threshold
+        param.array[...] = xp.where(flip, -param.array, param.array)
+
+
+class Bop(adam.Adam):
+
+    r"""Bop for binary weights, Adam for all other parameters.
+
+    .. math::
+
+        m_t = (1 - \gamma) m_{t-1} + \gamma g_t, \qquad
+        w_t = \begin{cases}
+        -w_{t-1} & |m_t| > \tau \text{ and }
+        \mathrm{sign}(m_t) = \mathrm{sign}(w_{t-1}) \\
+        w_{t-1} & \text{otherwise} \end{cases}
+
+    (`Latent Weights Do Not Exist <https://arxiv.org/abs/1906.02107>`_,
+    Algorithm 1).  The weights of layers of one bit (``w_bits == 1``) hold
+    +1 and -1 from the first update on; they need no clip.
+
+    Args:
+        alpha (float): Step size of Adam.
+        adaptivity (float): :math:`\gamma`, how fast the average follows.
+        threshold (float): :math:`\tau`, how large it must be for a flip.
+    """
+
+    def __init__(self, alpha=0.001, adaptivity=1e-4, threshold=1e-8):
+        super().__init__(alpha=alpha)
+        self.adaptivity = adaptivity
+        self.threshold = threshold
+
+    def setup(self, link):
+        super().setup(link)
+        for child in link.links():
+            if getattr(child, 'w_bits', 32) == 1:
+                child.W.update_rule = BopRule(
+                    self.adaptivity, self.threshold)
+        return self

@@ -1,0 +1,47 @@
+"""k-bit weights with a gradient to the latent ones, for any operation."""
+import chainer.functions as F
+
+import bst
+from zoo.quantized_net import qst
+
+
+def quantize(W, bits, quantizer='dorefa'):
+    r"""k-bit weights with a gradient to the latent ones.
+
+    ``'dorefa'`` (`1606.06160 <https://arxiv.org/abs/1606.06160>`_, Eq. (9)):
+
+    .. math::
+
+        W_q = 2\, q_k\!\left(\frac{\tanh W}{2 \max |\tanh W|} +
+        \frac{1}{2}\right) - 1, \qquad
+        q_k(r) = \frac{\mathrm{round}(r (2^k - 1))}{2^k - 1}
+
+    The gradient passes the rounding as it is and follows the rest exactly,
+    the maximum included.  All-zero weights give NaN.
+
+    ``'linear'``: LinearQuant of QNN, see :func:`zoo.quantized_net.qst.qst`; the gradient passes
+    inside [-1, 1], where :class:`~weight_clip.WeightClip` keeps the latent
+    weights.
+
+    Args:
+        W (~chainer.Variable or array): Latent weights, any shape.
+        bits (int): k: 2 to 8, or 32: the weights as they are.
+        quantizer (str): ``'dorefa'`` or ``'linear'``.
+
+    Returns:
+        ~chainer.Variable: Values in [-1, 1] (below 32 bits), of the shape
+        and dtype of ``W``.
+
+    Raises:
+        ValueError: If there is no such quantizer or number of bits.
+    """
+    qst.check(bits, quantizer)
+    if bits == 32:
+        return W
+    if bits == 1:
+        return bst.bst(W)
+    if quantizer == 'linear':
+        return qst.qst(W, bits, quantizer)
+    t = F.tanh(W)
+    r = t / (2 * F.broadcast_to(F.max(F.absolute(t)), t.shape)) + 0.5
+    return 2 * qst.qst(r, bits, quantizer) - 1

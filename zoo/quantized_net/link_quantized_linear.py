@@ -1,0 +1,89 @@
+"""Fully connected layer with k-bit weights."""
+import dataclasses
+
+import numpy
+from chainer import initializers
+
+import link_binary_linear
+from bnn.deploy import operations
+from zoo import description
+from zoo.quantized_net import function_quantize
+from zoo.quantized_net import function_quantized_linear
+from zoo.quantized_net import qst
+
+
+class QuantizedLinear(link_binary_linear.BinaryLinear):
+
+    """Linear layer that computes with k-bit weights.
+
+    See :func:`~zoo.quantized_net.function_quantized_linear.quantized_linear`.  ``W`` holds the
+    latent weights; the linear quantizer and 1 bit need a
+    :class:`~weight_clip.WeightClip` on them.
+
+    Args:
+        in_size (int or None): Number of inputs; ``None``: from the first
+            input.
+        out_size (int): Number of outputs.
+        bits (int): Bits of a weight: 1 to 8, or 32 for float weights.
+        quantizer (str): ``'dorefa'`` or ``'linear'``.
+        nobias (bool): If ``True``, there is no bias.
+        initialW (initializer): Initial latent weights.  By default
+            :class:`~chainer.initializers.LeCunNormal`; for the linear
+            quantizer uniform in [-1, 1], since it would round all of the
+            former to 0.
+        initial_bias (initializer): Initial bias, 0 by default.
+
+    Raises:
+        ValueError: If a size is not positive, or there is no such quantizer
+            or number of bits.
+    """
+
+    def __init__(self, in_size, out_size, bits=1, quantizer='dorefa',
+                 nobias=False, initialW=None, initial_bias=None):
+        qst.check(bits, quantizer)
+        if initialW is None and quantizer == 'linear' and 1 < bits < 32:
+            initialW = initializers.Uniform(1.)
+        super().__init__(in_size, out_size, nobias, initialW, initial_bias)
+        self.w_bits = bits
+        self.quantizer = quantizer
+
+    @property
+    def packed_bits(self):
+        """int: Bits that tell the levels of a weight apart."""
+        # The linear quantizer reaches both ends: 2^k + 1 levels.
+        return self.w_bits + (
+            self.quantizer == 'linear' and 1 < self.w_bits < 32)
+
+    @property
+    def printable_specs(self):
+        yield from super().printable_specs
+        yield 'bits', self.w_bits
+        yield 'quantizer', self.quantizer
+
+    def forward(self, x):
+        """Applies the layer.
+
+        Args:
+            x (~chainer.Variable or array): (batch, ...), flattened from
+                axis 1.
+
+        Returns:
+            ~chainer.Variable: (batch, out_size).
+        """
+        self.initialize_for(x)
+        return function_quantized_linear.quantized_linear(
+            x, self.W, self.b, self.w_bits, self.quantizer)
+
+    def describe(self):
+        """Describes the layer, see :func:`zoo.description.of`."""
+        layer, = super().describe()
+        if 1 < self.w_bits < 32:
+            n = qst.levels(self.w_bits, self.quantizer)[0]
+            W = description.array(function_quantize.quantize(
+                self.W.array, self.w_bits, self.quantizer))
+            values = numpy.rint(numpy.nan_to_num(W) * n).astype(numpy.int16)
+            # Weights that are all 0 have no largest one: NaN, as in training
+            layer = dataclasses.replace(layer, W=operations.Weights(
+                self.w_bits, values, numpy.float32(1 / n) * (
+                    numpy.float32('nan') if numpy.isnan(W).any() else 1)))
+        return [layer]

@@ -1,0 +1,60 @@
+"""Leaky ReLU whose corner and slope are learned for each channel."""
+import chainer.functions as F
+from chainer import link
+from chainer import variable
+
+from bnn.deploy import operations
+from zoo import description
+
+
+class RPReLU(link.Link):
+
+    r"""PReLU with learnable shifts of its input and its output.
+
+    .. math::
+
+        y = \zeta_c + \begin{cases}
+            x - \gamma_c & x > \gamma_c \\
+            \beta_c (x - \gamma_c) & x \le \gamma_c \end{cases}
+
+    for each channel ``c`` (`ReActNet <https://arxiv.org/abs/2003.03488>`_,
+    Eq. (5)).
+
+    Args:
+        n_channels (int): Size of axis 1 of the input.
+
+    Attributes:
+        gamma (~chainer.Parameter): Shifts of the input, (n_channels,), 0 at
+            first.
+        zeta (~chainer.Parameter): Shifts of the output, the same.
+        beta (~chainer.Parameter): Slopes, (n_channels,), 0.25 at first.
+    """
+
+    def __init__(self, n_channels):
+        super().__init__()
+        with self.init_scope():
+            self.gamma = variable.Parameter(0, n_channels)
+            self.zeta = variable.Parameter(0, n_channels)
+            self.beta = variable.Parameter(.25, n_channels)
+
+    @property
+    def printable_specs(self):
+        yield 'n_channels', self.beta.size
+
+    def forward(self, x):
+        """Applies the activation.
+
+        Args:
+            x (~chainer.Variable or array): (batch, n_channels, ...).
+
+        Returns:
+            ~chainer.Variable: Of the shape of ``x``.
+        """
+        return F.bias(
+            F.prelu(F.bias(x, -self.gamma), self.beta), self.zeta)
+
+    def describe(self):
+        """Describes the activation, see :func:`zoo.description.of`."""
+        return [operations.RPReLU(**{
+            name: description.array(getattr(self, name))
+            for name in ('gamma', 'zeta', 'beta')})]

@@ -1,0 +1,64 @@
+"""LeNet-5 of XNOR-Net, binary and float."""
+import chainer
+import chainer.functions as F
+import chainer.links as L
+
+from bnn.chainer_ops import function_max_pooling_2d
+from bnn.chainer_ops import link_batch_normalization
+from bnn.deploy import operations
+from zoo import description
+from zoo.xnor_net import link_xnor_block
+
+
+class LeNet5(chainer.Chain):
+
+    """LeNet-5 with binary middle layers, as XNOR-Net-PyTorch has it.
+
+    Convolution (20 5x5), batch normalization, ReLU, max-pool; then two
+    blocks of :class:`~zoo.xnor_net.link_xnor_block.XNORBlock`: convolution (50 5x5) with
+    a max-pool after it, and linear (500), which is normalized over the 50
+    channels; then a linear layer to the classes.  The first and last layer
+    are float (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_).
+
+    Args:
+        n_out (int): Number of classes.
+        binary (bool): If ``False``, the middle layers are float as well, and
+            nothing is binarized: the baseline.
+        options: ``scaled``, ``input_scale``, ``surrogate``, ``shift`` of
+            :class:`~zoo.xnor_net.link_xnor_block.XNORBlock`.
+    """
+
+    def __init__(self, n_out=10, binary=True, **options):
+        super().__init__()
+        self.binary = binary
+        with self.init_scope():
+            self.conv1 = L.Convolution2D(1, 20, 5)
+            self.bn1 = link_batch_normalization.BatchNormalization(
+                20, eps=1e-4, use_gamma=False, use_beta=False)
+            self.block2 = link_xnor_block.XNORConvolution2D(
+                20, 50, 5, binary=binary, **options)
+            self.block3 = link_xnor_block.XNORLinear(
+                800, 500, channels=50, binary=binary, **options)
+            self.l4 = L.Linear(500, n_out)
+
+    def forward(self, x):
+        """Computes the class scores.
+
+        Args:
+            x (~chainer.Variable or array): Images, float (batch, 1, 28, 28).
+
+        Returns:
+            ~chainer.Variable: Scores before the softmax, (batch, n_out).
+        """
+        h = F.relu(self.bn1(self.conv1(x)))
+        h = function_max_pooling_2d.max_pooling_2d(h, 2)
+        h = function_max_pooling_2d.max_pooling_2d(self.block2(h), 2)
+        return self.l4(self.block3(h))
+
+    def describe(self):
+        """Describes the net, see :func:`zoo.description.of`."""
+        return [
+            *description.of(self.conv1), *description.of(self.bn1),
+            operations.ReLU(), description.max_pooling(2),
+            *description.of(self.block2), description.max_pooling(2),
+            *description.of(self.block3), *description.of(self.l4)]
