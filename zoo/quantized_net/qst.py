@@ -45,9 +45,9 @@ class QST(function_node.FunctionNode):
 
     def __init__(self, n, low, high):
         super().__init__()
-        self._n = n
-        self._low = low
-        self._high = high
+        self.n = n
+        self.low = low
+        self.high = high
 
     def check_type_forward(self, in_types):
         type_check._argname(in_types, ('x',))
@@ -56,7 +56,7 @@ class QST(function_node.FunctionNode):
     def forward(self, inputs):
         self.retain_inputs((0,))
         x, = inputs
-        return kernels.quantize(x, self._n, self._low, self._high),
+        return kernels.quantize(x, self.n, self.low, self.high),
 
     def backward(self, indexes, grad_outputs):
         x, = self.get_retained_inputs()
@@ -64,7 +64,7 @@ class QST(function_node.FunctionNode):
             grad_outputs[0], x.array, self._gradient, constant=True),
 
     def _gradient(self, x, gy):
-        return kernels.ste_gradient(x, gy, self._low, self._high)
+        return kernels.ste_gradient(x, gy, self.low, self.high)
 
 
 def qst(x, bits, quantizer='dorefa'):
