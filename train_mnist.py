@@ -57,6 +57,7 @@ def main():
 
     # Data: uint8 images, scaled to [0, 1] batch by batch
     dataset = batches.load(args, snapshot)
+    train = batches.training(dataset, args)
 
     # Net: 784-1000-1000-10, and the softmax cross entropy of its scores
     predictor = net.BinaryMLP(args.unit, 10)
@@ -79,7 +80,6 @@ def main():
     optimizer.add_hook(weight_clip.WeightClip())
 
     # Updater: a batch, the loss, its gradients, an update
-    train = batches.training(dataset, args)
     updater = training.StandardUpdater(
         train.iterator, optimizer, train.converter, device)
 
@@ -99,6 +99,10 @@ def main():
 
         # Share of binary weights that flip, and of latent ones at the clip
         trainer.extend(binary_weights.BinaryStatistics(model))
+
+        # Note the learning rate in the log
+        trainer.extend(extensions.observe_value(
+            'lr', lambda trainer: optimizer.alpha))
 
         # Write the graph of the first iteration, for Graphviz
         trainer.extend(extensions.DumpGraph('main/loss', filename='graph.dot'))
