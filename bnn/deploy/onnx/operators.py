@@ -12,7 +12,7 @@ from bnn.deploy import operations
 INPUT = 'pixels'
 
 
-class Graph(object):
+class Graph:
     """The nodes so far.
 
     Args:
@@ -23,24 +23,22 @@ class Graph(object):
         onnx (module): ONNX.
         nodes (list of onnx.NodeProto): The nodes, in order.
         initializers (list of onnx.TensorProto): The arrays.
-        kept (list of str): K of each
-            :class:`~bnn.deploy.operations.KeepScale` that waits.
-        operation (~bnn.deploy.operations.Operation): What is being added.
-        shape (tuple of int): Of an example before it.
-        x (str): The value before it; the last result.
-
+        kept (list of str): The scales that a
+            :class:`~bnn.deploy.operations.MultiplyScale` will take.
+        shape (tuple of int): Of an example before the operation.
+        x (str): The name of the last result.
     """
 
     def __init__(self, onnx, input_shape):
         self.onnx = onnx
         self.nodes, self.initializers, self.kept = [], [], []
-        self.operation, self.x, self.shape = None, INPUT, tuple(input_shape)
-        self._names = set()
+        self.x, self.shape = INPUT, tuple(input_shape)
+        self._link, self._names = '', set()
 
     def add(self, operation):
         """Adds an operation of the last result."""
-        self.operation = operation
-        add(operation, self)
+        self._link = operation.name
+        _add(operation, self)
         self.shape = tuple(operation.output_shape(self.shape))
 
     def node(self, kind, *inputs, **attributes):
@@ -48,11 +46,10 @@ class Graph(object):
 
         Returns:
             str: The name of its result.
-
         """
         name = self._name(kind)
         inputs = [one if isinstance(one, str) else self.constant(
-            '%s/%d' % (name, i), one) for i, one in enumerate(inputs)]
+            f'{name}/{i}', one) for i, one in enumerate(inputs)]
         self.nodes.append(self.onnx.helper.make_node(
             kind, inputs, [name], name, **attributes))
         return name
@@ -74,21 +71,21 @@ class Graph(object):
             -1, *(1,) * (len(self.shape) - 1))
 
     def _name(self, words):
-        if self.operation is not None and self.operation.name and (
-                not words.startswith(self.operation.name + '/')):
-            words = '%s/%s' % (self.operation.name, words)
+        """Returns a name that is not taken yet, in that of the link."""
+        if self._link and not words.startswith(self._link + '/'):
+            words = f'{self._link}/{words}'
         name, n = words, 1
         while name in self._names:
             n += 1
-            name = '%s_%d' % (words, n)
+            name = f'{words}_{n}'
         self._names.add(name)
         return name
 
 
 @functools.singledispatch
-def add(operation, graph):
+def _add(operation, graph):
     """Adds an operation, see :meth:`Graph.add`."""
-    raise TypeError('no operation %s' % type(operation).__name__)
+    raise TypeError(f'no operation {type(operation).__name__}')
 
 
 def _add_sign(graph, threshold):
@@ -97,7 +94,7 @@ def _add_sign(graph, threshold):
         numpy.float32(1), numpy.float32(-1))
 
 
-@add.register
+@_add.register
 def _(operation: operations.Rescale, graph):
     graph.apply('Cast', to=graph.onnx.TensorProto.FLOAT)
     if operation.kind == 'binary':
@@ -122,7 +119,7 @@ def _add_scale_and_bias(operation, graph, n_axes):
             'b', operation.b.astype(numpy.float32).reshape(shape)))
 
 
-@add.register
+@_add.register
 def _(operation: operations.Linear, graph):
     if len(graph.shape) > 1:
         graph.apply('Flatten')
@@ -131,7 +128,7 @@ def _(operation: operations.Linear, graph):
     _add_scale_and_bias(operation, graph, 0)
 
 
-@add.register
+@_add.register
 def _(operation: operations.Convolution2D, graph):
     pad = operation.pad
     if any(pad) and operation.pad_value:
@@ -145,7 +142,7 @@ def _(operation: operations.Convolution2D, graph):
     _add_scale_and_bias(operation, graph, 2)
 
 
-@add.register
+@_add.register
 def _(operation: operations.BatchNormalization, graph):
     inv_std = 1 / numpy.sqrt(
         operation.var.astype(numpy.float64) + operation.eps)
@@ -157,19 +154,24 @@ def _(operation: operations.BatchNormalization, graph):
         graph.apply('Add', graph.channels(operation.beta))
 
 
-@add.register
+@_add.register
 def _(operation: operations.Bias, graph):
     graph.apply('Add', graph.channels(operation.b))
 
 
-@add.register
+@_add.register
 def _(operation: operations.Sign, graph):
-    # Where x - shift >= 0: a difference of floats is 0 of equal ones only.
+    # The difference x - shift is >= 0 exactly where x >= shift.
     _add_sign(graph, numpy.float32(0) if operation.shift is None else
               graph.channels(operation.shift))
 
 
-@add.register
+@_add.register
+def _(operation: operations.Clip, graph):
+    graph.apply('Clip', *map(numpy.float32, (operation.low, operation.high)))
+
+
+@_add.register
 def _(operation: operations.Quantize, graph):
     graph.apply('Clip', *map(numpy.float32, (operation.low, operation.high)))
     graph.apply('Mul', numpy.float32(operation.n))
@@ -177,17 +179,12 @@ def _(operation: operations.Quantize, graph):
     graph.apply('Div', numpy.float32(operation.n))
 
 
-@add.register
-def _(operation: operations.Clip, graph):
-    graph.apply('Clip', *map(numpy.float32, (operation.low, operation.high)))
-
-
-@add.register
+@_add.register
 def _(operation: operations.ReLU, graph):
     graph.apply('Relu')
 
 
-@add.register
+@_add.register
 def _(operation: operations.RPReLU, graph):
     graph.apply('Sub', graph.channels(operation.gamma))
     graph.apply('PRelu', graph.channels(operation.beta))
@@ -205,36 +202,35 @@ def _windows(operation, shape):
         operation.pad, shape[1:], strict=True)]
     if any(n >= k for n, k in zip(after, operation.ksize, strict=True)):
         raise errors.UserError(
-            'a pool of %s with stride %s over %s has windows outside the '
-            'image: ONNX has none' % (
-                operation.ksize, operation.stride, shape))
+            f'a pool of {operation.ksize} with stride {operation.stride} over '
+            f'{shape} has windows outside the image: ONNX has none')
     return {'kernel_shape': operation.ksize, 'strides': operation.stride,
             'pads': [*operation.pad, *after]}
 
 
-@add.register
+@_add.register
 def _(operation: operations.MaxPooling2D, graph):
     graph.apply('MaxPool', **_windows(operation, graph.shape))
 
 
-@add.register
+@_add.register
 def _(operation: operations.AveragePooling2D, graph):
     graph.apply('AveragePool', count_include_pad=1,
                 **_windows(operation, graph.shape))
 
 
-@add.register
+@_add.register
 def _(operation: operations.Mean, graph):
     graph.apply('ReduceMean', numpy.int64([2, 3]), keepdims=0)
 
 
-@add.register
+@_add.register
 def _(operation: operations.Flatten, graph):
     if len(graph.shape) > 1:
         graph.apply('Flatten')
 
 
-@add.register
+@_add.register
 def _(operation: operations.KeepScale, graph):
     K = graph.node('Abs', graph.x)
     if operation.ksize is None and len(graph.shape) > 1:
@@ -248,6 +244,6 @@ def _(operation: operations.KeepScale, graph):
     graph.kept.append(K)
 
 
-@add.register
+@_add.register
 def _(operation: operations.MultiplyScale, graph):
     graph.apply('Mul', graph.kept.pop())

@@ -1,10 +1,7 @@
-"""A packed net: what is stored, run and exported.
+"""What is stored of a packed net: a list of stages.
 
-A :class:`PackedNet` is a list of stages.  A value between two of them is one
-of four kinds: ``'pixels'``, uint8; ``'bits'``, +1 and -1; ``'levels'``, whole
-numbers; ``'float'``, float32.  Stages are :class:`Product`,
-:class:`BitMaxPooling`, :class:`PixelSigns`, and where values stay float those
-:mod:`~bnn.deploy.operations` that hold no weights.
+A value between two stages is of one of four kinds: ``'pixels'``, uint8;
+``'bits'``, +1 and -1; ``'levels'``, whole numbers; ``'float'``, float32.
 """
 import dataclasses
 import functools
@@ -20,11 +17,11 @@ ALWAYS, NEVER = -2 ** 31, 2 ** 31 - 1
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PackedWeights:
-    """Weights of a layer, ``bits`` each.
+    """The weights of a layer, ``bits`` each.
 
-    A weight is ``low + step * code``, with its code in ``bits`` bits, the
-    least one first, weight after weight; the filters start at whole bytes.
-    A filter's weights are in the order (kh, kw, channels).
+    A weight is ``low + step * code``.  Its code takes ``bits`` bits, the
+    least one first, weight after weight; each filter starts at a byte.  The
+    weights of a filter are in the order (kh, kw, channels).
 
     Attributes:
         bits (int): Bits of a code; 32: ``data`` are the weights themselves.
@@ -33,7 +30,6 @@ class PackedWeights:
         data (numpy.ndarray): uint8 (filters, bytes), or float32 (filters,
             weights).
         low, step (int): -1 and 2 for +-1.
-
     """
 
     bits: int
@@ -44,7 +40,7 @@ class PackedWeights:
 
     @classmethod
     def pack(cls, values, bits, low=-1, step=2):
-        """Packs weights, in Chainer's order: ``shape`` of the class."""
+        """Packs weights in Chainer's order, that of ``shape``."""
         rows = numpy.moveaxis(values, 1, -1).reshape(len(values), -1)
         if bits == 32:
             return cls(32, values.shape, rows.astype(numpy.float32), 0, 1)
@@ -60,17 +56,11 @@ class PackedWeights:
         """int: Weights of a filter."""
         return math.prod(self.shape[1:])
 
-    @property
-    def nbytes(self):
-        """int: Bytes in the file."""
-        return self.data.nbytes
-
     def rows(self):
-        """Returns the weights, (filters, weights) in the order of storage.
+        """Returns the weights in the order of storage.
 
         Returns:
-            numpy.ndarray: int16, or float32 for 32 bits.
-
+            numpy.ndarray: (filters, weights), int16, or float32 for 32 bits.
         """
         if self.bits == 32:
             return self.data
@@ -85,7 +75,7 @@ class PackedWeights:
         return (self.low + self.step * codes).astype(numpy.int16)
 
     def values(self):
-        """Returns the weights in Chainer's order, see ``shape``."""
+        """Returns the weights in Chainer's order, that of ``shape``."""
         last = len(self.shape) - 1
         return numpy.moveaxis(self.rows().reshape(
             self.shape[0], *self.shape[2:], self.shape[1]), last, 1)
@@ -101,9 +91,9 @@ class Product:
 
         s = \sum_i w_i q_i
 
-    over whole numbers, exactly (of a ``'float'`` operand or of float weights
-    in float32).  An operand's q is +-1 of bits, the level, the float, and
-    for pixels p ``pixel_map[0] p + pixel_map[1]``.  The result is
+    over whole numbers, exactly; over a ``'float'`` operand or float weights
+    in float32.  The q of an operand is +-1 for bits, the level, the float,
+    and for a pixel p ``pixel_map[0] p + pixel_map[1]``.  The result is
 
     - ``'bits'``: +1 where ``s >= thresholds[filter]``, else -1;
     - ``'levels'``: ``low`` + the number of ``thresholds[filter, :]`` that
@@ -131,9 +121,8 @@ class Product:
         multiplier, addend (numpy.ndarray or None): int64 (filters,).
         shift (int): Bits.
         scale, offset (numpy.ndarray or None): float32 (filters,).
-        float_bytes (int): What the layer's parameters and statistics take as
-            float32, those that were folded into it included.
-
+        float_bytes (int): What the parameters and statistics of the layer
+            take as float32, those folded into it included.
     """
 
     name: str
@@ -171,7 +160,7 @@ class Product:
 
     @property
     def is_convolution(self):
-        """bool: Whether there are windows."""
+        """bool: Whether the layer goes over windows."""
         return len(self.weights.shape) == 4
 
     @property
@@ -182,30 +171,23 @@ class Product:
     @property
     def nbytes(self):
         """int: Bytes of the weights and all that is folded."""
-        return sum(array.nbytes for array in self.arrays().values())
-
-    def arrays(self):
-        """Returns the arrays that are there, names to arrays."""
-        return {name: array for name, array in (
-            ('weights', self.weights.data), *(
-                (name, getattr(self, name)) for name in (
-                    'pad_pixels', 'thresholds', 'multiplier', 'addend',
-                    'scale', 'offset'))) if array is not None}
+        return sum(value.nbytes for value in (
+            self.weights.data, *vars(self).values())
+            if isinstance(value, numpy.ndarray))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class BitMaxPooling:
-    """Max-pool of what the bits came from, on the bits.
+    """Max-pool of the values that the bits were made of, on the bits.
 
-    Of the bits in a window OR, where a larger sum makes +1; AND, where it
-    makes -1 (``is_minimum``).
+    The result is the OR of the bits in a window where a larger value makes
+    +1, and the AND where it makes -1 (``is_minimum``).
 
     Attributes:
         ksize, stride, pad, cover_all: As of
             :class:`~bnn.deploy.operations.MaxPooling2D`.
         is_minimum (numpy.ndarray): bool (channels,).
         input_shape, output_shape (tuple of int): (channels, h, w).
-
     """
 
     name: str = ''
@@ -231,14 +213,13 @@ class PixelSigns:
 class FloatStage:
     """An operation that stays as it was trained.
 
-    Its operand is pixels for :class:`~bnn.deploy.operations.Rescale`, else
-    float32; its result float32, but bits of a ``Sign`` and levels, the values
-    times n, of a ``Quantize``.  ``Flatten`` takes and gives any kind.
+    ``Rescale`` takes pixels, every other operation float32.  ``Sign`` gives
+    bits, ``Quantize`` levels (the values times n), every other operation
+    float32.  ``Flatten`` takes and gives any kind.
 
     Attributes:
         operation (~bnn.deploy.operations.Operation): The operation.
         input_shape, output_shape (tuple of int): Of an example.
-
     """
 
     operation: operations.Operation
@@ -257,13 +238,12 @@ class PackedNet:
 
     Attributes:
         input_shape (tuple of int): (channels, h, w) of an image.
-        rescale (~bnn.deploy.operations.Rescale): What training made of the
+        rescale (~bnn.deploy.operations.Rescale): How the training scaled the
             pixels; folded into the first stages.
         stages (tuple): The stages, in order.
         class_names (tuple of str): The classes.
         facts (dict): What else the model file says: ``'dataset'``,
             ``'net'``, ``'test_accuracy'`` ..., JSON values.
-
     """
 
     input_shape: tuple
@@ -277,3 +257,9 @@ class PackedNet:
         """list of Product: The layers."""
         return [stage for stage in self.stages
                 if isinstance(stage, Product)]
+
+
+def is_flatten(stage):
+    """Tells whether a stage only changes the shape."""
+    return isinstance(stage, FloatStage) and isinstance(
+        stage.operation, operations.Flatten)

@@ -1,13 +1,13 @@
-"""A net as an ONNX graph: float arithmetic, as it was trained.
+"""A net as an ONNX model: float arithmetic, as it was trained.
 
-Standard operators only, so that any runtime takes it.  The weights are the
-numbers that a layer computes with, +-1 of one bit, as float32; alpha and the
-step of k-bit weights come behind the sum, and batch normalization is written
-out as subtraction, two products and a sum, in the order of
-:mod:`bnn.deploy.reference`.  A sum of +1 and -1 is exact in float32, hence
-the same in every runtime, and a value on its threshold stays there.  An
+The graph has standard operators only, so that any runtime takes it.  The
+weights are the numbers that a layer computes with, +-1 of one bit, as
+float32.  Alpha and the step of k-bit weights come behind the sum.  Batch
+normalization is written out as subtraction, two products and a sum, in the
+order of :mod:`bnn.deploy.reference`.  A sum of +1 and -1 is exact in float32,
+hence the same in every runtime, and a value on its threshold stays there.  An
 operator ``BatchNormalization`` would be multiplied into the weights and round
-otherwise; ``Sign(0)`` is 0, so the sign is a comparison.
+otherwise.  ``Sign(0)`` is 0, so the sign is a comparison.
 
 docs/onnx.md describes the graph for those who use it.
 """
@@ -15,43 +15,43 @@ import importlib
 import json
 
 from bnn import errors
-from bnn.deploy import onnx_operations
+from bnn.deploy.onnx import operators
 
 # Understood since ONNX 1.13 and onnxruntime 1.14, of 2023
 OPSET, IR_VERSION = 18, 8
-INPUT, OUTPUT, BATCH = onnx_operations.INPUT, 'scores', 'batch'
+INPUT, OUTPUT, BATCH = operators.INPUT, 'scores', 'batch'
 
 
-def require(name='onnx'):
+def require(name: str = 'onnx'):
     """Imports an optional package.
 
     Args:
-        name (str): ``'onnx'`` or ``'onnxruntime'``.
+        name: ``'onnx'`` or ``'onnxruntime'``.
 
     Returns:
         module: The package.
 
     Raises:
         ~bnn.errors.UserError: If it is not installed.
-
     """
     try:
         return importlib.import_module(name)
     except ImportError as e:
+        words = ' '.join(str(e).split())
         raise errors.UserError(
-            '--to onnx needs %s: pip install onnx onnxruntime (%s)' % (
-                name, ' '.join(str(e).split()))) from e
+            f'--to onnx needs {name}: pip install onnx onnxruntime ({words})'
+        ) from e
 
 
-def build(net_operations, input_shape, metadata=None):
-    """Writes a net as a graph.
+def build(net_operations: list, input_shape: tuple, metadata: dict = None):
+    """Writes a net as a model.
 
     Args:
-        net_operations (list of ~bnn.deploy.operations.Operation): The net,
-            with the Rescale in front.
-        input_shape (tuple of int): (channels, h, w) of an image.
-        metadata (dict or None): Facts to keep beside the graph: text as it
-            is, anything else as JSON.
+        net_operations: Of :mod:`~bnn.deploy.operations`, with the Rescale in
+            front.
+        input_shape: (channels, h, w) of an image.
+        metadata: Facts to keep beside the graph: text as it is, anything
+            else as JSON.
 
     Returns:
         onnx.ModelProto: The model, checked: uint8 (batch, channels, h, w)
@@ -59,10 +59,9 @@ def build(net_operations, input_shape, metadata=None):
 
     Raises:
         ~bnn.errors.UserError: If ONNX is not installed.
-
     """
     onnx = require()
-    graph = onnx_operations.Graph(onnx, input_shape)
+    graph = operators.Graph(onnx, input_shape)
     for operation in net_operations:
         graph.add(operation)
     graph.nodes[-1].output[0] = OUTPUT
@@ -82,11 +81,11 @@ def build(net_operations, input_shape, metadata=None):
     return model
 
 
-class Net(object):
+class Net:
     """An ONNX net in onnxruntime, on the CPU.
 
     Args:
-        model (str or bytes): Its file, or what would be in it.
+        model (str or bytes): Its file, or the contents of one.
         threads (int): Threads; 0: as many as there are cores.
 
     Attributes:
@@ -94,7 +93,6 @@ class Net(object):
 
     Raises:
         ~bnn.errors.UserError: If onnxruntime is not installed.
-
     """
 
     def __init__(self, model, threads=0):
