@@ -1,9 +1,7 @@
 // The page: strokes in, what the net makes of them out.
 
 const element = id => document.getElementById(id);
-const bytesOf = id => fromBase64(element(id).textContent);
-const code = {popcount: bytesOf('popcount'), products: bytesOf('products')};
-const net = new Net(bytesOf('net'), code);
+const net = new Net(fromBase64(element('net').textContent));
 const pad = element('pad');
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const whole = new Intl.NumberFormat('en').format;

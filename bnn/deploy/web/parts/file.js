@@ -27,13 +27,8 @@ function readPacked(bytes) {
 }
 
 /** The bytes that a text stands for in base64. */
-function fromBase64(text) {
-  // A loop: a callback for each byte of a float net would take seconds.
-  const characters = atob(text.trim());
-  const bytes = new Uint8Array(characters.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
-  return bytes;
-}
+const fromBase64 = text => Uint8Array.from(
+  atob(text.trim()), character => character.charCodeAt(0));
 
 /** The product of numbers: how many values a shape has. */
 const product = numbers => numbers.reduce((a, b) => a * b, 1);

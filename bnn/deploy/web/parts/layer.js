@@ -1,13 +1,12 @@
 // A linear layer or a convolution, and what is folded into its result.
-
-/** How many bits are needed to tell so many codes from 0 up apart. */
-const bitsFor = levels => Math.max(1, Math.ceil(Math.log2(levels)));
+//
+// A value between the stages is an array, of an image (channels, h, w), of
+// floats or of codes: whole numbers from 0 up that stand for
+// `low + step * code`.
 
 /** Codes of whole numbers from low to high. */
-const levelCodes = (low, high) => ({low, step: 1,
-  bits: bitsFor(high - low + 1), levels: high - low + 1});
-
-const BITS = {low: -1, step: 2, bits: 1, levels: 2};
+const levelCodes = (low, high) => ({low, step: 1, levels: high - low + 1});
+const BITS = {low: -1, step: 2, levels: 2};
 const PIXELS = levelCodes(0, 255);
 
 /**
@@ -38,102 +37,65 @@ function windowsOf({weights, input_shape: [, height, width], output_shape,
   return found;
 }
 
-/** The codes of a layer's operand: of pixels as it maps them. */
-const operandCodes = ({operand, pixel_map: [step, low]}, codes) =>
-  operand === 'pixels' ? {...codes, low, step} : codes;
-
-/** Whether a layer's sums are those of whole numbers. */
-const isCounted = ({operand, weights}) =>
-  operand !== 'float' && weights.bits < 32;
+/**
+ * What becomes of a sum, as docs/packed_format.md has it: functions of the
+ * stage that return a function of the sum and the filter. Bits and levels are
+ * codes; the page rounds floats to float32 after each operation.
+ */
+const RESULTS = {
+  bits: ({thresholds}) => (s, f) => s >= thresholds[f] ? 1 : 0,
+  float: ({scale, offset}) => (s, f) =>
+    fround(fround(s) * scale[f]) + offset[f],
+  levels({thresholds, multiplier, addend, shift, low, high}) {
+    const n = high - low;
+    if (!thresholds) {
+      return (s, f) => Math.min(Math.max(Number(
+        BigInt(s) * multiplier[f] + addend[f] >> BigInt(shift)), low), high)
+        - low;
+    }
+    return (s, f) => {
+      let level = 0;
+      for (let t = f * n; t < (f + 1) * n; t++) level += s >= thresholds[t];
+      return level;
+    };
+  },
+};
 
 /** A stage `product` of the file, as a step of a Net. */
 class Layer {
   /**
    * @param {object} stage The stage of the file.
    * @param {?object} codes Those of its operand; null of floats.
-   * @param {Counter} counter Where bits are.
-   * @param {?WebAssembly.Module} products products.wasm.
    */
-  constructor(stage, codes, counter, products) {
-    const {weights} = stage;
-    const operand = operandCodes(stage, codes);
+  constructor(stage, codes) {
+    const {weights, operand, result, pixel_map: [step, low]} = stage;
     this.stage = stage;
     [this.filters] = weights.shape;
     this.inputs = product(weights.shape.slice(1));
     this.bits = weights.bits;
-    this.isCounted = isCounted(stage);
-    this.by = this.isCounted ? new CountedSums(weights, operand, counter)
-      : this.bits === 32 ? new FloatSums(weights, operand, products)
-        : new SubsetSums(weights);
+    this.isCounted = this.bits === 1 && operand === 'bits';
+    this.by = this.isCounted ? new CountedSums(weights)
+      : new AddedSums(weights, operand === 'pixels' ? {low, step} : codes);
     this.isConvolution = weights.shape.length === 4;
     this.windows = this.isConvolution ? windowsOf(stage) : null;
-    this.window = new (codes ? Int32Array : Float64Array)(
-      this.isConvolution ? this.inputs : 0);
+    this.window = new Float64Array(this.isConvolution ? this.inputs : 0);
     this.places = product(stage.output_shape.slice(1));
     this.codes = {bits: BITS, float: null,
-      levels: levelCodes(stage.low, stage.high)}[stage.result];
-    this.out = new (this.codes ? Int32Array : Float32Array)(
-      this.filters * this.places);
-    this.finish = {bits: this.bitsOf, float: this.floatsOf, levels:
-      stage.thresholds ? this.levelsOf : this.multipliedLevelsOf,
-    }[stage.result];
+      levels: levelCodes(stage.low, stage.high)}[result];
+    this.finish = RESULTS[result](stage);
+    this.out = new Float32Array(this.filters * this.places);
   }
 
   /** Computes the result of codes or floats. */
   run(x) {
-    const {windows, window, places} = this;
-    if (!windows) {
-      this.by.multiply(x);
-      this.finish(0);
-      return this.out;
-    }
+    const {windows, window, places, out, finish, by: {sums}} = this;
     for (let p = 0, at = 0; p < places; p++) {
       for (let k = 0; k < window.length; k++) window[k] = x[windows[at++]];
-      this.by.multiply(window);
-      this.finish(p);
-    }
-    return this.out;
-  }
-
-  /* What becomes of the sums of a place: docs/packed_format.md, `result` */
-
-  bitsOf(place) {
-    const {out, places, by: {sums}, stage: {thresholds}} = this;
-    for (let f = 0; f < this.filters; f++) {
-      out[f * places + place] = sums[f] >= thresholds[f] ? 1 : 0;
-    }
-  }
-
-  /** From the least level on. */
-  levelsOf(place) {
-    const {out, places, by: {sums}, stage: {thresholds, low, high}} = this;
-    const each = high - low;
-    for (let f = 0; f < this.filters; f++) {
-      let level = 0;
-      for (let t = f * each; t < (f + 1) * each; t++) {
-        level += sums[f] >= thresholds[t] ? 1 : 0;
+      this.by.multiply(windows ? window : x);
+      for (let f = 0; f < sums.length; f++) {
+        out[f * places + p] = finish(sums[f], f);
       }
-      out[f * places + place] = level;
     }
-  }
-
-  multipliedLevelsOf(place) {
-    const {out, places, by: {sums}} = this;
-    const {multiplier, addend, low, high} = this.stage;
-    const shift = BigInt(this.stage.shift);
-    for (let f = 0; f < this.filters; f++) {
-      const level = Number(
-        BigInt(sums[f]) * multiplier[f] + addend[f] >> shift);
-      out[f * places + place] = Math.min(Math.max(level, low), high) - low;
-    }
-  }
-
-  /** Each operation is rounded to float32. */
-  floatsOf(place) {
-    const {out, places, by: {sums}, stage: {scale, offset}} = this;
-    for (let f = 0; f < this.filters; f++) {
-      out[f * places + place] = Math.fround(
-        Math.fround(sums[f]) * scale[f]) + offset[f];
-    }
+    return out;
   }
 }

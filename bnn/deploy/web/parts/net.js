@@ -6,27 +6,17 @@
 
 /** A packed net, ready to predict. */
 class Net {
-  /**
-   * @param {Uint8Array} bytes The file.
-   * @param {{popcount: Uint8Array, products: Uint8Array}} code What is
-   *     compiled to WebAssembly.
-   */
-  constructor(bytes, code) {
+  /** @param {Uint8Array} bytes The file. */
+  constructor(bytes) {
     const {class_names: names, facts, stages} = readPacked(bytes);
     this.bytes = bytes.length;
     this.classNames = names;
     this.facts = facts;
     this.signs = stages.some(one => one.stage === 'pixel_signs');
-    const counted = stages.filter(
-      one => one.stage === 'product' && isCounted(one));
-    this.counter = new Counter(counted.reduce(
-      (n, {weights}) => n + CountedSums.bytes(weights), 64),
-    compile(code.popcount));
-    this.kept = [];
     this.steps = [];
     this.layers = [];
     this.hidden = [];
-    this.build(stages, compile(code.products));
+    this.build(stages);
     this.weights = this.layers.reduce(
       (n, layer) => n + layer.filters * layer.inputs, 0);
     this.floatBytes = stages.reduce((n, stage) => n + (stage.stage
@@ -37,8 +27,9 @@ class Net {
    * Makes the steps. What a layer but the first is given is a hidden layer:
    * `step.out` holds its units then, of the shape of the image if it is one.
    */
-  build(stages, products) {
+  build(stages) {
     let codes = PIXELS, shape = null, last = null;
+    const kept = [];
     for (const stage of stages) {
       // The values of an image are in the order of Flatten already.
       if (stage.operation?.operation === 'Flatten') continue;
@@ -46,8 +37,7 @@ class Net {
       if (isLayer && this.layers.length) {
         this.hidden.push({step: last, shape, codes});
       }
-      last = isLayer ? new Layer(stage, codes, this.counter, products)
-        : makeStep(stage, codes, this.kept);
+      last = isLayer ? new Layer(stage, codes) : makeStep(stage, codes, kept);
       this.steps.push(last);
       if (isLayer) this.layers.push(last);
       ({codes} = last);

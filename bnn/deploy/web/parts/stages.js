@@ -1,13 +1,11 @@
 // The stages between the layers, as bnn/deploy/reference.py defines them.
-//
-// A value is an array, of an image (channels, h, w): codes, or floats that
-// each operation rounds to float32.
 
 const {fround} = Math;
+const fround32 = values => Float32Array.from(values);
 
 /**
- * What operations do to one float: functions of the stage that return a
- * function of the float and its channel. What they return is rounded.
+ * What operations do to one value: functions of the stage that return a
+ * function of the value and its channel.
  */
 const ELEMENTS = {
   Rescale({kind, mean, std}) {
@@ -29,9 +27,9 @@ const ELEMENTS = {
     return (above > 0 ? above : fround(beta[c] * above)) + zeta[c];
   },
   Clip: ({low, high}) => x => Math.min(Math.max(x, low), high),
-  /* These two give codes. */
-  Sign: ({shift}) => shift ? (x, c) => fround(x - shift[c]) >= 0 ? 1 : 0
-    : x => x >= 0 ? 1 : 0,
+  /* The others give codes. */
+  PixelSigns: () => p => p >= 128 ? 1 : 0,
+  Sign: ({shift}) => (x, c) => x >= (shift ? shift[c] : 0) ? 1 : 0,
   Quantize({n, low, high}) {
     const [bottom, top, factor] = fround32([low, high, n]);
     const least = Math.round(low * n);
@@ -39,8 +37,6 @@ const ELEMENTS = {
       fround(Math.min(Math.max(x, bottom), top) * factor)) - least;
   },
 };
-
-const fround32 = values => Float32Array.from(values);
 
 /** Rounds to a whole number, a tie to the even one, as NumPy does. */
 function roundToEven(x) {
@@ -50,34 +46,16 @@ function roundToEven(x) {
 }
 
 /** An operation on each value by itself. */
-class Elements {
-  constructor(operation, shape, codes) {
-    this.codes = codes;
-    this.operate = ELEMENTS[operation.operation](operation);
-    this.places = product(shape.slice(1));
-    this.out = new (codes ? Int32Array : Float32Array)(product(shape));
-  }
-
-  run(x) {
-    const {out, places, operate} = this;
+function elements(operation, {shape}) {
+  const operate = ELEMENTS[operation.operation](operation);
+  const places = product(shape.slice(1));
+  const out = new Float32Array(product(shape));
+  return x => {
     for (let i = 0, c = 0; i < out.length; c++) {
       for (let k = 0; k < places; k++, i++) out[i] = operate(x[i], c);
     }
     return out;
-  }
-}
-
-/** Bits of pixels: +1 from 128 up. */
-class PixelSigns {
-  constructor(shape) {
-    this.codes = BITS;
-    this.out = new Int32Array(product(shape));
-  }
-
-  run(x) {
-    for (let i = 0; i < x.length; i++) this.out[i] = x[i] >= 128 ? 1 : 0;
-    return this.out;
-  }
+  };
 }
 
 /** Calls back for the values of each window of an image's channel. */
@@ -96,95 +74,60 @@ function eachWindow([height, width], [rows, columns],
   }
 }
 
-/**
- * The largest value of each window; of bits that were turned (`is_minimum`)
- * the least.
- */
-class MaxPooling {
-  constructor(window, shape, output, isMinimum, codes) {
-    this.codes = codes;
-    this.out = new (codes ? Int32Array : Float32Array)(product(output));
-    [this.channels] = shape;
-    this.size = product(shape.slice(1));
-    this.places = product(output.slice(1));
-    this.isMinimum = isMinimum;
-    // Pairs of a place of the result and one of the operand
-    const pairs = [];
-    eachWindow(shape.slice(1), output.slice(1), window,
-      (to, from) => pairs.push(to, from));
-    this.pairs = Int32Array.from(pairs);
-  }
-
-  run(x) {
-    const {out, pairs, isMinimum} = this;
-    for (let c = 0; c < this.channels; c++) {
-      const [from, to] = [c * this.size, c * this.places];
-      const isLeast = isMinimum !== null && isMinimum[c];
-      const outside = this.codes ? Number(isLeast) : -Infinity;
-      out.fill(outside, to, to + this.places);
-      for (let i = 0; i < pairs.length; i += 2) {
-        const at = to + pairs[i];
-        const value = x[from + pairs[i + 1]];
+/** The largest value of each window; where `is_minimum` the least. */
+function maxPooling(pool, {shape, output, codes}) {
+  const out = new Float32Array(product(output));
+  const [size, places] = [shape, output].map(one => product(one.slice(1)));
+  // Pairs of a place of the result and one of the operand
+  const pairs = [];
+  eachWindow(shape.slice(1), output.slice(1), pool,
+    (to, from) => pairs.push([to, from]));
+  return x => {
+    for (let c = 0; c < shape[0]; c++) {
+      const isLeast = Boolean(pool.is_minimum && pool.is_minimum[c]);
+      const outside = codes ? Number(isLeast) : -Infinity;
+      out.fill(outside, c * places, (c + 1) * places);
+      for (const [to, from] of pairs) {
+        const at = c * places + to;
+        const value = x[c * size + from];
         if (isLeast ? value < out[at] : value > out[at]) out[at] = value;
       }
     }
     return out;
-  }
+  };
 }
 
 /** XNOR-Net's K: the mean of |x|, which a later MultiplyScale takes. */
-class KeepScale {
-  constructor({ksize, stride, pad}, shape, kept) {
-    this.codes = null;
-    this.kept = kept;
-    [this.channels] = shape;
-    this.size = product(shape.slice(1));
-    this.window = ksize && {ksize, stride, pad};
-    this.shape = shape.slice(1);
-    this.output = ksize && this.shape.map((n, i) =>
-      Math.floor((n + 2 * pad[i] - ksize[i]) / stride[i]) + 1);
-    this.means = new Float32Array(this.size);
-  }
-
-  run(x) {
-    this.out = x;
-    if (!this.window) {
-      const total = x.reduce((sum, v) => sum + Math.abs(v), 0);
-      this.kept.push(Float32Array.of(total / x.length));
-      return x;
+function keepScale({ksize, stride, pad}, {shape, kept}) {
+  // Without windows the mean is over all values.
+  const [channels, ...sides] = ksize ? shape : [product(shape)];
+  const size = product(sides);
+  const output = ksize && sides.map((n, i) =>
+    Math.floor((n + 2 * pad[i] - ksize[i]) / stride[i]) + 1);
+  return x => {
+    const means = new Float64Array(size);
+    x.forEach((v, i) => { means[i % size] += Math.abs(v) / channels; });
+    const scale = ksize ? new Float64Array(product(output)) : means;
+    if (ksize) {
+      eachWindow(sides, output, {ksize, stride, pad}, (to, from) => {
+        scale[to] += fround(means[from]) / product(ksize);
+      });
     }
-    for (let p = 0; p < this.size; p++) {
-      let total = 0;
-      for (let c = 0; c < this.channels; c++) {
-        total += Math.abs(x[c * this.size + p]);
-      }
-      this.means[p] = total / this.channels;
-    }
-    const scale = new Float64Array(product(this.output));
-    const n = product(this.window.ksize);
-    eachWindow(this.shape, this.output, this.window,
-      (to, from) => { scale[to] += this.means[from] / n; });
-    this.kept.push(Float32Array.from(scale));
+    kept.push(fround32(scale));
     return x;
-  }
+  };
 }
 
 /** Multiplies by the K that was kept last, place by place. */
-class MultiplyScale {
-  constructor(shape, kept) {
-    this.codes = null;
-    this.kept = kept;
-    this.out = new Float32Array(product(shape));
-  }
-
-  run(x) {
-    const scale = this.kept.pop();
-    for (let i = 0; i < x.length; i++) {
-      this.out[i] = x[i] * scale[i % scale.length];
-    }
-    return this.out;
-  }
+function multiplyScale(operation, {kept}) {
+  return x => {
+    const scale = kept.pop();
+    return x.map((v, i) => v * scale[i % scale.length]);
+  };
 }
+
+const STEPS = {MaxPooling2D: maxPooling, KeepScale: keepScale,
+  MultiplyScale: multiplyScale};
 
 /**
  * Makes the step of a stage that is no layer.
@@ -194,20 +137,18 @@ class MultiplyScale {
  * @param {Array<Float32Array>} kept Where scales are kept.
  */
 function makeStep(stage, codes, kept) {
-  const {input_shape: shape, output_shape: output, operation} = stage;
-  if (stage.stage === 'pixel_signs') return new PixelSigns(shape);
-  if (stage.stage === 'bit_max_pooling') {
-    return new MaxPooling(stage, shape, output, stage.is_minimum, codes);
-  }
-  switch (operation.operation) {
-    case 'MaxPooling2D':
-      return new MaxPooling(operation, shape, output, null, codes);
-    case 'KeepScale': return new KeepScale(operation, shape, kept);
-    case 'MultiplyScale': return new MultiplyScale(shape, kept);
-    case 'Sign': return new Elements(operation, shape, BITS);
-    case 'Quantize': return new Elements(operation, shape, levelCodes(
-      ...[operation.low, operation.high].map(
-        v => Math.round(v * operation.n))));
-    default: return new Elements(operation, shape, null);
-  }
+  const operation = stage.operation || {...stage, operation: {
+    pixel_signs: 'PixelSigns', bit_max_pooling: 'MaxPooling2D'}[stage.stage]};
+  const {operation: kind, low, high, n} = operation;
+  const compute = (STEPS[kind] || elements)(operation, {
+    shape: stage.input_shape, output: stage.output_shape, codes, kept});
+  const step = {out: null, codes: {
+    MaxPooling2D: codes, PixelSigns: BITS, Sign: BITS,
+    Quantize: levelCodes(Math.round(low * n), Math.round(high * n)),
+  }[kind] || null};
+  step.run = x => {
+    step.out = compute(x);
+    return step.out;
+  };
+  return step;
 }

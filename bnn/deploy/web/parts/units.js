@@ -24,10 +24,9 @@ class Units {
       ? layer.shape : [layer.shape[0], 1, 1];
     this.n = product(layer.shape);
     this.isBits = layer.codes !== null && layer.codes.levels === 2;
-    // Of codes -1: nothing is drawn yet
-    this.values = new Float32Array(this.n).fill(-1);
-    this.isEmpty = true;
-    this.heat = new Float32Array(this.n);
+    this.values = null; // Nothing is drawn yet.
+    this.shares = new Float32Array(this.n); // of the range of values
+    this.heat = new Float32Array(this.n); // 1 of a unit that just changed
     this.x = new Int32Array(this.n);
     this.y = new Int32Array(this.n);
     const card = document.createElement('div');
@@ -86,60 +85,41 @@ class Units {
 
   /** Takes the units of a new prediction; null: nothing is drawn. */
   update(values) {
-    const {isEmpty} = this;
-    this.isEmpty = values === null;
-    if (this.layer.codes === null) {
-      this.updateFloats(values);
-      return;
-    }
-    const top = this.layer.codes.levels - 1;
-    let changed = 0, on = 0;
+    const {codes} = this.layer;
+    const before = this.values;
+    this.values = values && Float32Array.from(values);
+    // Floats become shares of their range, in which 0 is.
+    const least = codes || !values ? 0 : values.reduce(
+      (a, b) => Math.min(a, b), 0);
+    const top = codes ? codes.levels - 1 : !values ? 0 : values.reduce(
+      (a, b) => Math.max(a, b), 0);
+    let changed = 0, positive = 0;
     for (let i = 0; i < this.n; i++) {
-      const code = values ? values[i] : -1;
-      if (values && !isEmpty && code !== this.values[i]) {
+      const value = values ? values[i] : least;
+      if (codes && values && before && value !== before[i]) {
         changed++;
         this.heat[i] = 1;
       }
-      this.values[i] = code;
-      on += code === top;
+      this.shares[i] = top > least ? (value - least) / (top - least) : 0;
+      positive += value > 0;
     }
-    this.say(this.isBits
-      ? [['on', values ? `${whole(on)} are +1` : '+1'],
-        ['off', values ? `${whole(this.n - on)} are −1` : '−1'],
-        ['flip', values ? `${whole(changed)} just flipped` : 'just flipped']]
-      : [['off', 'least'], ['on', 'greatest'], ['flip', values
-        ? `${whole(changed)} just changed` : 'just changed']]);
-  }
-
-  /** Floats become shares of their range, in which 0 is. */
-  updateFloats(values) {
-    const least = values ? values.reduce((a, b) => Math.min(a, b), 0) : 0;
-    const top = values ? values.reduce((a, b) => Math.max(a, b), 0) : 0;
-    let above = 0;
-    for (let i = 0; i < this.n; i++) {
-      above += values && values[i] > 0;
-      this.values[i] = values && top > least
-        ? (values[i] - least) / (top - least) : 0;
-    }
-    this.say(values
-      ? [['off', least ? decimal(least) : '0'], ['ink', decimal(top)],
-        [null, `${whole(above)} are above 0`]]
-      : [['off', 'least'], ['ink', 'greatest']]);
-  }
-
-  /** Says what colours stand for. */
-  say(pairs) {
-    this.words.innerHTML = pairs.map(([color, words]) => color
-      ? `<span class="key" style="--color: var(--${color})">${words}</span>`
-      : `<span>${words}</span>`).join(' &ensp;');
+    const [off, on, third] = !codes
+      ? [decimal(least), decimal(top), `${whole(positive)} are above 0`]
+      : this.isBits
+        ? [`${whole(this.n - positive)} are −1`, `${whole(positive)} are +1`,
+          `${whole(changed)} just flipped`]
+        : ['least', 'greatest', `${whole(changed)} just changed`];
+    this.words.innerHTML = values ? [['off', off], [codes ? 'on' : 'ink', on],
+      [codes && 'flip', third]].map(([color, words]) => `<span ${color
+      ? `class="key" style="--color: var(--${color})"` : ''}>${
+      words}</span>`).join(' &ensp;') : '&nbsp;';
   }
 
   /** Draws; returns whether it has to be drawn again soon. */
   draw(colors, cooling) {
     const context = this.canvas.getContext('2d');
-    const {x, y, side, values, heat, layer: {codes}} = this;
+    const {x, y, side, shares, heat, layer: {codes}} = this;
     const color = codes ? colors.on : colors.ink;
-    const top = codes ? codes.levels - 1 : 1;
     let isHot = false;
     const paint = (i, fill, alpha) => {
       context.globalAlpha = alpha;
@@ -149,7 +129,7 @@ class Units {
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     for (let i = 0; i < this.n; i++) {
       paint(i, colors.off, 1);
-      if (values[i] > 0) paint(i, color, values[i] / top);
+      if (shares[i] > 0) paint(i, color, shares[i]);
       if (heat[i] > 0) {
         paint(i, colors.flip, heat[i]);
         heat[i] = heat[i] > cooling ? heat[i] - cooling : 0;
