@@ -11,8 +11,8 @@ import pytest
 import net
 from bnn import data as datasets
 from bnn.deploy import operations
-from bnn.deploy import packing
-from bnn.deploy import runtime
+from bnn.deploy import pack as packing
+from bnn.deploy import run
 from zoo.binary_neural_networks import shallow_convnet
 from zoo.binarynet import convnet
 from zoo.xnor_net import alexnet
@@ -183,6 +183,6 @@ def assert_agrees():
             'return [...document.querySelectorAll("#bars .percent")]'
             '.map(one => one.textContent)')]
         numpy.testing.assert_allclose(
-            shares, 100 * runtime.softmax(scores[None])[0], atol=.51)
+            shares, 100 * run.softmax(scores[None])[0], atol=.51)
         return image.reshape(28, 28)
     return compare
