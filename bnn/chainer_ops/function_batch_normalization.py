@@ -1,11 +1,10 @@
-"""Batch normalization in few passes, with or without the sign."""
+"""Batch normalization in few passes."""
 import chainer
 import chainer.functions as F
 import numpy
 from chainer import function_node
 from chainer.utils import type_check
 
-import bst
 from bnn import kernels
 
 
@@ -15,10 +14,9 @@ class BatchNormalization(function_node.FunctionNode):
     :func:`batch_normalization`.
     """
 
-    def __init__(self, eps, sign):
+    def __init__(self, eps):
         super().__init__()
         self.eps = eps
-        self.sign = sign
         self.mean = self.var = None
 
     def check_type_forward(self, in_types):
@@ -34,7 +32,7 @@ class BatchNormalization(function_node.FunctionNode):
     def forward(self, inputs):
         self.retain_inputs((0, 1, 2))
         y, self.mean, self.var, self._inv_std = kernels.batch_norm(
-            *inputs, self.eps, self.sign)
+            *inputs, self.eps)
         return y,
 
     def backward(self, indexes, grad_outputs):
@@ -43,16 +41,15 @@ class BatchNormalization(function_node.FunctionNode):
         if chainer.config.enable_backprop:  # a gradient of this is wanted
             y = F.batch_normalization(*inputs, eps=self.eps)
             return chainer.grad(
-                [bst.bst(y) if self.sign else y], inputs, [gy],
-                enable_double_backprop=True)
+                [y], inputs, [gy], enable_double_backprop=True)
         x, gamma, beta = (v.array for v in inputs)
         return [chainer.as_variable(g) for g in kernels.batch_norm_gradient(
-            x, gy.array, gamma, beta, self.mean, self._inv_std, self.sign)]
+            x, gy.array, gamma, beta, self.mean, self._inv_std)]
 
 
-def batch_normalization(x, gamma, beta, eps=2e-5, sign=False,
-                        running_mean=None, running_var=None, decay=.9):
-    r"""Batch normalization, and the sign of it in the same pass.
+def batch_normalization(x, gamma, beta, eps=2e-5, running_mean=None,
+                        running_var=None, decay=.9):
+    r"""Batch normalization with the sums in float64.
 
     .. math::
 
@@ -61,15 +58,13 @@ def batch_normalization(x, gamma, beta, eps=2e-5, sign=False,
     with the mean and the variance of the batch for each channel
     (`1502.03167 <https://arxiv.org/abs/1502.03167>`_, Algorithm 1), as
     :func:`chainer.functions.batch_normalization` has it, but with sums in
-    float64; with ``sign``, :func:`bst.bst` of that, which knows that it is
-    +-1.  Double backward is supported.
+    float64.  Double backward is supported.
 
     Args:
         x (~chainer.Variable or array): (batch, channels, ...), float32 or
             64, of NumPy or CuPy.
         gamma, beta (~chainer.Variable or array): (channels,).
         eps (float): Added to the variance.
-        sign (bool): Whether the result is binarized.
         running_mean, running_var (array or None): Moving averages of mean
             and unbiased variance, changed in place.
         decay (float): Share of the old average that stays.
@@ -80,17 +75,16 @@ def batch_normalization(x, gamma, beta, eps=2e-5, sign=False,
     Raises:
         chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
     """
-    function = BatchNormalization(eps, sign)
+    function = BatchNormalization(eps)
     y, = function.apply((x, gamma, beta))
     if running_mean is not None:
         kernels.moving_averages(
             running_mean, running_var, function.mean, function.var,
             x.size // function.mean.size, decay)
-    return bst.mark(y) if sign else y
+    return y
 
 
-def fixed_batch_normalization(x, gamma, beta, mean, var, eps=2e-5,
-                              sign=False):
+def fixed_batch_normalization(x, gamma, beta, mean, var, eps=2e-5):
     """The same with given statistics, for tests: without a gradient.
 
     Args:
@@ -98,14 +92,12 @@ def fixed_batch_normalization(x, gamma, beta, mean, var, eps=2e-5,
             64, of NumPy or CuPy.
         gamma, beta, mean, var (array): (channels,).
         eps (float): Added to the variance.
-        sign (bool): Whether the result is binarized.
 
     Returns:
         ~chainer.Variable: Of the shape and dtype of ``x``.
     """
     inv_std = (1 / numpy.sqrt(var.astype(numpy.float64) + eps)).astype(
         var.dtype)
-    y = chainer.Variable(kernels.normalize(
-        chainer.as_array(x), gamma, beta, mean, inv_std, sign),
+    return chainer.Variable(kernels.normalize(
+        chainer.as_array(x), gamma, beta, mean, inv_std),
         requires_grad=False)
-    return bst.mark(y) if sign else y

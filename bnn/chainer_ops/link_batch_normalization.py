@@ -4,27 +4,24 @@ import chainer.links as L
 import numpy
 from chainer.backends import cuda
 
-import bst
 from bnn.chainer_ops import function_batch_normalization
 
 
 class BatchNormalization(L.BatchNormalization):
 
-    """Chainer's batch normalization, in few passes and with the sign.
+    """Chainer's batch normalization, in few passes.
 
     Parameters, running averages and arguments are Chainer's, and so are the
-    results, up to float32 rounding
-    (:func:`~bnn.chainer_ops.function_batch_normalization.batch_normalization`): on a GPU
-    too, with cuDNN or without.  Elsewhere than on NumPy's and CuPy's arrays
-    of float32 or 64 it is Chainer's.
+    results, up to float32 rounding, see
+    :mod:`bnn.chainer_ops.function_batch_normalization`.  Elsewhere than on
+    NumPy's and CuPy's arrays of float32 or 64 it is Chainer's.
     """
 
-    def forward(self, x, sign=False, **kwargs):
+    def forward(self, x, **kwargs):
         """Applies the layer.
 
         Args:
             x (~chainer.Variable or array): (batch, channels, ...).
-            sign (bool): Whether :func:`bst.bst` follows.
             kwargs: ``finetune``, see Chainer's.
 
         Returns:
@@ -33,8 +30,7 @@ class BatchNormalization(L.BatchNormalization):
         train = chainer.config.train
         if not self._is_fast(x) or not train and (
                 chainer.config.enable_backprop):
-            y = super().forward(x, **kwargs)
-            return bst.bst(y) if sign else y
+            return super().forward(x, **kwargs)
         gamma, beta = self.gamma, self.beta
         if gamma is None:
             gamma = self.xp.ones_like(self.avg_mean)
@@ -43,7 +39,7 @@ class BatchNormalization(L.BatchNormalization):
         if not train:
             return function_batch_normalization.fixed_batch_normalization(
                 x, *map(chainer.as_array, (gamma, beta)), self.avg_mean,
-                self.avg_var, self.eps, sign)
+                self.avg_var, self.eps)
         averages = {}
         if not chainer.config.in_recomputing:
             decay = self.decay
@@ -53,7 +49,7 @@ class BatchNormalization(L.BatchNormalization):
             averages = {'running_mean': self.avg_mean,
                         'running_var': self.avg_var, 'decay': decay}
         return function_batch_normalization.batch_normalization(
-            x, gamma, beta, self.eps, sign, **averages)
+            x, gamma, beta, self.eps, **averages)
 
     def _is_fast(self, x):
         x, mean = chainer.as_array(x), self.avg_mean
@@ -63,19 +59,3 @@ class BatchNormalization(L.BatchNormalization):
                 and mean.dtype == x.dtype
                 # More than one value: Chainer warns.
                 and x.size > mean.size == x.shape[1])
-
-
-def binarize(normalization, x, surrogate='ste'):
-    """Applies batch normalization and the sign, in one pass if it may be.
-
-    Args:
-        normalization (~chainer.links.BatchNormalization): The layer.
-        x (~chainer.Variable or array): (batch, channels, ...).
-        surrogate (str): Gradient of the sign, see :func:`bst.bst`.
-
-    Returns:
-        ~chainer.Variable: +1 and -1, of the shape and dtype of ``x``.
-    """
-    if surrogate == 'ste' and isinstance(normalization, BatchNormalization):
-        return normalization(x, sign=True)
-    return bst.bst(normalization(x), surrogate)

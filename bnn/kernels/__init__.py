@@ -268,30 +268,6 @@ def xnor_product(a, b, k):
     return module.xnor_product(a, b, k)
 
 
-def signs(x, is_binary=False):
-    """Signs of a matrix, for several products.
-
-    On the CPU they are packed where a product is sooner done so: by
-    :func:`xnor_product` with other signs; with float32 on the matrix unit
-    (AMX) of processors that have one.  Products of signs are exact.  Of
-    floats by signs every term is exact and sums are of float32, as those of
-    the BLAS, in another order: on the matrix unit a sum of ``k`` terms is off
-    by at most ``k`` 2^-22 times the sum of their sizes, and what is smaller
-    than 2^-126 counts as 0.
-
-    Args:
-        x (numpy.ndarray or cupy.ndarray): Numbers whose signs count, (n, k);
-            any float dtype.  It must not change while the signs are used.
-        is_binary (bool): Whether they are +1 and -1 alone.
-
-    Returns:
-        ~bnn.kernels.sign_matrices.Signs: What multiplies.
-
-    Raises:
-        TypeError: If ``x`` is not of a floating point dtype.
-    """
-    return _kernels_of(x).Signs(x, is_binary)
-
 
 def sign_product(x, W):
     """Product of +-1 and the signs of a matrix, ``x sign(W)^T``.
@@ -333,27 +309,6 @@ def weight_gradient(gy, x):
     """
     return _kernels_of(x).weight_gradient(gy, x)
 
-
-def sign_convolution(x, W, stride, pad, dilate):
-    """Convolution of +-1 with the signs of filters, by XNOR and popcount.
-
-    Exact for less than 2^24 weights a filter.  The padding is 0: it adds
-    nothing.
-
-    Args:
-        x (numpy.ndarray): +1 and -1 alone, (batch, channels, h, w); float32
-            or 64.
-        W (numpy.ndarray): Numbers whose signs count, (filters, channels, kh,
-            kw), of the dtype of ``x``.
-        stride, pad, dilate (pair of ints): As in a convolution, (h, w).
-
-    Returns:
-        (batch, filters, h_out, w_out), of the dtype of ``x``.
-
-    Raises:
-        TypeError: If ``x`` is not of a floating point dtype.
-    """
-    return _kernels_of(x).sign_convolution(x, W, stride, pad, dilate)
 
 
 def max_pool(x, ksize, stride, out_size):
