@@ -24,10 +24,10 @@ from bnn.deploy.c import folder
 from bnn.deploy.onnx import model as onnx_model
 from bnn.deploy.web import page
 from bnn.training import agreement
-from bnn.training import arguments
-from bnn.training import cli
-from bnn.training import files
-from bnn.training import summary
+from bnn.training.command_line import parser
+from bnn.training.command_line import script
+from bnn.training.files import atomic
+from bnn.training.reports import summary
 from zoo import trained as trained_module
 
 # Training images that tell how large the operands of the last layer are
@@ -79,7 +79,7 @@ class Format:
 
 def write_packed(export):
     contents = file_format.dump(export.net)
-    with files.atomic_write(export.out) as f:
+    with atomic.write(export.out) as f:
         f.write(contents)
     total = table.rows(export.net)[-1]['float bytes']
     return ['%s: %s bytes, 1/%.1f of %s bytes in float32' % (
@@ -89,7 +89,7 @@ def write_packed(export):
 
 def write_web(export):
     contents = page.make(export.net).encode()
-    with files.atomic_write(export.out) as f:
+    with atomic.write(export.out) as f:
         f.write(contents)
     return [f'{export.out}: {len(contents):,} bytes, opens in a browser '
             'without a network']
@@ -103,7 +103,7 @@ def write_onnx(export):
             **export.net.facts, 'classes': export.net.class_names,
             'packed_bytes': n_packed, 'float_bytes': n_float})
     contents = model.SerializeToString()
-    with files.atomic_write(export.out) as f:
+    with atomic.write(export.out) as f:
         f.write(contents)
     return ['%s: %s bytes, weights as float32, opset %d; packed it takes %s '
             'bytes, 1/%.1f of %s' % (
@@ -114,7 +114,7 @@ def write_onnx(export):
 
 def write_c(export):
     c_net = folder.export(export.net)
-    folder.write(c_net, export.out, files.atomic_write)
+    folder.write(c_net, export.out, atomic.write)
     return [
         summary.table(c_net.rows), 'make -C %s && %s IMAGE.pgm' % (
             export.out, os.path.join(export.out, 'bnn'))]
@@ -133,7 +133,7 @@ FORMATS = {
 
 
 def make_parser():
-    parser = arguments.Parser(description=__doc__.splitlines()[0])
+    parser = parser.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('model', metavar='MODEL',
                         help='mlp.model of a training')
     parser.add_argument(
@@ -215,4 +215,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    script.run(main)

@@ -22,10 +22,10 @@ from bnn.reproduction import comparison
 from bnn.reproduction import experiments
 from bnn.reproduction import published
 from bnn.reproduction import standing
-from bnn.training import arguments
-from bnn.training import cli
-from bnn.training import files
-from bnn.training import models
+from bnn.training.command_line import parser
+from bnn.training.command_line import script
+from bnn.training.files import atomic
+from bnn.training.files import model_file
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 FOLDER = 'reproductions'
@@ -78,7 +78,7 @@ def run(name, args, folder):
         result = {'experiment': name,
                   'runs': [runs[seed] for seed in sorted(runs)]}
         result['verdict'] = standing.verdict(experiment, result)
-        with files.atomic_write(os.path.join(folder, 'result.json')) as f:
+        with atomic.write(os.path.join(folder, 'result.json')) as f:
             f.write(json.dumps(result, indent=1).encode())
         comparison.draw(os.path.join(folder, 'curve.png'), experiment.title,
                         result['runs'], published.result(name),
@@ -124,7 +124,7 @@ def read_run(out):
     """Returns what a finished run has to say of itself."""
     with open(os.path.join(out, 'log')) as f:
         log = json.load(f)
-    attributes = models.read_attributes(os.path.join(out, 'mlp.model'))
+    attributes = model_file.read_attributes(os.path.join(out, 'mlp.model'))
     return {'epochs': log[-1]['epoch'], 'seconds': log[-1]['elapsed_time'],
             **{name: attributes.get(name) for name in (
                 'seed', 'dataset', 'dry_run', 'validation', 'epoch',
@@ -145,16 +145,16 @@ def list_experiments():
 
 
 def make_parser():
-    parser = arguments.Parser(description=__doc__.splitlines()[0])
+    parser = parser.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('name', nargs='?', metavar='NAME',
                         help='the experiment; without it they are listed')
-    parser.add_argument('--seeds', type=arguments.positive, metavar='N',
+    parser.add_argument('--seeds', type=parser.positive, metavar='N',
                         default=standing.SEEDS,
                         help='run it with the seeds 0 to N-1')
     parser.add_argument('--report', nargs='?', const='-', metavar='FILE',
                         help='print the table of what was run, or put it '
                         'into FILE between its marks')
-    for flag, kind in (('--epoch', arguments.positive), ('--gpu', int),
+    for flag, kind in (('--epoch', parser.positive), ('--gpu', int),
                        ('--data-dir', str), ('--dataset', str)):
         parser.add_argument(flag, type=kind, help='passed on to the script')
     parser.add_argument('--dry-run', action='store_true',
@@ -191,4 +191,4 @@ def main():
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    script.run(main)

@@ -28,9 +28,9 @@ from bnn.deploy import int8
 from bnn.deploy import packing
 from bnn.deploy import runtime
 from bnn.training import agreement
-from bnn.training import cli
-from bnn.training import files
-from bnn.training import summary
+from bnn.training.command_line import script
+from bnn.training.files import atomic
+from bnn.training.reports import summary
 from zoo import trained as trained_module
 
 FLAGS = (
@@ -71,7 +71,7 @@ def export(args, folder):
         found, trained.input_shape, rescale, trained.class_names,
         trained.facts, pad_pixels=args.int8_ends)
     c_net = c_export.export(net)
-    c_export.write(c_net, folder, files.atomic_write)
+    c_export.write(c_net, folder, atomic.write)
     x = agreement.pixels(trained, data.test_images,
                          range(len(data.test_labels)))[0]
     for name, some in (('all.bin', x), ('some.bin', x[:200]),
@@ -151,4 +151,4 @@ def main():
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    script.run(main)

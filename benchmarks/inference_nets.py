@@ -20,7 +20,7 @@ from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import onnx_export
 from bnn.deploy import packing
-from bnn.training import models
+from bnn.training.files import model_file
 from zoo import trained as trained_module
 
 N_CALIBRATION = 200
@@ -43,7 +43,7 @@ def write(folder, n_units, n_layers, n_images, model=None):
     numpy.save(os.path.join(folder, 'images.npy'), images)
     path = os.path.join(folder, 'mlp.model')
     if model is None:
-        models.save(path, L.Classifier(
+        model_file.save(path, L.Classifier(
             _random_net(n_units, n_layers, random)), {
                 'net': 'binary', 'net_class': 'BinaryMLP', 'dataset': 'mnist',
                 'input': 'unit', 'class_names': list('0123456789'),

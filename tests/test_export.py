@@ -14,8 +14,8 @@ import net
 from bnn import data as datasets
 from bnn import deploy
 from bnn import errors
-from bnn.training import files
-from bnn.training import models
+from bnn.training.files import atomic
+from bnn.training.files import model_file
 from zoo.xnor_net import lenet5
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -31,7 +31,7 @@ def write_model(tmp_path, monkeypatch):
             'net_class': type(predictor).__name__, 'net_args': net_args,
             'net': 'x', 'dataset': 'digits', 'input': 'unit',
             'class_names': list('0123456789'), **attributes}
-        models.save('mlp.model', L.Classifier(predictor), {
+        model_file.save('mlp.model', L.Classifier(predictor), {
             name: value for name, value in attributes.items()
             if value is not None})
         return 'mlp.model'
@@ -48,7 +48,7 @@ def test_of_a_training(trained, capsys, tmp_path):
     assert export.main([
         str(trained.out / 'mlp.model'), '--to', 'packed', '-o', out]) == 0
     printed = capsys.readouterr().out
-    attributes = models.read_attributes(str(trained.out / 'mlp.model'))
+    attributes = model_file.read_attributes(str(trained.out / 'mlp.model'))
     assert 'accuracy %.4f in Chainer, %.4f packed; predictions that differ: ' \
         '0\n' % ((attributes['test_accuracy'],) * 2) in printed
     lines = printed.splitlines()
@@ -139,7 +139,7 @@ def test_the_model_stays(binary_model, kind):
 
 def test_c_after_a_full_disk(binary_model, monkeypatch, tmp_path):
     words = [binary_model, '--to', 'c', '--no-check', '-o', 'c']
-    write, opened = files.atomic_write, []
+    write, opened = atomic.write, []
 
     def fail(path):
         opened.append(path)

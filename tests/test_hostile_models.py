@@ -18,9 +18,9 @@ from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import packing
-from bnn.training import models
+from bnn.training.files import model_file
 from bnn.training import nets
-from bnn.training import resuming
+from bnn.training.files import resume
 from bnn.training import session
 from zoo import optimization
 from zoo import trained
@@ -53,11 +53,11 @@ class Model(object):
                              if flag in self._script.NETS[name].options
                              for words in ('--' + flag, '8'))])
         self.attributes = {
-            **resuming.settings(run.parser, run.args), 'dataset': dataset,
+            **resume.settings(run.parser, run.args), 'dataset': dataset,
             'net_class': type(model.predictor).__name__,
             'net_args': net_args, 'class_names': self._data.class_names,
             'epoch': 1, 'test_accuracy': .5}
-        models.save(self.path, model, self.attributes)
+        model_file.save(self.path, model, self.attributes)
         self.arrays = npz.serialize(model)
         self.n = model.count_params()
 
@@ -171,8 +171,8 @@ def test_links_are_as_before(tmp_path):
     """What bounds them ends, however it ends."""
     model = Model('digits', 'binary', tmp_path / 'mlp.model')
     theirs = chainer.initializers.generate_array
-    with models.bounded(model.path):
+    with model_file.bounded(model.path):
         assert chainer.initializers.generate_array is not theirs
-    with pytest.raises(errors.UserError), models.bounded(model.path):
+    with pytest.raises(errors.UserError), model_file.bounded(model.path):
         L.Linear(10 ** 9, 10 ** 9)
     assert chainer.initializers.generate_array is theirs

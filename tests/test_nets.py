@@ -9,7 +9,7 @@ import pytest
 from chainer import testing
 
 import weight_clip
-from bnn.training import summary
+from bnn.training.reports import summary
 from zoo.binary_neural_networks import shallow_convnet
 from zoo.binarynet import convnet
 from zoo.xnor_net import alexnet

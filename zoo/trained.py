@@ -9,8 +9,8 @@ import numpy
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import operations
-from bnn.training import inputs
-from bnn.training import models
+from bnn.training.learning import inputs
+from bnn.training.files import model_file
 from zoo import nets
 from zoo.binarynet import convnet
 from zoo.quantized_net import qst
@@ -83,7 +83,7 @@ def load(path: str) -> Trained:
         ~bnn.errors.UserError: If the file cannot be read, is damaged, or does
             not name a net of :data:`zoo.nets.NETS`.
     """
-    attributes = models.read_attributes(path)
+    attributes = model_file.read_attributes(path)
     # The first model files have the class under another name, and no input.
     name = attributes.get('net_class', attributes.get('net'))
     dataset = attributes.get('dataset')
@@ -118,13 +118,13 @@ def load(path: str) -> Trained:
                 f'{path} is damaged or of another program: its net_args has '
                 f'{argument!a:.40} = {value!r:.40}')
     try:
-        with models.bounded(path):
+        with model_file.bounded(path):
             predictor = nets.NETS[name](**net_args)
     except (TypeError, ValueError) as e:  # arguments of another net
         words = ' '.join(str(e).split())
         raise errors.UserError(
             f'{path} does not say how its net was made: {words}') from e
-    models.load(path, L.Classifier(predictor))
+    model_file.load(path, L.Classifier(predictor))
     mean, std = datasets.STATISTICS[dataset]
     if scale != 'standard':
         mean = std = ()

@@ -6,7 +6,7 @@ import sys
 
 from bnn import errors
 from bnn.reproduction import published
-from bnn.training import files
+from bnn.training.files import atomic
 
 SEEDS = 3
 MARKS = '<!-- reproduce.py --report -->', '<!-- end of report -->'
@@ -149,6 +149,6 @@ def write(text, path):
             % (path, *MARKS))
     before, rest = old.split(MARKS[0])
     after = rest.split(MARKS[1])[-1]
-    with files.atomic_write(path) as f:
+    with atomic.write(path) as f:
         f.write('\n'.join([before + MARKS[0], text, MARKS[1] + after])
                 .encode())

@@ -6,7 +6,7 @@ import numpy
 
 from bnn.deploy import operations
 from bnn.deploy import reference
-from bnn.training import inputs
+from bnn.training.learning import inputs
 
 # Images at once; ten where they are of ImageNet's size
 _BATCH, _LARGE_BATCH = 100, 10

@@ -68,6 +68,23 @@ class GradientScale:
                     (1 - 1 / param.shape[1]) * param[0].size * self.extra)
 
 
+def prepared_links(model: chainer.Link) -> list[chainer.Link]:
+    """Lists the layers whose latent weights XNOR-Net centres and clamps.
+
+    Args:
+        model (~chainer.Link): The model.
+
+    Returns:
+        list of ~chainer.Link: The layers of binary weights that are scaled,
+        or in one of XNOR-Net's blocks.
+    """
+    in_blocks = {id(child) for block in model.links() if isinstance(
+        block, link_xnor_block.XNORBlock) for child in block.children()}
+    return [link for link in model.links()
+            if getattr(link, 'w_bits', 32) == 1
+            and (getattr(link, 'scaled', False) or id(link) in in_blocks)]
+
+
 def add_to(model: chainer.Link, min_gamma: float | None = .01,
            extra: float = 1., scale_gradient: bool = True):
     """Adds XNOR-Net's hooks to a model of its blocks, or of scaled weights.
@@ -89,11 +106,7 @@ def add_to(model: chainer.Link, min_gamma: float | None = .01,
         ValueError: If such a layer is not initialized or has one input
             channel, which centring would make 0.
     """
-    in_blocks = {id(child) for block in model.links() if isinstance(
-        block, link_xnor_block.XNORBlock) for child in block.children()}
-    links = [link for link in model.links()
-             if getattr(link, 'w_bits', 32) == 1
-             and (getattr(link, 'scaled', False) or id(link) in in_blocks)]
+    links = prepared_links(model)
     for link in links:
         if link.W.array is None or link.W.shape[1] == 1:
             raise ValueError(

@@ -15,7 +15,7 @@ from bnn.deploy import int8
 from bnn.deploy import operations
 from bnn.deploy import packing
 from bnn.deploy import runtime
-from bnn.training import files
+from bnn.training.files import atomic
 
 _spec = importlib.util.spec_from_file_location(
     'deploy_conftest', pathlib.Path(__file__).with_name('conftest.py'))
@@ -41,7 +41,7 @@ COMPILERS = [pytest.param(name, marks=_needs(name))
 
 
 def export(packed, folder):
-    c_export.write(c_export.export(packed), str(folder), files.atomic_write)
+    c_export.write(c_export.export(packed), str(folder), atomic.write)
     return folder
 
 

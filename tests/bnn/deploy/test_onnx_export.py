@@ -13,7 +13,7 @@ from bnn import errors
 from bnn.deploy import onnx_export
 from bnn.deploy import operations
 from bnn.deploy import reference
-from bnn.training import models
+from bnn.training.files import model_file
 
 onnx = pytest.importorskip(
     'onnx', reason='onnx is not installed: pip install onnx')
@@ -239,7 +239,7 @@ def model_file(tmp_path):
     predictor = net.BinaryMLP(16)
     _conftest.disturb(predictor, numpy.random.RandomState(0))
     path = tmp_path / 'mlp.model'
-    models.save(path, L.Classifier(predictor), {
+    model_file.save(path, L.Classifier(predictor), {
         'net': 'binary', 'net_class': 'BinaryMLP', 'dataset': 'digits',
         'input': 'unit', 'net_args': {'n_units': 16}, 'class_names': list(
             '0123456789')})

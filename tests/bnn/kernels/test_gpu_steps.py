@@ -3,9 +3,9 @@ import numpy
 import pytest
 
 from bnn.kernels import gpu_steps
-from bnn.training import data
+from bnn.training.learning import batches
 from bnn.training import device_data
-from bnn.training import inputs
+from bnn.training.learning import inputs
 
 
 @pytest.mark.parametrize('shape', [(1, 28, 28), (3, 5, 3), (1, 1, 1)])
@@ -28,7 +28,7 @@ def test_gather_scaled(n_channels, scale, cuda_on_cpu):
         0, 256, (50, n_channels, 11, 13), numpy.uint8)
     labels = numpy.random.randint(0, 10, 50).astype('i')
     batches = device_data.Batches(
-        data.Indices(images, 20), inputs.Pixels(images, labels, (
+        batches.Indices(images, 20), inputs.Pixels(images, labels, (
             inputs.rescaler(scale, ((.5, .4, .3)[:n_channels],
                                     (.2, .3, .7)[:n_channels])))),
         chainer.get_device('@numpy'))

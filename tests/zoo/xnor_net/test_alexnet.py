@@ -3,7 +3,7 @@ import chainer
 import numpy
 import pytest
 
-from bnn.training import summary
+from bnn.training.reports import summary
 from zoo.xnor_net import alexnet
 
 AlexNet = alexnet.AlexNet
