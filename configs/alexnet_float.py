@@ -8,4 +8,5 @@ CONFIG = dataclasses.replace(
     name='alexnet_float',
     title='XNOR-Net-PyTorch: float AlexNet, 100 epochs',
     notes='Its number is the best epoch on the test set.',
+    published=None,
     binary=False)

@@ -8,4 +8,5 @@ CONFIG = dataclasses.replace(
     name='nin_imagenet',
     title="NIN for ImageNet with XNOR-Net's blocks, 100 epochs",
     notes='',
+    published=None,
     net='NINImageNet', min_gamma=.01)

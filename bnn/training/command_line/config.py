@@ -27,6 +27,27 @@ _RATES = {'adam': 1e-3, 'sgd': 1e-2, 'momentum': 1e-2, 'bop': 1e-3}
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, 32)
 
 
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A published result.
+
+    Attributes:
+        accuracy: On the test set, as the source writes it; ``None`` where
+            there is none.
+        source: Where it stands.
+        epoch: The epoch that it is of: ``'last'``, ``'best on test'``,
+            ``'best on validation'``, or ``'unknown'``.
+        reach: What is to be reached here, if that is another number.
+        top5: Share of images whose class is among the five best.
+    """
+
+    accuracy: float | None
+    source: str
+    epoch: str = 'unknown'
+    reach: float | None = None
+    top5: float | None = None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """What is trained, on which data, how, and what the run writes.
@@ -38,12 +59,14 @@ class Config:
         name: What the configuration is called, the name of its file.
         title: What it is, in a line.
         notes: What is known to be wrong in the published experiment.
+        published: Its result; ``None`` where the configuration is ours alone.
         given: The fields that the command line set, with their values.
     """
 
     name: str = ''
     title: str = ''
     notes: str = ''
+    published: Published | None = None
     given: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     dataset: str = setting(

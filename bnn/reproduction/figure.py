@@ -3,17 +3,18 @@ import matplotlib
 from matplotlib import pyplot
 from matplotlib import ticker
 
+from bnn.training.command_line import config as config_module
 
-def draw(path, title, runs, row, curve):
+
+def draw(path: str, config: config_module.Config, runs: list[dict],
+         curve: list[dict[str, float]]) -> None:
     """Draws the published curve and ours, loss and accuracy, into a PNG.
 
     Args:
-        path (str): The file.
-        title (str): What the experiment is.
-        runs (list of dict): Ours: ``log``, ``validation``, ``epoch`` and
-            ``test_accuracy``.
-        row (dict): The published result, see :func:`bnn.reproduction.published.result`.
-        curve (list of dict): See :func:`bnn.reproduction.published.curve`.
+        path: The file.
+        config: The configuration.
+        runs: Ours: ``log``, ``validation``, ``epoch`` and ``test_accuracy``.
+        curve: See :func:`bnn.reproduction.published.curve`.
     """
     matplotlib.use('Agg')
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout='tight')
@@ -27,25 +28,24 @@ def draw(path, title, runs, row, curve):
                 ax.plot([entry['epoch'] for entry in log],
                         [entry[key + quantity] for entry in log], color,
                         alpha=.6, linewidth=1,
-                        label='%s, ours' % (
-                            'train' if part == 'train' else tested)
-                        if i == 0 else None)
+                        label=f'{"train" if part == "train" else tested}, '
+                        'ours' if i == 0 else None)
             if curve:
                 ax.plot([entry['epoch'] for entry in curve],
-                        [entry['%s_%s' % (part, quantity)] for entry in curve],
-                        color + '.', label='%s, published' % part)
+                        [entry[f'{part}_{quantity}'] for entry in curve],
+                        color + '.', label=f'{part}, published')
         if quantity == 'accuracy' and not curve:
             ax.plot([run['epoch'] for run in runs],
                     [run['test_accuracy'] for run in runs], 'C2*',
                     label='test of the saved model')
-            if row['accuracy']:
-                ax.axhline(float(row['accuracy']), color='C2', linestyle=':',
-                           label='test, published')
+            if config.published and config.published.accuracy:
+                ax.axhline(config.published.accuracy, color='C2',
+                           linestyle=':', label='test, published')
         ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         ax.set_xlabel('epoch')
         ax.set_ylabel(quantity)
         ax.grid(alpha=.3)
         ax.legend()
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(config.title, fontsize=11)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
