@@ -44,8 +44,6 @@ def make_parser():
     parser.add_argument(
         '--allow-modified', action='store_true',
         help='accept well-formed data files with another content')
-    parser.add_argument('--gpu', action='store_true',
-                        help='compute on a GPU, with CuPy')
     return parser
 
 
@@ -147,7 +145,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if bool(args.pictures) == bool(args.dataset):
         parser.error('give pictures, or --dataset')
-    net = bnn.deploy.load(args.net, gpu=args.gpu)
+    net = bnn.deploy.load(args.net)
     if args.dataset is not None:
         data = datasets.load(args.dataset, args.data_dir, args.allow_modified)
         if datasets.SHAPES[data.name] != net.input_shape or len(

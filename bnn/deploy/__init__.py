@@ -33,24 +33,18 @@ from bnn.deploy.runtime import softmax
 __all__ = ['load', 'softmax']
 
 
-def load(path, gpu=False):
+def load(path):
     """Loads a packed net.
 
     Args:
         path (str): The file, of ``export.py --to packed``.
-        gpu (bool): Whether to compute on a GPU, with CuPy.
 
     Returns:
         ~bnn.deploy.runtime.Net: The net, ready to predict.
 
     Raises:
         ~bnn.errors.UserError: If it cannot be read, is no packed net,
-            truncated, damaged, of a later version, or contradicts itself; or
-            there is no GPU.
+            truncated, damaged, of a later version, or contradicts itself.
 
     """
-    net = _file_format.load(path)
-    if gpu:
-        from bnn.deploy import gpu_runtime
-        return gpu_runtime.GPUNet(net)
-    return _runtime.Net(net)
+    return _runtime.Net(_file_format.load(path))

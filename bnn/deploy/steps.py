@@ -4,11 +4,13 @@ import math
 
 import numpy
 
-from bnn import kernels
 from bnn.deploy import dense
 from bnn.deploy import operations
 from bnn.deploy import packed
 from bnn.deploy import reference
+from bnn.kernels import bit_images
+from bnn.kernels import bits
+from bnn.kernels import packed_perceptron
 
 
 def make(stages):
@@ -79,15 +81,15 @@ def _is_bit_convolution(stage):
 
 
 def _perceptron(layers, image, of_signs):
-    bits, limits, sizes, dot = [], [], [], None
+    weights, limits, sizes, dot = [], [], [], None
     for layer in layers:
         signs = layer.weights.rows()
         if image is not None:  # (channels, h, w) to packed (h, w, channels)
-            rows = kernels.pack(numpy.ascontiguousarray(numpy.moveaxis(
+            rows = bits.pack(numpy.ascontiguousarray(numpy.moveaxis(
                 signs.reshape(len(signs), *image), 1, 3), numpy.float32))
-            bits.append(rows.reshape(len(signs), -1))
+            weights.append(rows.reshape(len(signs), -1))
         else:
-            bits.append(kernels.pack(signs.astype(numpy.float32)))
+            weights.append(bits.pack(signs.astype(numpy.float32)))
         size = signs.shape[1]
         sizes.append(size)
         if layer.result == 'float':
@@ -101,8 +103,8 @@ def _perceptron(layers, image, of_signs):
             limits.append(_limits(
                 (size - layer.thresholds.astype(numpy.int64)) // 2))
         image = None
-    perceptron = kernels.Perceptron(
-        bits, limits, sizes, layers[-1].scale, layers[-1].offset,
+    perceptron = packed_perceptron.Perceptron(
+        weights, limits, sizes, layers[-1].scale, layers[-1].offset,
         layers[0].operand == 'pixels', dot, of_signs)
     return lambda x, kept: perceptron(_flatten(x, kept))
 
@@ -116,7 +118,7 @@ def _flatten(x, kept):
 
 
 def _bit_convolution(stage):
-    convolution = kernels.BitConvolution(
+    convolution = bit_images.BitConvolution(
         stage.weights.values(), stage.stride, stage.pad, stage.dilate,
         stage.pad_value, stage.input_shape[1:], stage.thresholds,
         stage.scale, stage.offset)
@@ -134,7 +136,7 @@ def _dense(stage):
         # With the channels last the sums lie as they were computed.  The
         # sign of a difference of floats is exact.
         s = numpy.moveaxis(layer.sums(x), 1, -1)
-        return kernels.pack(s - thresholds)
+        return bits.pack(s - thresholds)
 
     return step
 
@@ -142,7 +144,7 @@ def _dense(stage):
 def _unpacker(packed_shape, shape):
     def step(x, kept):
         x = x.reshape(len(x), *packed_shape[1:], -1)
-        return kernels.unpack_channels(x, packed_shape[0]).reshape(
+        return bit_images.unpack_channels(x, packed_shape[0]).reshape(
             len(x), *shape)
 
     return step
@@ -152,7 +154,7 @@ def _bit_pooling(stage):
     pool = operations.MaxPooling2D(
         ksize=stage.ksize, stride=stage.stride, pad=stage.pad,
         cover_all=stage.cover_all)
-    is_minimum = kernels.pack(numpy.where(
+    is_minimum = bits.pack(numpy.where(
         stage.is_minimum, numpy.float32(1), numpy.float32(-1)))
 
     def step(x, kept):
@@ -170,8 +172,8 @@ def _bit_pooling(stage):
 
 def _pixel_signs(x, kept):
     if x.ndim == 2:
-        return kernels.pack(x.astype(numpy.float32) - 128)
-    return kernels.pack_channels(
+        return bits.pack(x.astype(numpy.float32) - 128)
+    return bit_images.pack_channels(
         x.astype(numpy.float32), numpy.full(x.shape[1], 128, numpy.float32))
 
 
@@ -190,9 +192,9 @@ def of_operation(operation):
             if operation.shift is not None:
                 x = x - reference.channels(operation.shift, x)
             if x.ndim == 4:
-                return kernels.pack_channels(
+                return bit_images.pack_channels(
                     numpy.ascontiguousarray(x), limits)
-            return kernels.pack(x)
+            return bits.pack(x)
     elif isinstance(operation, operations.Quantize):
         def step(x, kept):
             y = numpy.clip(x, operation.low, operation.high)

@@ -1,22 +1,44 @@
-"""Convolution of signs on NumPy arrays; documented in :mod:`bnn.kernels`."""
+"""Convolution of signs, by XNOR and popcount.  NumPy arrays."""
 import numba
 import numpy
 
-from bnn.kernels import cpu_bits
-from bnn.kernels import cpu_threads
+from bnn.kernels import bits
+from bnn.kernels import threads
 from bnn.kernels import tiles
 
 _ROWS, _COLUMNS = tiles.ROWS, tiles.COLUMNS
 
 
-def sign_convolution(x, W, stride, pad, dilate):
+def sign_convolution(
+        x: numpy.ndarray, W: numpy.ndarray, stride: tuple[int, int],
+        pad: tuple[int, int], dilate: tuple[int, int]) -> numpy.ndarray:
+    """Convolves +-1 with the signs of filters.
+
+    Exact for less than 2^24 weights a filter.  The padding is 0: it adds
+    nothing.
+
+    Args:
+        x: +1 and -1 alone (:func:`bnn.kernels.signs.is_signs`), (batch,
+            channels, h, w), float32 or 64.
+        W: Numbers whose signs count, (filters, channels, kh, kw), of the
+            dtype of ``x``.
+        stride: Step of the filter, (h, w).
+        pad: Width of the padding, (h, w).
+        dilate: Distance of the filter's elements, (h, w).
+
+    Returns:
+        (batch, filters, h_out, w_out), of the dtype of ``x``.
+
+    Raises:
+        TypeError: If ``W`` is not of a floating point dtype.
+    """
     n_filters, n_channels, kh, kw = W.shape
     height, width = ((size + 2 * p - d * (k - 1) - 1) // s + 1
                      for size, k, s, p, d in zip(
                          x.shape[2:], (kh, kw), stride, pad, dilate,
                          strict=True))
     # A word has 32 channels of one pixel.
-    filters = cpu_bits.pack(W.transpose(0, 2, 3, 1)).reshape(n_filters, -1)
+    filters = bits.pack(W.transpose(0, 2, 3, 1)).reshape(n_filters, -1)
     rows = numpy.zeros(
         (-(-n_filters // _ROWS) * _ROWS, filters.shape[1]), numpy.uint32)
     rows[:n_filters] = filters
@@ -32,7 +54,7 @@ def sign_convolution(x, W, stride, pad, dilate):
     return y.astype(x.dtype, copy=False)
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _convolve(x, filters, ksize, stride, pad, dilate, width, y):
     n_images, n_channels, x_height, x_width = x.shape
     n_filters, n_pixels = y.shape[1:]
@@ -82,7 +104,7 @@ def _convolve(x, filters, ksize, stride, pad, dilate, width, y):
 
 
 def _of_padding(W, size, out_size, stride, pad, dilate):
-    """What the bits 0 around the image, taken for -1, have subtracted."""
+    """Returns what the padding, whose bits 0 count as -1, has subtracted."""
     signs = numpy.where(W >= 0, 1, -1).sum(axis=1)  # (filters, kh, kw)
     outside = [
         (at < 0) | (at >= n) for at, n in (
@@ -91,7 +113,7 @@ def _of_padding(W, size, out_size, stride, pad, dilate):
                 size, out_size, W.shape[2:], stride, pad, dilate,
                 strict=True))]
     rows, columns = (o.astype(int) for o in outside)
-    # The sum over what is outside is that over all less that over the inside.
+    # The sum over the outside is that over all less that over the inside.
     return (signs.sum(axis=(1, 2))[:, None, None] - numpy.einsum(
         'fij,yi,xj->fyx', signs, 1 - rows, 1 - columns)).astype(
             numpy.float32)
