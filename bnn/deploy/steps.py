@@ -9,10 +9,12 @@ import math
 
 import numpy
 
-from bnn import kernels
 from bnn.deploy import operations
 from bnn.deploy import reference
 from bnn.deploy import stages
+from bnn.kernels import bit_images
+from bnn.kernels import bits
+from bnn.kernels import packed_perceptron
 
 
 def make(net_stages):
@@ -83,18 +85,18 @@ def _is_bit_convolution(stage):
 
 
 def _perceptron(layers, image, of_signs):
-    bits, limits, sizes, dot = [], [], [], None
+    weights, limits, sizes, dot = [], [], [], None
     for layer in layers:
         signs = layer.weights.rows()
         size = signs.shape[1]
         sizes.append(size)
         if image is not None:  # (channels, h, w) to packed (h, w, channels)
-            rows = kernels.pack(numpy.ascontiguousarray(numpy.moveaxis(
+            rows = bits.pack(numpy.ascontiguousarray(numpy.moveaxis(
                 signs.reshape(len(signs), *image), 1, 3), numpy.float32))
-            bits.append(rows.reshape(len(signs), -1))
+            weights.append(rows.reshape(len(signs), -1))
             image = None
         else:
-            bits.append(kernels.pack(signs.astype(numpy.float32)))
+            weights.append(bits.pack(signs.astype(numpy.float32)))
         if layer.result == 'float':
             limits.append(None)
         elif layer.operand == 'pixels':
@@ -105,8 +107,8 @@ def _perceptron(layers, image, of_signs):
         else:
             limits.append(_limits(
                 (size - layer.thresholds.astype(numpy.int64)) // 2))
-    perceptron = kernels.Perceptron(
-        bits, limits, sizes, layers[-1].scale, layers[-1].offset,
+    perceptron = packed_perceptron.Perceptron(
+        weights, limits, sizes, layers[-1].scale, layers[-1].offset,
         layers[0].operand == 'pixels', dot, of_signs)
     return lambda x, kept: perceptron(_flatten(x, kept))
 
@@ -120,7 +122,7 @@ def _flatten(x, kept):
 
 
 def _bit_convolution(stage):
-    convolution = kernels.BitConvolution(
+    convolution = bit_images.BitConvolution(
         stage.weights.values(), stage.stride, stage.pad, stage.dilate,
         stage.pad_value, stage.input_shape[1:], stage.thresholds,
         stage.scale, stage.offset)
@@ -156,7 +158,7 @@ def _dense(stage):
         if stage.result == 'bits':
             # With the channels last the sums lie as they were computed.  The
             # sign of a difference of floats is exact.
-            return kernels.pack(numpy.moveaxis(s, 1, -1) - thresholds)
+            return bits.pack(numpy.moveaxis(s, 1, -1) - thresholds)
         return _floats(stage, s) if stage.result == 'float' else _levels(
             stage, s)
 
@@ -200,7 +202,7 @@ def _levels(stage, s):
 def _unpacker(packed_shape, shape):
     def step(x, kept):
         x = x.reshape(len(x), *packed_shape[1:], -1)
-        return kernels.unpack_channels(x, packed_shape[0]).reshape(
+        return bit_images.unpack_channels(x, packed_shape[0]).reshape(
             len(x), *shape)
 
     return step
@@ -210,7 +212,7 @@ def _bit_pooling(stage):
     pool = operations.MaxPooling2D(
         ksize=stage.ksize, stride=stage.stride, pad=stage.pad,
         cover_all=stage.cover_all)
-    is_minimum = kernels.pack(numpy.where(
+    is_minimum = bits.pack(numpy.where(
         stage.is_minimum, numpy.float32(1), numpy.float32(-1)))
 
     def step(x, kept):
@@ -228,8 +230,8 @@ def _bit_pooling(stage):
 
 def _pixel_signs(x, kept):
     if x.ndim == 2:
-        return kernels.pack(x.astype(numpy.float32) - 128)
-    return kernels.pack_channels(
+        return bits.pack(x.astype(numpy.float32) - 128)
+    return bit_images.pack_channels(
         x.astype(numpy.float32), numpy.full(x.shape[1], 128, numpy.float32))
 
 
@@ -247,10 +249,10 @@ def _operation(operation):
             if operation.shift is not None:
                 x = x - reference.channels(operation.shift, x)
             if x.ndim == 4:
-                return kernels.pack_channels(
+                return bit_images.pack_channels(
                     numpy.ascontiguousarray(x),
                     numpy.zeros(x.shape[1], x.dtype))
-            return kernels.pack(x)
+            return bits.pack(x)
     elif isinstance(operation, operations.Quantize):
         def step(x, kept):
             y = numpy.clip(x, operation.low, operation.high)

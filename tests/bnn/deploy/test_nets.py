@@ -6,7 +6,6 @@ import numpy
 import pytest
 
 from bnn.deploy import file_format
-from bnn.deploy import gpu_runtime
 from bnn.deploy import operations
 from bnn.deploy import packed
 from bnn.deploy import packing
@@ -64,36 +63,6 @@ def test_packed(name, kind, make_net, make_rescale, make_images):
     scale = abs(exact).max()
     assert min(abs(scores - exact).max(),
                abs(scores - rounded).max()) < 1e-4 * scale
-
-
-@pytest.fixture
-def check_gpu(make_net, make_rescale, make_images):
-    """A function that compares a GPU's scores of a net with the CPU's."""
-    def check(name, kind):
-        shape, predictor = make_net(name)
-        net = packing.pack(predictor.describe(), shape, make_rescale(
-            kind, shape[0]), map(str, range(10)))
-        x = make_images(3, shape)
-        expected = runtime.Net(net).scores(x)
-        on_gpu = gpu_runtime.GPUNet(net)
-        numpy.testing.assert_allclose(
-            on_gpu.scores(x), expected, atol=1e-4 * abs(expected).max())
-        return on_gpu, x
-    return check
-
-
-@pytest.mark.parametrize('name, kind', _CASES)
-def test_emulated_gpu(name, kind, check_gpu, emulated_cupy):
-    on_gpu, x = check_gpu(name, kind)
-    before = emulated_cupy.n_copies
-    on_gpu.predict(x)
-    assert emulated_cupy.n_copies == before + 2  # in and out
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize('name, kind', _CASES)
-def test_gpu(name, kind, check_gpu):
-    check_gpu(name, kind)
 
 
 @pytest.mark.parametrize('name, stages', [

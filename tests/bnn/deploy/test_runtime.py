@@ -5,8 +5,6 @@ import sys
 import numpy
 import pytest
 
-from bnn import deploy
-from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import reference
 from bnn.deploy import runtime
@@ -79,18 +77,6 @@ def test_chunks(pack, make_images, monkeypatch):
     assert small._chunk < 9
     numpy.testing.assert_allclose(
         small.scores(x), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_gpu_is_missing(pack, tmp_path):
-    path = tmp_path / 'net.bnn'
-    path.write_bytes(file_format.dump(pack('binary-1')))
-    try:
-        import cupy  # noqa: F401
-    except ImportError:
-        with pytest.raises(errors.UserError, match='--gpu needs CuPy'):
-            deploy.load(str(path), gpu=True)
-    else:
-        pytest.skip('CuPy is there')
 
 
 def test_without_chainer(pack, tmp_path, make_images):

@@ -1,65 +1,153 @@
-"""Products of float32 matrices and signs, or levels, on the matrix unit.
+"""Products of float32 matrices on Intel's matrix unit (AMX).
 
-Every term is exact, as the unit adds up all three parts of a number; sums are
-of float32, each off by at most ``k`` 2^-22 times the sum of the sizes of its
-``k`` terms.  Parts below 2^-126 count as 0.
+NumPy arrays.  The right factor is signs, or a matrix of 8-bit numbers, its
+*levels*.  Every term is exact, since the unit adds up all three parts of a
+float32.  Sums are of float32, each off by at most ``k`` 2^-22 times the sum
+of the sizes of its ``k`` terms.  Parts below 2^-126 count as 0.
+
+Pixels in [0, 1] are whole numbers up to 255 times a step, each rounded to
+float32, and so is what dropout leaves of them.  A whole number of 8 bits is
+one bfloat16 where a float32 is three, which is a third of the work.
 """
+import math
+
 import numba
 import numpy
 
 from bnn.kernels import amx
-from bnn.kernels import cpu_threads
+from bnn.kernels import bits
+from bnn.kernels import threads
 
-# Of the right factor a thread makes tiles of, bytes; in its second cache
+# Bytes of the right factor that a thread makes tiles of, which its second
+# cache holds
 _PANEL = 1 << 18
 
-# The bytes of its blocks of 32 rows and 32 columns
+# Bytes of a block of 32 rows and 32 columns of it
 _BLOCK = 2 * amx.TILE
 
 # What it is: signs, packed by rows or by columns, or numbers
 _ROWS, _COLUMNS, _NUMBERS = range(3)
 
+_LARGEST = 255  # level
+# How far an entry may be from its level, relative to its size: the roundings
+# of pixel and of step
+_TOLERANCE = 2. ** -22
 
-def by_rows(a, bits, n):
+
+class Levels:
+
+    """A matrix as numbers of 8 bits and their scale.
+
+    Attributes:
+        scale (float): 256 steps.
+        numbers (numpy.ndarray): Levels / 256, none above 1, bfloat16 as
+            uint16, in whole tiles: rows and columns behind those of the
+            matrix are 0.
+        shape (tuple of int): Of the matrix.
+    """
+
+    def __init__(self, scale: float, numbers: numpy.ndarray,
+                 shape: tuple[int, int]):
+        self.scale = scale
+        self.numbers = numbers
+        self.shape = shape
+
+
+def find_levels(x: numpy.ndarray) -> Levels | None:
+    """Finds the levels of a matrix.
+
+    The largest size of an entry is taken for the 255th level, as it is in a
+    batch of images that has a white pixel.
+
+    Args:
+        x: float32 (n, k).
+
+    Returns:
+        The levels, or ``None`` where an entry differs from a level by more
+        than 2^-22 of its size.
+    """
+    if not x.size:
+        return None
+    x = numpy.ascontiguousarray(x)
+    tops = numpy.empty(len(x), numpy.uint32)
+    _find_tops(x.size, x.view(numpy.uint32), tops)
+    step = float(tops.max(keepdims=True).view(numpy.float32)[0]) / _LARGEST
+    if not 0 < step < math.inf:
+        return None
+    n, k = x.shape
+    numbers = numpy.zeros((-(-n // 32) * 32, -(-k // 32) * 32), numpy.uint16)
+    n_off = numpy.empty(n, numpy.int64)
+    for rows in (1, n):  # Most that have none show it at once.
+        _find_numbers(rows * k, x[:rows], step, numbers, n_off)
+        if n_off[:rows].any():
+            return None
+    return Levels(256 * step, numbers, x.shape)
+
+
+@threads.Kernel
+def _find_tops(bits, tops):
+    # Whole numbers, whose largest is found in vectors.  NaN is above all.
+    for i in numba.prange(len(bits)):
+        top = numpy.uint32(0)
+        for j in range(bits.shape[1]):
+            top = max(top, bits[i, j] & numpy.uint32(0x7FFFFFFF))
+        tops[i] = top
+
+
+@threads.Kernel
+def _find_numbers(x, step, numbers, n_off):
+    inverse = 1 / step
+    for i in numba.prange(len(x)):
+        off = 0
+        for j in range(x.shape[1]):
+            value = numpy.float64(x[i, j])
+            number = numpy.rint(value * inverse)
+            off += abs(value - number * step) > _TOLERANCE * abs(value)
+            numbers[i, j] = numpy.float32(number / 256).view(
+                numpy.uint32) >> numpy.uint32(16)
+        n_off[i] = off
+
+
+def by_rows(a: numpy.ndarray, rows: numpy.ndarray, n: int) -> numpy.ndarray:
     """Multiplies a matrix by signs: ``a S``.
 
     Args:
-        a (numpy.ndarray): float32 (m, k), any strides.
-        bits (numpy.ndarray): Packed rows, uint32 (k, words).
-        n (int): Signs in a row.
+        a: float32 (m, k), any strides.
+        rows: Packed rows of ``S``, uint32 (k, words), see
+            :func:`bnn.kernels.bits.pack`.
+        n: Signs in a row.
 
     Returns:
-        numpy.ndarray: float32 (m, n).
+        float32 (m, n).
     """
-    return _product(a, bits, n, _ROWS)
+    return _product(a, rows, n, _ROWS)
 
 
-def by_columns(a, columns):
+def by_columns(a: numpy.ndarray, columns: bits.Columns) -> numpy.ndarray:
     """Multiplies a matrix by transposed signs: ``a S^T``.
 
     Args:
-        a (numpy.ndarray): float32 (m, k), any strides.
-        columns (~bnn.kernels.cpu_bits.Columns): Packed rows of ``S``, of
-            ``k`` signs.
+        a: float32 (m, k), any strides.
+        columns: Packed rows of ``S``, of ``k`` signs, arranged.
 
     Returns:
-        numpy.ndarray: float32 (m, n).
+        float32 (m, n).
     """
     return _product(a, columns.tiles, columns.n, _COLUMNS)
 
 
-def by_levels(a, levels):
+def by_levels(a: numpy.ndarray, levels: Levels) -> numpy.ndarray:
     """Multiplies a matrix by one of 8-bit numbers: ``a X``.
 
-    A term is off by at most 2^-21 of its size, as ``X`` is taken for its
+    A term is off by at most 2^-21 of its size, because ``X`` is taken for its
     levels and ``a`` is multiplied by their scale.
 
     Args:
-        a (numpy.ndarray): float32 (m, k), any strides.
-        levels (~bnn.kernels.cpu_levels.Levels): Of ``X``.
+        a: float32 (m, k), any strides.
+        levels: Of ``X``.
 
     Returns:
-        numpy.ndarray: float32 (m, n).
+        float32 (m, n).
     """
     return _product(a * numpy.float32(levels.scale), levels.numbers,
                     levels.shape[1], _NUMBERS)
@@ -78,24 +166,24 @@ def _product(a, right, n, kind):
     else:
         _split_rows(a.size, numpy.ascontiguousarray(a), left)
     work, columns = y.size * steps, -(-n // 32)
-    threads = cpu_threads.n_threads(work)
-    # Panels, as many for each thread, or shares of the rows of a single one
+    n_threads = threads.n_threads(work)
+    # As many panels for each thread; of a single panel, shares of the rows
     panels = -(-columns // max(_PANEL // (steps * _BLOCK), 1))
     if panels > 1:
-        panels = min(columns, -(-panels // threads) * threads)
-    shares = min(blocks, -(-threads // panels))
+        panels = min(columns, -(-panels // n_threads) * n_threads)
+    shares = min(blocks, -(-n_threads // panels))
     _multiply(work, left, right.ctypes.data, right.strides[0], kind, k,
               panels, shares, amx.CONFIG, y)
     return y
 
 
 def _lines(n_bytes):
-    # Whole lines of the cache: the unit takes twice as long across two.
+    # From a line of the cache on: the unit takes twice as long across two.
     space = numpy.empty(n_bytes + 63, numpy.uint8)
     return space[-space.ctypes.data % 64:][:n_bytes]
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _split_rows(a, parts):
     m, k = a.shape
     first, stride = a.ctypes.data, a.strides[0]
@@ -116,7 +204,7 @@ def _split_rows(a, parts):
                 amx.parts_of_row(row, target + 64 * r)
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _split_columns(a, parts):
     k, m = a.shape
     for block in numba.prange(len(parts)):
@@ -137,7 +225,7 @@ def _split_columns(a, parts):
                 amx.parts_of_columns(edge.ctypes.data, 128, target)
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _multiply(left, factor, stride, kind, k, panels, shares, config, y):
     steps = left.shape[1]
     columns = -(-y.shape[1] // 32)
@@ -157,16 +245,16 @@ def _multiply(left, factor, stride, kind, k, panels, shares, config, y):
             else:
                 _numbers_of_rows(factor, stride, column, steps, target)
         _multiply_panel(left, right, first, last, share, shares, config, y)
-        space[0] = 0  # it lives until here
+        space[0] = 0  # keeps it until here, where only its address was known
 
 
 @numba.njit(error_model='numpy', nogil=True)
-def _signs_of_rows(bits, stride, k, column, steps, target):
+def _signs_of_rows(words, stride, k, column, steps, target):
     zero = numpy.uint32(0)
     for step in range(steps):
         for r in range(0, 32, 2):
             i = 32 * step + r
-            row = bits + i * stride + 4 * column
+            row = words + i * stride + 4 * column
             amx.signs_of_rows(
                 amx.word_at(row) if i < k else zero,
                 amx.word_at(row + stride) if i + 1 < k else zero,
@@ -174,11 +262,11 @@ def _signs_of_rows(bits, stride, k, column, steps, target):
 
 
 @numba.njit(error_model='numpy', nogil=True)
-def _signs_of_columns(bits, column, steps, target):
+def _signs_of_columns(words, column, steps, target):
     # 64 columns' words, then the words of their next 32 signs
-    bits += column // 2 * steps * 256 + column % 2 * 128
+    words += column // 2 * steps * 256 + column % 2 * 128
     for step in range(steps):
-        amx.signs_of_columns(bits + 256 * step, target + step * _BLOCK)
+        amx.signs_of_columns(words + 256 * step, target + step * _BLOCK)
 
 
 @numba.njit(error_model='numpy', nogil=True)

@@ -1,4 +1,4 @@
-"""Packed images on NumPy arrays: convolutions from bits to bits.
+"""Packed images, and convolutions from bits to bits.  NumPy arrays.
 
 An image is uint32 (h, w, words): bit ``c % 32`` of word ``c // 32`` is the
 sign of channel ``c``.
@@ -6,23 +6,23 @@ sign of channel ``c``.
 import numba
 import numpy
 
-from bnn.kernels import cpu_bits
-from bnn.kernels import cpu_threads
+from bnn.kernels import bits
+from bnn.kernels import threads
 from bnn.kernels import threshold_tiles
 from bnn.kernels import tiles
 
 _ROWS, _COLUMNS = tiles.ROWS, tiles.COLUMNS
 
 
-def pack_channels(x, limits):
+def pack_channels(x: numpy.ndarray, limits: numpy.ndarray) -> numpy.ndarray:
     """Packs which values reach the limit of their channel.
 
     Args:
-        x (numpy.ndarray): float32 or 64 (n, channels, h, w).
-        limits (numpy.ndarray): (channels,), of that dtype.
+        x: float32 or 64 (n, channels, h, w).
+        limits: (channels,), of that dtype.
 
     Returns:
-        numpy.ndarray: uint32 (n, h, w, words).
+        uint32 (n, h, w, words).
     """
     n, channels, height, width = x.shape
     words = numpy.zeros(
@@ -32,7 +32,7 @@ def pack_channels(x, limits):
         n, height, width, -1)
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _pack(x, limits, words):
     for n in numba.prange(len(x)):
         for c in range(x.shape[1]):
@@ -43,47 +43,65 @@ def _pack(x, limits, words):
                 row[i] |= bit if x[n, c, i] >= limit else numpy.uint32(0)
 
 
-def unpack_channels(words, n_channels):
-    """Returns packed images as +1 and -1, float32 (n, channels, h, w)."""
+def unpack_channels(words: numpy.ndarray, n_channels: int) -> numpy.ndarray:
+    """Makes +1 and -1 of packed images.
+
+    Args:
+        words: uint32 (n, h, w, words), see :func:`pack_channels`.
+        n_channels: Channels of an image.
+
+    Returns:
+        float32 (n, channels, h, w).
+    """
     octets = numpy.ascontiguousarray(words.astype('<u4', copy=False)).view(
         numpy.uint8)
-    bits = numpy.unpackbits(
+    ones = numpy.unpackbits(
         octets, axis=-1, count=n_channels, bitorder='little')
-    signs = bits.astype(numpy.float32) * 2 - 1
+    signs = ones.astype(numpy.float32) * 2 - 1
     return numpy.ascontiguousarray(numpy.moveaxis(signs, -1, 1))
 
 
-class BitConvolution(object):
+class BitConvolution:
 
     """A convolution of packed images, arranged for this machine.
 
     Args:
-        signs (numpy.ndarray): int16 (filters, channels, kh, kw), +1 and -1.
-        stride, pad, dilate (pair of ints): As of a convolution.
-        pad_value (int): What is outside, 0 or 1.
-        size (pair of ints): Of an image.
-        thresholds (numpy.ndarray or None): int32 (filters,): the least sum
-            of a bit 1.
-        scale, offset (numpy.ndarray or None): float32 (filters,), in place of
-            thresholds: the result is ``sum scale + offset``.
+        signs: int16 (filters, channels, kh, kw), +1 and -1.
+        stride: Step of the filter, (h, w).
+        pad: Width of the padding, (h, w).
+        dilate: Distance of the filter's elements, (h, w).
+        pad_value: What is outside, 0 or 1.
+        size: Size of an image, (h, w).
+        thresholds: int32 (filters,): the least sum that gives a bit 1.
+        scale: float32 (filters,), in place of thresholds: the result is
+            ``sum scale + offset``.
+        offset: As ``scale``.
+
+    Attributes:
+        n_filters (int): Filters.
+        size (tuple of int): Size of the result, (h_out, w_out).
     """
 
-    def __init__(self, signs, stride, pad, dilate, pad_value, size,
-                 thresholds=None, scale=None, offset=None):
+    def __init__(self, signs: numpy.ndarray, stride: tuple[int, int],
+                 pad: tuple[int, int], dilate: tuple[int, int],
+                 pad_value: int, size: tuple[int, int],
+                 thresholds: numpy.ndarray | None = None,
+                 scale: numpy.ndarray | None = None,
+                 offset: numpy.ndarray | None = None):
         n_filters, n_channels, kh, kw = signs.shape
-        bits = cpu_bits.pack(numpy.ascontiguousarray(
+        filters = bits.pack(numpy.ascontiguousarray(
             signs.transpose(0, 2, 3, 1), numpy.float32))
         self._n_channels = n_channels
         self._fill = pad_value
         self._geometry = kh, kw, *stride, *pad, *dilate
         self._k = k = n_channels * kh * kw
-        self._tiles = cpu_bits.Columns(bits.reshape(n_filters, -1)).tiles
+        self._tiles = bits.Columns(filters.reshape(n_filters, -1)).tiles
         self.n_filters = n_filters
         self.size = tuple(
             (n + 2 * p - d * (f - 1) - 1) // s + 1 for n, f, s, p, d in zip(
                 size, (kh, kw), stride, pad, dilate, strict=True))
-        # What k - 2 differ has more than the sum, where bits 0 of the
-        # padding were taken for -1; alike for all places of a class.
+        # How much k - 2 differ exceeds the sum, where bits 0 of the padding
+        # count as -1.  It is the same for all places of a class.
         classes, more = numpy.zeros(self.size, numpy.int64), numpy.zeros(
             (1, n_filters), numpy.int64)
         if any(pad) and pad_value == 0:
@@ -107,15 +125,15 @@ class BitConvolution(object):
             limit = (k + more - thresholds.astype(numpy.int64)) // 2
             self._limits[:, :n_filters] = numpy.clip(limit, -1, k)
 
-    def __call__(self, x):
+    def __call__(self, x: numpy.ndarray) -> numpy.ndarray:
         """Convolves.
 
         Args:
-            x (numpy.ndarray): uint32 (n, h, w, words), C-contiguous.
+            x: uint32 (n, h, w, words), C-contiguous.
 
         Returns:
-            numpy.ndarray: uint32 (n, h_out, w_out, words), or float32 (n,
-            filters, h_out, w_out).
+            uint32 (n, h_out, w_out, words), or float32 (n, filters, h_out,
+            w_out).
         """
         n, height, width, n_words = x.shape
         pad = self._geometry[4:6]
@@ -123,40 +141,40 @@ class BitConvolution(object):
             padded = numpy.empty(
                 (n, height + 2 * pad[0], width + 2 * pad[1], n_words),
                 numpy.uint32)
-            padded[...] = cpu_bits.pack(numpy.full(
+            padded[...] = bits.pack(numpy.full(
                 self._n_channels, self._fill - .5, numpy.float32))
             padded[:, pad[0]:pad[0] + height, pad[1]:pad[1] + width] = x
             x = padded
         floats = numpy.empty(
             (n if self._is_float else 0, self.n_filters, *self.size),
             numpy.float32)
-        bits = numpy.empty(
+        words = numpy.empty(
             (0 if self._is_float else n, *self.size,
              2 * len(self._tiles)), numpy.uint32)
         if n:
             _convolve(n * len(self._places) * self._tiles.size // 32, x,
                       self._tiles, self._geometry, self._k, self._places,
                       self._limits, self._more, self._scale, self._offset,
-                      self._is_float, floats, bits)
+                      self._is_float, floats, words)
         if self._is_float:
             return floats
         used = -(-self.n_filters // 32)
-        return bits if used == bits.shape[3] else numpy.ascontiguousarray(
-            bits[..., :used])
+        return words if used == words.shape[3] else (
+            numpy.ascontiguousarray(words[..., :used]))
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _convolve(x, all_tiles, geometry, k, places, limits, more, scale, offset,
-              is_float, floats, bits):
+              is_float, floats, words):
     for n in numba.prange(len(x)):
         _image(x, n, all_tiles, geometry, k, places, limits, more, scale,
-               offset, is_float, floats, bits)
+               offset, is_float, floats, words)
 
 
 # Apart from the loop over threads, so that it is compiled once for both kinds
 @numba.njit(error_model='numpy')
 def _image(x, n, all_tiles, geometry, k, places, limits, more, scale, offset,
-           is_float, floats, bits):
+           is_float, floats, words):
     kh, kw, stride_h, stride_w, _, _, dilate_h, dilate_w = geometry
     n_channel_words = x.shape[3]
     n_words = all_tiles.shape[1]
@@ -207,18 +225,19 @@ def _image(x, n, all_tiles, geometry, k, places, limits, more, scale, offset,
                         result[r].ctypes.data, 8)
             for r in range(m):
                 i, j, _ = places[first + r]
-                bits[n, i, j, 2 * t] = result[r, 0]
-                bits[n, i, j, 2 * t + 1] = result[r, 1]
-    rows[0, 0] = 0  # until here, where only its address was known
+                words[n, i, j, 2 * t] = result[r, 0]
+                words[n, i, j, 2 * t + 1] = result[r, 1]
+    # Keeps them until here, where only their addresses were known
+    rows[0, 0] = 0
     dots[0, 0] = 0
 
 
 def _of_padding(signs, size, out_size, stride, pad, dilate):
-    """Groups places by what of the filter is outside the image.
+    """Groups places by the part of the filter that is outside the image.
 
     Returns:
-        tuple: int64 (h_out, w_out), and (classes, filters): minus the sum of
-        what bits 0 outside have added.
+        The class of each place, int64 (h_out, w_out), and for each class and
+        filter what the bits 0 outside have subtracted, (classes, filters).
     """
     sums = signs.astype(numpy.int64).sum(axis=1)  # (filters, kh, kw)
     patterns, numbers = [], []

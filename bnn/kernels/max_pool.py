@@ -1,13 +1,30 @@
-"""Max-pooling of NumPy arrays; documented in :mod:`bnn.kernels`."""
+"""Max-pooling.  NumPy arrays of float32 or 64."""
 import math
 
 import numba
 import numpy
 
-from bnn.kernels import cpu_threads
+from bnn.kernels import threads
 
 
-def max_pool(x, ksize, stride, out_size):
+def max_pool(x: numpy.ndarray, ksize: tuple[int, int],
+             stride: tuple[int, int], out_size: tuple[int, int],
+             ) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Finds the largest value of each window, and its place.
+
+    Of equal values the first counts.  NaN is larger than all numbers.  A
+    window that reaches over the edge has what is inside.
+
+    Args:
+        x: Images, (batch, channels, h, w), float32 or 64.
+        ksize: Size of a window, (h, w).
+        stride: Distance of the windows, (h, w).
+        out_size: Number of windows, (h, w).  Each has a pixel in it.
+
+    Returns:
+        The values, (batch, channels, h_out, w_out) of the dtype of ``x``, and
+        their places in the image, ``row * w + column``, int32 of that shape.
+    """
     planes = numpy.ascontiguousarray(x).reshape(
         math.prod(x.shape[:2]), *x.shape[2:])
     y = numpy.empty((*x.shape[:2], *out_size), x.dtype)
@@ -17,7 +34,7 @@ def max_pool(x, ksize, stride, out_size):
     return y, where
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _max_pool(x, ksize, stride, y, where):
     height, width = x.shape[1:]
     for p in numba.prange(len(x)):
@@ -41,7 +58,19 @@ def _max_pool(x, ksize, stride, y, where):
                             else where[p, i, j])
 
 
-def max_pool_gradient(gy, where, size):
+def max_pool_gradient(gy: numpy.ndarray, where: numpy.ndarray,
+                      size: tuple[int, int]) -> numpy.ndarray:
+    """Computes the gradient of :func:`max_pool`.
+
+    Args:
+        gy: Gradient of the values, (batch, channels, h_out, w_out), float32
+            or 64.
+        where: The places, as :func:`max_pool` returned them.
+        size: Size of the images, (h, w).
+
+    Returns:
+        (batch, channels, h, w), of the dtype of ``gy``.
+    """
     gx = numpy.zeros((*gy.shape[:2], *size), gy.dtype)
     _max_pool_gradient(
         gx.size, *map(_planes, (numpy.ascontiguousarray(gy), where, gx)))
@@ -49,14 +78,13 @@ def max_pool_gradient(gy, where, size):
 
 
 def _planes(x):
-    # Not -1, which reshape cannot tell for an empty batch
+    # The product, because reshape cannot tell -1 for an empty batch
     return x.reshape(math.prod(x.shape[:2]), math.prod(x.shape[2:]))
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _max_pool_gradient(gy, where, gx):
     for p in numba.prange(len(gx)):
-        # From the last: the order in which Chainer adds up windows that
-        # overlap
+        # From the last: Chainer adds up windows that overlap in this order.
         for i in range(gy.shape[1] - 1, -1, -1):
             gx[p, where[p, i]] += gy[p, i]

@@ -1,108 +1,153 @@
-"""Packed signs on NumPy arrays; documented in :mod:`bnn.kernels`."""
+"""Packed signs: 32 in a word.  NumPy arrays.
+
+Bit ``i`` of word ``j`` in a row is 1 where element ``32 j + i`` is +1.
+"""
 import numba
 import numpy
 
-from bnn.kernels import cpu_threads
+from bnn.kernels import threads
 from bnn.kernels import tiles
 
 _ROWS, _COLUMNS = tiles.ROWS, tiles.COLUMNS
 
 
-def pack(x):
+def pack(x: numpy.ndarray) -> numpy.ndarray:
+    """Packs the signs of the last axis.
+
+    Bit ``i`` of word ``j`` is ``x[..., 32 j + i] >= 0``, so that sign(0) is
+    +1 and NaN gives 0.  Bits past the end are 0.
+
+    Args:
+        x: (..., k), any float dtype.
+
+    Returns:
+        uint32 (..., ceil(k / 32)).
+
+    Raises:
+        TypeError: If ``x`` is not of a floating point dtype.
+    """
+    if x.dtype.kind != 'f':
+        raise TypeError(f'a floating point array is needed, not {x.dtype}')
     n = x.shape[-1] if x.ndim else 1
-    bits = numpy.empty((*x.shape[:-1], -(-n // 32)), numpy.uint32)
-    if not bits.size:
-        return bits
-    rows = bits.reshape(-1, bits.shape[-1])
-    if x.dtype == numpy.float32 and x.dtype.isnative:
+    words = numpy.empty((*x.shape[:-1], -(-n // 32)), numpy.uint32)
+    if not words.size:
+        return words
+    rows = words.reshape(-1, words.shape[-1])
+    if x.dtype == numpy.float32:  # the native byte order alone
         _pack(x.size, numpy.ascontiguousarray(x).reshape(len(rows), n), rows)
     else:
         octets = numpy.packbits(
             (x >= 0).reshape(len(rows), n), axis=1, bitorder='little')
         rows[...] = 0
         rows.view('u1')[:, :octets.shape[1]] = octets
-    return bits
+    return words
 
 
-@cpu_threads.Kernel
-def _pack(x, bits):
+@threads.Kernel
+def _pack(x, words):
     whole = x.shape[1] // 32
     first, stride = x.ctypes.data, x.strides[0]
     for i in numba.prange(len(x)):
         start = first + i * stride
         for j in range(whole):
-            bits[i, j] = tiles.signs_of_32(start + 128 * j)
-        if whole < bits.shape[1]:
+            words[i, j] = tiles.signs_of_32(start + 128 * j)
+        if whole < words.shape[1]:
             word = numpy.uint32(0)
             for j in range(32 * whole, x.shape[1]):
                 if x[i, j] >= 0:
                     word |= numpy.uint32(1) << numpy.uint32(j % 32)
-            bits[i, whole] = word
+            words[i, whole] = word
 
 
-def unpack(bits, k, dtype):
+def unpack(rows: numpy.ndarray, k: int, dtype: numpy.dtype) -> numpy.ndarray:
     """Makes +1 and -1 of packed rows.
 
     Args:
-        bits (numpy.ndarray): See :func:`bnn.kernels.pack`, (n, words).
-        k (int): Signs in a row.
-        dtype (dtype): float32 or 64.
+        rows: uint32 (n, words), see :func:`pack`.
+        k: Signs in a row.
+        dtype: float32 or 64.
 
     Returns:
-        numpy.ndarray: (n, k).
+        (n, k), of that dtype.
     """
-    x = numpy.empty((len(bits), k), dtype)
-    _unpack(x.size, bits, x)
+    x = numpy.empty((len(rows), k), dtype)
+    _unpack(x.size, rows, x)
     return x
 
 
-@cpu_threads.Kernel
-def _unpack(bits, x):
+@threads.Kernel
+def _unpack(rows, x):
     one = x.dtype.type(1)
     for i in numba.prange(len(x)):
         for j in range(x.shape[1]):
-            word = bits[i, j // 32] >> numpy.uint32(j % 32)
+            word = rows[i, j // 32] >> numpy.uint32(j % 32)
             x[i, j] = one if word & numpy.uint32(1) else -one
 
 
-class Columns(object):
+class Columns:
 
-    """Packed rows, arranged as the product wants its second factor."""
+    """Packed rows in the order that the product reads its second factor in.
 
-    def __init__(self, bits):
-        self.n = len(bits)
-        self.n_words = bits.shape[1]
+    Args:
+        rows: uint32 (n, words), see :func:`pack`.
+
+    Attributes:
+        n (int): Rows.
+        n_words (int): Words in a row.
+        tiles (numpy.ndarray): uint32 (ceil(n / 64), words, 64): word for
+            word 64 rows, the missing ones 0.
+    """
+
+    def __init__(self, rows: numpy.ndarray):
+        self.n = len(rows)
+        self.n_words = rows.shape[1]
         self.tiles = numpy.empty(
             (-(-self.n // _COLUMNS), self.n_words, _COLUMNS), numpy.uint32)
-        _arrange(self.tiles.size, bits, self.tiles)
+        _arrange(self.tiles.size, rows, self.tiles)
 
 
-@cpu_threads.Kernel
-def _arrange(bits, tiles):
-    for tile in numba.prange(len(tiles)):
+@threads.Kernel
+def _arrange(rows, arranged):
+    for tile in numba.prange(len(arranged)):
         first = tile * _COLUMNS
-        n = min(_COLUMNS, len(bits) - first)
-        for j in range(bits.shape[1]):
+        n = min(_COLUMNS, len(rows) - first)
+        for j in range(rows.shape[1]):
             for i in range(n):
-                tiles[tile, j, i] = bits[first + i, j]
+                arranged[tile, j, i] = rows[first + i, j]
             for i in range(n, _COLUMNS):
-                tiles[tile, j, i] = 0
+                arranged[tile, j, i] = 0
 
 
-def xnor_product(a, b, k):
+def xnor_product(a: numpy.ndarray, b: numpy.ndarray | Columns,
+                 k: int) -> numpy.ndarray:
+    """Multiplies packed signs: ``a b^T``.
+
+    ``y[i, j] = k - 2 popcount(a[i] xor b[j])``, which is the sum of ``k``
+    products of +-1 (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_, section
+    3.2).  Exact for k < 2^24.
+
+    Args:
+        a: Packed rows, uint32 (m, words).
+        b: Packed rows, uint32 (n, words), or :class:`Columns` of them for
+            several products.
+        k: Signs in a row.
+
+    Returns:
+        float32 (m, n).
+    """
     if not isinstance(b, Columns):
         b = Columns(b)
     y = numpy.empty((len(a), b.n), numpy.float32)
     if y.size and b.n_words:
         work = y.size * b.n_words // 8
         _xnor_product(work, numpy.ascontiguousarray(a), b.tiles, k, y,
-                      cpu_threads.n_threads(work))
+                      threads.n_threads(work))
     else:
         y[...] = 0
     return y
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _xnor_product(a, b, k, y, n_parts):
     m, n_words = a.shape
     n = y.shape[1]

@@ -1,65 +1,72 @@
-"""Packed perceptrons on NumPy arrays: all layers in one compiled call."""
+"""Packed perceptrons: all layers in one compiled call.  NumPy arrays."""
 import numba
 import numpy
 
-from bnn.kernels import cpu_bits
-from bnn.kernels import cpu_threads
+from bnn.kernels import bits
+from bnn.kernels import threads
 from bnn.kernels import threshold_tiles
 from bnn.kernels import tiles
 
 _ROWS, _COLUMNS = tiles.ROWS, tiles.COLUMNS
 _PLANES = threshold_tiles.PLANES
-# Images that go through all layers together: their bits stay in the cache
+# Images that go through all layers together, so that their bits stay in the
+# cache
 _BLOCK = 24
-# From so many images on the int8 weights of the first layer, eight times as
-# large as its bits, are worth their way into the processor.
+# With fewer images the int8 weights of the first layer, eight times as large
+# as its bits, take longer to load than they save.
 _MIN_DOT = 4
 _NO_FLOATS = numpy.empty((0, 0), numpy.float32)
 _NO_BITS = numpy.empty((0, 0), numpy.uint32)
 
 
-class Perceptron(object):
+class Perceptron:
 
     """Linear layers on bits, arranged for this machine.
 
-    Of layer ``l`` output ``j`` is 1 where its operand and ``bits[l][j]``
+    Output ``j`` of layer ``l`` is 1 where its operand and ``weights[l][j]``
     differ in at most ``limits[l][j]`` places.  The last layer may give
     ``(k - 2 differ) scale + offset`` instead.
 
     Args:
-        bits (list of numpy.ndarray): uint32 (n_out, words) of each layer.
-        limits (list of numpy.ndarray): int32 (n_out,); of the last layer
-            ``None`` if it gives floats.
-        sizes (list of int): Operands of each layer.
-        scale, offset (numpy.ndarray): float32 (n_out,) of the last layer.
-        of_pixels (bool): Whether the first layer takes pixels: a differing
-            bit ``j`` of one then counts ``2^j``.
-        dot (tuple or None): For that layer: int8 weights (n_out, n_in) and
-            the int32 sums (n_out,) from which on an output is 1.
-        of_signs (bool): Whether the operand's bits are those of pixels: 1
-            from 128 up.
+        weights: Packed rows of each layer, uint32 (n_out, words).
+        limits: int32 (n_out,) for each layer; ``None`` for the last one if it
+            gives floats.
+        sizes: Operands of each layer.
+        scale: float32 (n_out,) of the last layer, or ``None``.
+        offset: As ``scale``.
+        of_pixels: Whether the first layer takes pixels: a differing bit ``j``
+            of one then counts ``2^j``.
+        dot: For that layer, int8 weights (n_out, n_in) and the int32 sums
+            (n_out,) from which on an output is 1.
+        of_signs: Whether the first layer takes the signs of pixels: 1 from
+            128 up.
     """
 
-    def __init__(self, bits, limits, sizes, scale=None, offset=None,
-                 of_pixels=False, dot=None, of_signs=False):
-        self.n_out = len(bits[-1])
+    def __init__(self, weights: list[numpy.ndarray],
+                 limits: list[numpy.ndarray | None], sizes: list[int],
+                 scale: numpy.ndarray | None = None,
+                 offset: numpy.ndarray | None = None,
+                 of_pixels: bool = False,
+                 dot: tuple[numpy.ndarray, numpy.ndarray] | None = None,
+                 of_signs: bool = False):
+        self.n_out = len(weights[-1])
         self.n_in = sizes[0]
         self.is_float = scale is not None
         self.of_pixels = of_pixels
         self.of_signs = of_signs
-        # In elements of a kernel that is bound by memory, about
-        self._work = (_PLANES * of_pixels * bits[0].size
-                      + sum(b.size for b in bits)) // 32
+        # About, in elements of a kernel that memory bounds
+        self._work = (_PLANES * of_pixels * weights[0].size
+                      + sum(rows.size for rows in weights)) // 32
         words, all_limits, layers = [], [], []
-        for b, limit, size in zip(bits, limits, sizes, strict=True):
-            columns = cpu_bits.Columns(b).tiles
+        for rows, limit, size in zip(weights, limits, sizes, strict=True):
+            columns = bits.Columns(rows).tiles
             layers.append((columns.shape[1], len(columns), size,
                            sum(w.size for w in words),
                            sum(map(len, all_limits))))
             words.append(columns.reshape(-1))
-            all_limits.append(_padded(
-                numpy.zeros(len(b), numpy.int32) if limit is None else limit,
-                len(columns), -1))
+            if limit is None:
+                limit = numpy.zeros(len(rows), numpy.int32)
+            all_limits.append(_padded(limit, len(columns), -1))
         self._layers = numpy.array(layers, numpy.int64)
         self._words = numpy.concatenate(words)
         self._limits = numpy.concatenate(all_limits)
@@ -75,38 +82,38 @@ class Perceptron(object):
             W, least = dot
             rows = numpy.zeros((len(W), -(-W.shape[1] // 4) * 4), numpy.int8)
             rows[:, :W.shape[1]] = W
-            self._dot_words = cpu_bits.Columns(
+            self._dot_words = bits.Columns(
                 rows.view(numpy.uint32)).tiles.reshape(-1)
             self._dot_limits = _padded(
                 least, layers[0][1], numpy.iinfo(numpy.int32).max)
 
-    def __call__(self, x):
+    def __call__(self, x: numpy.ndarray) -> numpy.ndarray:
         """Computes all layers.
 
         Args:
-            x (numpy.ndarray): uint8 pixels (n, n_in), or packed rows,
-                uint32 (n, words); C-contiguous.
+            x: uint8 pixels (n, n_in), or packed rows, uint32 (n, words);
+                C-contiguous.
 
         Returns:
-            numpy.ndarray: float32 (n, n_out), or packed rows.
+            float32 (n, n_out), or packed rows.
         """
         n = len(x)
-        # Of one type, so that one kernel is compiled
+        # One type, so that one kernel is compiled
         x = x.view(numpy.uint8)
         y = _NO_FLOATS
-        bits = _NO_BITS
+        y_bits = _NO_BITS
         if self.is_float:
             y = numpy.empty((n, self.n_out), numpy.float32)
         else:
-            bits = numpy.empty((n, -(-self.n_out // 32)), numpy.uint32)
+            y_bits = numpy.empty((n, -(-self.n_out // 32)), numpy.uint32)
         work = n * self._work
         _forward(work, x, self.of_pixels, self.of_signs,
                  n >= _MIN_DOT and len(self._dot_words) > 0, self._words,
                  self._limits, self._layers, self._dot_words,
                  self._dot_limits, self._scale, self._offset, self.is_float,
-                 y, bits,
-                 min(cpu_threads.n_threads(work), -(-n // _ROWS)))
-        return y if self.is_float else bits
+                 y, y_bits,
+                 min(threads.n_threads(work), -(-n // _ROWS)))
+        return y if self.is_float else y_bits
 
 
 def _padded(values, n_tiles, rest):
@@ -146,7 +153,7 @@ def _one_layer(source, stride, n, words, n_words, n_tiles, limits, target,
             i += 1
 
 
-@cpu_threads.Kernel
+@threads.Kernel
 def _forward(x, of_pixels, of_signs, use_dot, words, limits, layers,
              dot_words, dot_limits, scale, offset, is_float, y, y_bits,
              n_parts):
@@ -252,7 +259,7 @@ def _some(x, of_pixels, of_signs, use_dot, words, limits, layers, dot_words,
                         y[first + i + r, column + c] = (
                             dots[r, c] * scale[column + c]
                             + offset[column + c])
-    # Until here, where only their addresses were known.
+    # Keeps them until here, where only their addresses were known
     buffers[0, 0, 0] = 0
     planes[0, 0] = 0
     dots[0, 0] = 0
