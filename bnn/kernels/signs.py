@@ -6,18 +6,15 @@ from bnn.kernels import weight_gradient  # noqa: F401
 
 
 def is_signs(x):
-    """Tells whether an array is +1 and -1 alone.
+    """Tells whether a NumPy array is +1 and -1 alone.
 
     Args:
-        x (array): Any shape.
+        x (numpy.ndarray): Any shape, of a float dtype.
 
     Returns:
-        bool: Whether it is; False for what is no NumPy array of float32 or
-        float64.
+        bool: Whether it is; True for an empty array.
     """
-    return (isinstance(x, numpy.ndarray)
-            and x.dtype in (numpy.float32, numpy.float64)
-            and bool((abs(x[:1]) == 1).all() and (abs(x) == 1).all()))
+    return bool((abs(x[:1]) == 1).all() and (abs(x) == 1).all())
 
 
 class Signs:
@@ -36,7 +33,9 @@ class Signs:
         return self._signs.array
 
     def apply(self, x):
-        return self._signs.apply(self._kind(x, True) if is_signs(x) else x)
+        return self._signs.apply(
+            self._kind(x, True)
+            if isinstance(x, numpy.ndarray) and is_signs(x) else x)
 
     def apply_transposed(self, g):
         return self._signs.apply_transposed(g)
