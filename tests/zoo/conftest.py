@@ -36,20 +36,23 @@ def layer_table():
 
 @pytest.fixture(scope='session')
 def layer_shapes():
-    """A function that lists the shape of what each layer of weights gives."""
+    """A function that lists the shape of what each layer of weights gives.
+
+    In the order of the forward pass.
+    """
     def shapes(model, x):
+        names = {id(link): name[1:] for name, link in model.namedlinks()}
         found = {}
 
         class Recorder(chainer.LinkHook):
             def forward_postprocess(self, args):
                 if hasattr(args.link, 'W'):
-                    found[id(args.link)] = args.out.shape[1:]
+                    found[names[id(args.link)]] = args.out.shape[1:]
 
         with Recorder(), chainer.using_config('train', False), (
                 chainer.no_backprop_mode()):
             model(x)
-        return {name[1:]: found[id(link)]
-                for name, link in model.namedlinks() if hasattr(link, 'W')}
+        return found
     return shapes
 
 
