@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import chainer
 import chainer.functions as F
+import numpy
 from chainer.functions.connection import convolution_2d
 from chainer.utils import conv
 from chainer.utils import type_check
@@ -28,7 +29,9 @@ class BinaryConvolution2DFunction(convolution_2d.Convolution2DFunction):
             x.shape[2:], W.shape[2:], stride, pad, (False, False), dilate,
             strict=True)]
         # Chainer's has a message for a filter that is larger than the image.
-        if self.groups > 1 or min(out_size) < 1 or not signs.is_signs(x):
+        if (self.groups > 1 or min(out_size) < 1
+                or x.dtype not in (numpy.float32, numpy.float64)
+                or not signs.is_signs(x)):
             return super().forward_cpu(inputs)
         self.retain_inputs((0, 1))
         y = sign_convolution.sign_convolution(x, W, stride, pad, dilate)

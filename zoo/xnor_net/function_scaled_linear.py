@@ -11,15 +11,13 @@ from zoo.xnor_net import function_scaled_binarize
 class ScaledLinearFunction(linear.LinearFunction):
     """Chainer's linear operation, for weights that are signs times a scale.
 
-    On the CPU, where the input is +1 and -1 alone, packed signs are
-    multiplied by XNOR and popcount, which is exact.  The scale of an output
-    comes after the sum.
+    The scale of an output comes after the product with the signs.  That
+    product is exact where the input is +1 and -1 alone, and on the CPU it is
+    of packed signs then, see :class:`bnn.kernels.signs.Signs`.
     """
 
     def forward(self, inputs):
         x, W = inputs[:2]
-        if not signs.is_signs(x):
-            return super().forward(inputs)
         self.retain_inputs((0, 1))
         y = signs.Signs(W).apply(x)
         y *= abs(W[:, 0])
