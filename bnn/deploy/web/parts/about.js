@@ -91,7 +91,7 @@ function measure(milliseconds = 20) {
 }
 
 function showTime() {
-  if (pointer === null && animation === null) {
+  if (pointer === null) {
     time.textContent = `${whole(Math.round(measure()))} µs`;
   }
 }

@@ -13,7 +13,6 @@ let image = render(strokes, style);
 let isDirty = true;
 // Where the keys draw, and whether their pen is down
 const cursor = {x: 0.5, y: 0.5, isDown: false, isShown: false};
-let animation = null;
 
 /* The picture that the net sees, and its answer */
 
@@ -90,17 +89,7 @@ function drawPad(colors) {
   for (const stroke of strokes) {
     context.beginPath();
     context.moveTo(stroke[0][0] * side, stroke[0][1] * side);
-    if (stroke.length === 1) {
-      context.lineTo(stroke[0][0] * side, stroke[0][1] * side);
-    }
-    for (let i = 1; i + 1 < stroke.length; i++) {
-      const [a, b] = [stroke[i], stroke[i + 1]];
-      context.quadraticCurveTo(
-        a[0] * side, a[1] * side,
-        (a[0] + b[0]) / 2 * side, (a[1] + b[1]) / 2 * side);
-    }
-    const end = stroke[stroke.length - 1];
-    context.lineTo(end[0] * side, end[1] * side);
+    for (const [x, y] of stroke) context.lineTo(x * side, y * side);
     context.stroke();
   }
   if (cursor.isShown && document.activeElement === pad) {
@@ -111,8 +100,8 @@ function drawPad(colors) {
     context.stroke();
     if (cursor.isDown) context.fill();
   }
-  element('hint').hidden = strokes.length > 0 || cursor.isShown;
-  element('hint').style.display = element('hint').hidden ? 'none' : '';
+  element('hint').style.display
+    = strokes.length || cursor.isShown ? 'none' : '';
 }
 
 /* One frame: at most one prediction */

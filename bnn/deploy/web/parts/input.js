@@ -10,7 +10,6 @@ function place(event) {
 
 pad.addEventListener('pointerdown', event => {
   if (event.button || pointer !== null) return;
-  stopExample();
   pointer = event.pointerId;
   pad.setPointerCapture(pointer);
   cursor.isShown = cursor.isDown = false;
@@ -43,49 +42,17 @@ function done() {
 
 /* Buttons and keys */
 
-function clear() {
-  stopExample();
-  strokes = [];
+/** Replaces the strokes by others. */
+function draw(lines) {
+  strokes = lines.map(stroke => stroke.map(point => [...point]));
   cursor.isDown = false;
   isDirty = true;
   done();
 }
 
-function undo() {
-  stopExample();
-  strokes.pop();
-  cursor.isDown = false;
-  isDirty = true;
-  done();
-}
-
-function stopExample() {
-  cancelAnimationFrame(animation);
-  animation = null;
-}
-
-/** Draws an example, as if somebody wrote it. */
-function example(digit) {
-  stopExample();
-  cursor.isDown = false;
-  const way = EXAMPLES[digit];
-  const total = way.reduce((n, stroke) => n + stroke.length, 0);
-  const start = performance.now();
-  const step = now => {
-    let n = calm.matches ? total : Math.min(
-      total, Math.max(1, Math.round((now - start) / 900 * total)));
-    const isDone = n === total;
-    strokes = [];
-    for (const stroke of way) {
-      if (n > 0) strokes.push(stroke.slice(0, n));
-      n -= stroke.length;
-    }
-    animation = isDone ? null : requestAnimationFrame(step);
-    changed();
-    if (isDone) done();
-  };
-  step(start);
-}
+const clear = () => draw([]);
+const undo = () => draw(strokes.slice(0, -1));
+const example = digit => draw(EXAMPLES[digit]);
 
 let nextExample = Math.floor(10 * Math.random());
 element('clear').addEventListener('click', clear);
@@ -116,8 +83,7 @@ function press(event) {
     changed();
   } else if (key === ' ' || key === 'Enter') {
     if (pointer !== null || event.repeat) return true;
-    stopExample();
-    cursor.isShown = true;
+      cursor.isShown = true;
     cursor.isDown = !cursor.isDown;
     if (cursor.isDown) strokes.push([[cursor.x, cursor.y]]);
     changed();

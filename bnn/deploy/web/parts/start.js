@@ -8,15 +8,9 @@ relayout.observe(document.body);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', wake);
 done();
 
-// For tests and the curious: the same as the page does
+// For tests and the console
 window.bnn = {
-  net, measure, clear, example,
-  draw(lines) {
-    stopExample();
-    strokes = lines.map(stroke => stroke.map(p => [...p]));
-    isDirty = true;
-    done();
-  },
+  net, measure, clear, example, draw,
   get image() {
     if (isDirty) predict();
     return Array.from(image);
