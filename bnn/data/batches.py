@@ -59,7 +59,8 @@ def parse(file, data, allow_modified=False):
     if labels.min() < 0 or labels.max() > 9:
         raise ValueError(
             f'labels {labels.min()} to {labels.max()}, not 0 to 9')
-    return images.reshape(-1, 3, 32, 32), labels.astype(numpy.int32)
+    return (numpy.ascontiguousarray(images).reshape(-1, 3, 32, 32),
+            labels.astype(numpy.int32))
 
 
 def _class_names(names):

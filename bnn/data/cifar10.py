@@ -140,7 +140,7 @@ def _assemble(parsed, source):
         numpy.concatenate(arrays) for arrays in zip(
             *(parsed[file] for file in batches.TRAIN), strict=True))
     test_images, test_labels = (
-        numpy.array(array, order='C') for array in parsed[batches.TEST])
+        numpy.array(array) for array in parsed[batches.TEST])
     return dataset.Dataset(
         'cifar10', 'CIFAR-10', train_images, train_labels, test_images,
         test_labels, class_names=parsed[batches.META], source=source)
