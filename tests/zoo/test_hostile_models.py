@@ -11,7 +11,7 @@ import pytest
 from chainer.serializers import npz
 
 from bnn import errors
-from bnn.training import models
+from bnn.training.files import model_file
 from zoo import nets
 from zoo import trained
 
@@ -45,7 +45,7 @@ class Model:
             'augment': 'none', 'loss': 'cross-entropy',
             'class_names': list('0123456789'), 'epoch': 1,
             'test_accuracy': .5}
-        models.save(self.path, model, self.attributes)
+        model_file.save(self.path, model, self.attributes)
         self.arrays = npz.serialize(model)
         self.n = model.count_params()
 

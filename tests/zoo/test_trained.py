@@ -10,7 +10,7 @@ import net
 from bnn import data as datasets
 from bnn import errors
 from bnn.data import augment
-from bnn.training import models
+from bnn.training.files import model_file
 from zoo import nets
 from zoo import trained
 from zoo.binarynet import deep_binary_mlp
@@ -27,7 +27,7 @@ def load(tmp_path):
             'net_class': 'BinaryMLP', 'net': 'x',
             'dataset': 'digits', 'input': 'unit', 'net_args': {'n_units': 3},
             'class_names': list('0123456789'), **attributes}
-        models.save(path, L.Classifier(predictor), {
+        model_file.save(path, L.Classifier(predictor), {
             name: value for name, value in attributes.items()
             if value is not None})
         return trained.load(path)
