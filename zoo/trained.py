@@ -9,8 +9,8 @@ import numpy
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import operations
-from bnn.training.learning import inputs
 from bnn.training.files import model_file
+from bnn.training.learning import inputs
 from zoo import nets
 from zoo.binarynet import convnet
 from zoo.quantized_net import qst
