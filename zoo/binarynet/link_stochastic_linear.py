@@ -1,4 +1,6 @@
 """Fully connected layer whose binary weights training draws."""
+import math
+
 import chainer
 
 import function_binary_linear
@@ -25,7 +27,8 @@ class StochasticLinear(link_binary_linear.BinaryLinear):
         Returns:
             ~chainer.Variable: (batch, out_size).
         """
-        self.initialize_for(x)
+        if self.W.array is None:
+            self.W.initialize((self.out_size, math.prod(x.shape[1:])))
         W = self.W
         if chainer.config.train:
             # The operation takes the signs of what was drawn, which are the

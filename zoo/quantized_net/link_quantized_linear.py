@@ -1,4 +1,6 @@
 """Fully connected layer with k-bit weights."""
+import math
+
 import chainer
 from chainer import initializers
 
@@ -69,6 +71,7 @@ class QuantizedLinear(link_binary_linear.BinaryLinear):
         Returns:
             ~chainer.Variable: (batch, out_size).
         """
-        self.initialize_for(x)
+        if self.W.array is None:
+            self.W.initialize((self.out_size, math.prod(x.shape[1:])))
         return function_quantized_linear.quantized_linear(
             x, self.W, self.b, self.w_bits, self.quantizer)

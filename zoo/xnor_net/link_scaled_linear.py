@@ -1,4 +1,6 @@
 """Fully connected layer with the scaled binary weights of XNOR-Net."""
+import math
+
 import chainer
 
 import link_binary_linear
@@ -42,6 +44,7 @@ class ScaledLinear(link_binary_linear.BinaryLinear):
         Returns:
             ~chainer.Variable: (batch, out_size).
         """
-        self.initialize_for(x)
+        if self.W.array is None:
+            self.W.initialize((self.out_size, math.prod(x.shape[1:])))
         return function_scaled_linear.scaled_linear(
             x, self.W, self.b, self.scaled == 'ste')
