@@ -62,11 +62,6 @@ class BinaryLinear(link.Link):
         self.in_size = in_size
         self.W.initialize((self.out_size, in_size))
 
-    def initialize_for(self, x: Any) -> None:
-        """Makes the weights of a lazy layer, for an input like ``x``."""
-        if self.W.array is None:
-            self._initialize(math.prod(x.shape[1:]))
-
     @property
     def printable_specs(self):
         yield 'in_size', self.in_size
@@ -83,5 +78,6 @@ class BinaryLinear(link.Link):
         Returns:
             (batch, out_size).
         """
-        self.initialize_for(x)
+        if self.W.array is None:
+            self._initialize(math.prod(x.shape[1:]))
         return function_binary_linear.binary_linear(x, self.W, self.b)
