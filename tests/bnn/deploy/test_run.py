@@ -77,11 +77,7 @@ def test_chunks(pack, make_images, monkeypatch):
         small.scores(x), expected, rtol=1e-4, atol=1e-4)
 
 
-<<<<<<< HEAD:tests/bnn/deploy/test_runtime.py
-def test_without_chainer(pack, tmp_path, make_images):
-=======
 def test_without_chainer(pack, tmp_path):
->>>>>>> web:tests/bnn/deploy/test_run.py
     path = tmp_path / 'net.bnn'
     path.write_bytes(file_format.dump(pack('lenet5')))
     code = '''

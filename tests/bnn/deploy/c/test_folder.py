@@ -8,18 +8,9 @@ import pytest
 
 import net
 from bnn import errors
-<<<<<<< HEAD
-from bnn.deploy import c_export
-from bnn.deploy import int8
-from bnn.deploy import operations
-from bnn.deploy import packing
-from bnn.deploy import runtime
-from bnn.training.files import atomic
-=======
 from bnn.deploy import run
 from bnn.deploy.c import folder
 from bnn.training import files
->>>>>>> web
 
 WARNINGS = ['-std=c99', '-Wall', '-Wextra', '-pedantic', '-Werror']
 WORDS = [[f'-DBNN_WORD_BITS={bits}', f'-DBNN_BUILTIN_POPCOUNT={builtin}']
@@ -39,29 +30,12 @@ def export(packed, path):
     folder.write(folder.export(packed), str(path), files.atomic_write)
 
 
-<<<<<<< HEAD
-def export(packed, folder):
-    c_export.write(c_export.export(packed), str(folder), atomic.write)
-    return folder
-
-
-def compile_(folder, compiler, options):
-    subprocess.run(
-        [compiler, *_WARNINGS, *options, 'main.c', 'bnn_net.c', '-o', 'bnn'],
-        cwd=folder, check=True)
-
-
-def run(folder, images):
-    """Returns classes and scores."""
-    (folder / 'all.bin').write_bytes(images.tobytes())
-=======
 def check(path, packed, images, *options, compiler='gcc'):
     """Compiles a net, runs it, compares its scores and classes."""
     need(compiler)
     subprocess.run([compiler, *WARNINGS, *options, 'main.c', 'bnn_net.c',
                     '-o', 'bnn'], cwd=path, check=True)
     (path / 'all.bin').write_bytes(images.tobytes())
->>>>>>> web
     found = subprocess.run(
         ['./bnn', '--raw-scores', 'all.bin'], cwd=path, check=True,
         stdout=subprocess.PIPE).stdout.split()

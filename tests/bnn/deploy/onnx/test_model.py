@@ -14,12 +14,8 @@ from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import operations
 from bnn.deploy import reference
-<<<<<<< HEAD
-from bnn.training.files import model_file
-=======
 from bnn.deploy.onnx import model as onnx_model
 from bnn.training import models
->>>>>>> web
 
 onnx = pytest.importorskip(
     'onnx', reason='onnx is not installed: pip install onnx')
@@ -218,11 +214,7 @@ def test_metadata():
 def model_file(tmp_path):
     """A model file of a net on the embedded digits."""
     path = tmp_path / 'mlp.model'
-<<<<<<< HEAD
-    model_file.save(path, L.Classifier(predictor), {
-=======
     models.save(path, L.Classifier(net.BinaryMLP(16)), {
->>>>>>> web
         'net': 'binary', 'net_class': 'BinaryMLP', 'dataset': 'digits',
         'input': 'unit', 'net_args': {'n_units': 16}, 'class_names': list(
             '0123456789')})
