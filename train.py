@@ -186,12 +186,11 @@ def extend(trainer, config, dataset, tester, device, ranks):
             trainer.extend(tensorboard.TensorBoard())
 
     # What the ranks have to know of one another
-    @training.make_extension(
-        trigger=(1, 'iteration'), name='exchange_broken')
     def exchange_broken(trainer):
         ranks.exchange_broken(trainer.updater.get_iterator('main'))
 
-    trainer.extend(exchange_broken)
+    trainer.extend(exchange_broken, name='exchange_broken',
+                   trigger=(1, 'iteration'))
 
     # Snapshots, of the batch and the running statistics of all ranks
     trainer.extend(snapshots.RandomState(config.seed, device))

@@ -52,7 +52,7 @@ def load(data_dir=None, workers=None):
         os.path.join(folders.root(), 'imagenet') if data_dir is None
         else data_dir)
     train, _ = classes = _find_classes(folder)
-    pool = concurrent.futures.ThreadPoolExecutor(workers or _usable_cores())
+    pool = concurrent.futures.ThreadPoolExecutor(workers or _cores())
     data = []
     for part, found in zip(PARTS, classes, strict=True):
         part = os.path.join(folder, part)
@@ -90,7 +90,7 @@ def _find_classes(folder):
     return train, val
 
 
-def _usable_cores():
+def _cores():
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -58,40 +58,44 @@ def _check(data):
     # The frames are cut out: where an opcode lies across a frame's end, the
     # unpickler goes on at another place than genops, past what was checked.
     parts, start, n_tuples, position = [], 0, 0, -1
+    view = memoryview(data)
     for n, (opcode, arg, position) in enumerate(pickletools.genops(data)):
         n_tuples += opcode.name in _TUPLES
         if (n >= MAX_OPCODES or n_tuples > MAX_TUPLES
                 or opcode.name.endswith('PUT') and arg > n):
             raise ValueError(f'too many objects at byte {position}')
         if opcode.name == 'FRAME':
-            parts.append(data[start:position])
+            parts.append(view[start:position])
             start = position + _FRAME_BYTES
     if position + 1 < len(data):
         raise ValueError(f'data goes on after {position + 1} bytes')
-    return b''.join([*parts, data[start:]])
+    return b''.join([*parts, view[start:]]) if parts else data
 
 
 class _Unpickler(pickle.Unpickler):
 
     def __init__(self, data):
         super().__init__(io.BytesIO(data), encoding='bytes')
-        self._left = 2 * len(data)
-        self._names = {
-            'numpy.ndarray': _Array, 'numpy.dtype': _Dtype,
-            # NumPy 1 and 2; _frombuffer is of protocol 5
-            'numpy.core.multiarray._reconstruct': _Array,
-            'numpy._core.multiarray._reconstruct': _Array,
-            'numpy.core.numeric._frombuffer': _Array,
-            'numpy._core.numeric._frombuffer': _Array,
-            # Python 3 writes bytes so in the protocols of Python 2
-            '_codecs.encode': self._encode}
+        self._names = {**_NAMES, '_codecs.encode': _Encode(2 * len(data))}
 
     def find_class(self, module, name):
         if f'{module}.{name}' not in self._names:
             raise ValueError(f'{module}.{name} is no array')
         return self._names[f'{module}.{name}']
 
-    def _encode(self, string, encoding):
+
+class _Encode:
+    """Stands for _codecs.encode, with which Python 3 writes bytes for 2."""
+
+    # With __setstate__ and without __dict__, a pickle cannot change what its
+    # names stand for.
+    __slots__ = ('_left',)
+    __setstate__ = None
+
+    def __init__(self, n_bytes):
+        self._left = n_bytes
+
+    def __call__(self, string, encoding):
         # A pickle can ask for the same bytes often.
         self._left -= len(string)
         if self._left < 0:
@@ -102,7 +106,6 @@ class _Unpickler(pickle.Unpickler):
 class _Dtype:
     """Stands for numpy.dtype: an integer type."""
 
-    # With __setstate__ and without __dict__, a pickle cannot change a class.
     __slots__ = ('dtype',)
 
     def __init__(self, name, *_):
@@ -132,3 +135,12 @@ def _view(data, dtype, shape, order):
     # No copy, so that an array takes the memory of its bytes alone
     return numpy.frombuffer(data, dtype.dtype).reshape(
         shape, order=text(order))
+
+
+_NAMES = {
+    'numpy.ndarray': _Array, 'numpy.dtype': _Dtype,
+    # NumPy 1 and 2; _frombuffer is of protocol 5
+    'numpy.core.multiarray._reconstruct': _Array,
+    'numpy._core.multiarray._reconstruct': _Array,
+    'numpy.core.numeric._frombuffer': _Array,
+    'numpy._core.numeric._frombuffer': _Array}

@@ -3,7 +3,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import time
 
 import numpy
@@ -69,7 +68,12 @@ def find(folder, classes):
     names, labels, sizes = _scan(folder, classes)
     # A file that is added at once would not change such a time.
     if max(classes.values()) < now - _COARSE_NS:
-        _write(cache, stamp=stamp, names=names, labels=labels, sizes=sizes)
+        # Where it cannot be written, the next start scans again.
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.dirname(cache), exist_ok=True)
+            with open(cache, 'wb') as stream:
+                numpy.savez(stream, stamp=stamp, names=names, labels=labels,
+                            sizes=sizes)
     return names, labels, sizes
 
 
@@ -97,17 +101,3 @@ def _cache_path(folder):
     key = hashlib.blake2b(os.fsencode(folder), digest_size=16).hexdigest()
     return os.path.join(
         os.path.expanduser(root), 'binary_net', f'pictures-{key}.npz')
-
-
-def _write(path, **arrays):
-    # Where it cannot be written, the next start scans again.
-    temporary = f'{path}.{secrets.token_hex(4)}.part'
-    with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        try:
-            with open(temporary, 'xb') as stream:
-                numpy.savez(stream, **arrays)
-            os.replace(temporary, path)
-        finally:
-            with contextlib.suppress(OSError):
-                os.remove(temporary)

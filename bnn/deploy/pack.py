@@ -158,7 +158,7 @@ class _Packer:
         self.add(stages.FloatStage(
             operation=operation, input_shape=self.shape,
             output_shape=tuple(operation.output_shape(self.shape))), kind)
-        if kind == 'levels':
+        if isinstance(operation, operations.Quantize):
             self._set_levels(operation)
 
     def _to_float(self):

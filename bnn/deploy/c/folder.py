@@ -41,7 +41,7 @@ def export(net: stages.PackedNet) -> CNet:
     files = {_MARK: text.header(net)}
     files.update((name, (text.SOURCES / name).read_text())
                  for name in _EXAMPLES)
-    files['bnn_net.c'] = text.source(net, steps, _uses(steps), sizes)
+    files['bnn_net.c'] = text.source(net, steps, sizes)
     return CNet(files, _rows(steps, sizes))
 
 
@@ -69,26 +69,6 @@ def write(c_net: CNet, folder: str, atomic_write) -> None:
     for name, contents in c_net.files.items():
         with atomic_write(os.path.join(folder, name)) as f:
             f.write(contents.encode())
-
-
-def _uses(steps):
-    """Returns which parts of the source are compiled."""
-    products = [one for one in steps if isinstance(one, layers.Layer)]
-    of_bits = [one for one in products if one.bits is not None]
-    windows = [one.product.operand for one in products if one.takes_windows]
-    gaps = any(one.has_gaps for one in of_bits)
-    return {
-        'BITS': bool(of_bits),
-        'BYTES': len(of_bits) < len(products),
-        'PLANES': any(one.product.operand != 'bits' for one in of_bits),
-        'VALUES': any(operand != 'bits' for operand in windows),
-        'BIT_WINDOWS': 'bits' in windows,
-        'GAPS': gaps,
-        'FILL': gaps or any(one.pad_bit for one in products),
-        'LEVELS': any(one.product.result == 'levels' for one in products),
-        'MULTIPLIER': any(one.multiplier is not None for one in products),
-        'POOL': any(isinstance(one, stages.BitMaxPooling) for one in steps),
-        'SIGNS': any(isinstance(one, stages.PixelSigns) for one in steps)}
 
 
 def _sizes(steps):
@@ -127,7 +107,9 @@ def _sizes(steps):
             need(f'BITS_{i % 2}', -(-n // 64))
         elif kind == 'levels':
             need(f'LEVELS_{i % 2}', n)
-    need('WINDOW', 1)
+    for name in ('WINDOW', 'WINDOW_BYTES', 'WINDOW_VALUES', 'LEVEL_BYTES',
+                 'WEIGHT_BYTES'):
+        need(name, 1)
     return sizes
 
 

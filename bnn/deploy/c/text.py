@@ -20,32 +20,30 @@ def header(net: stages.PackedNet) -> str:
                  classes=len(net.class_names))
 
 
-def source(net: stages.PackedNet, steps: list, uses: dict,
-           sizes: dict) -> str:
+def source(net: stages.PackedNet, steps: list, sizes: dict) -> str:
     """Returns the source of a net.
 
     Args:
         net: The net.
         steps: Of :func:`bnn.deploy.c.layers.make`.
-        uses: Parts of the source, names to whether they are compiled.
         sizes: Lengths of the buffers.
 
     Returns:
         C99.
     """
     parts = [_begin(net)]
-    parts += [f'#define BNN_USES_{name} {on:d}\n'
-              for name, on in uses.items()]
+    for name, kind in (('POOL', stages.BitMaxPooling),
+                       ('SIGNS', stages.PixelSigns)):
+        is_used = any(isinstance(step, kind) for step in steps)
+        parts.append(f'#define BNN_USES_{name} {is_used:d}\n')
     # A word more than is used: compilers warn of what they take for a use.
     parts += [f'#define BNN_{name}_WORDS '
               f'({sizes[name]} * 64 / BNN_WORD_BITS + 1)\n'
               for name in ('WINDOW', 'GAP', 'POOL')]
     parts += [f'#define BNN_{name} {sizes[name]}\n'
               for name in ('WINDOW_BYTES', 'WINDOW_VALUES')]
-    level, weight = (8 * sizes[name]
-                     for name in ('LEVEL_BYTES', 'WEIGHT_BYTES'))
-    parts += [f'typedef uint{level or 8}_t bnn_level;\n',
-              f'typedef int{weight or 8}_t bnn_weight;\n\n']
+    parts += [f'typedef uint{8 * sizes["LEVEL_BYTES"]}_t bnn_level;\n',
+              f'typedef int{8 * sizes["WEIGHT_BYTES"]}_t bnn_weight;\n\n']
     parts += [(SOURCES / name).read_text() for name in _FUNCTIONS]
     parts += [_constants(step, i) for i, step in enumerate(steps)]
     last = steps[-1]
@@ -62,7 +60,7 @@ def source(net: stages.PackedNet, steps: list, uses: dict,
         if sizes[f'LEVELS_{i}']:
             parts.append(f'static bnn_level bnn_levels_{i}'
                          f'[{sizes[f"LEVELS_{i}"]}];\n')
-    parts.append(_fill('end.c', calls=''.join(_calls(steps, uses))))
+    parts.append(_fill('end.c', calls=''.join(_calls(steps))))
     return ''.join(parts)
 
 
@@ -190,31 +188,26 @@ def _pool(step, i):
     return text + _struct('pool', i, fields)
 
 
-def _calls(steps, uses):
+def _calls(steps):
     """Yields the statements that run the steps, one after the other."""
-    yield '    struct bnn_flow flow;\n'
     turn, kind = 0, 'pixels'
     for i, step in enumerate(steps):
         result = layers.result_of(step)
-        here, there = f'bnn_bits_{1 - turn}', f'bnn_bits_{turn}'
+        # What a step reads and writes, by kind
+        here, there = ({'pixels': 'image', 'bits': f'bnn_bits_{n}',
+                        'levels': f'bnn_levels_{n}', 'float': 'bnn_sums'}
+                       for n in (1 - turn, turn))
+        source, target = here[kind], there[result]
         if result == 'bits':
-            yield f'    memset({there}, 0, sizeof {there});\n'
+            yield f'    memset({target}, 0, sizeof {target});\n'
         if isinstance(step, stages.PixelSigns):
-            yield (f'    bnn_signs(image, {step.input_shape[0]}, '
-                   f'{math.prod(step.input_shape[1:])}, {there});\n')
+            size = math.prod(step.input_shape[1:])
+            yield (f'    bnn_signs({source}, {step.input_shape[0]}, {size}, '
+                   f'{target});\n')
         elif isinstance(step, stages.BitMaxPooling):
-            yield f'    bnn_pool(&bnn_pool_{i}, {here}, {there});\n'
+            yield f'    bnn_pool(&bnn_pool_{i}, {source}, {target});\n'
         else:
-            fields = dict.fromkeys(['pixels', 'bits', 'to_bits', 'to_sums'],
-                                   '0')
-            if uses['LEVELS']:
-                fields.update(levels='0', to_levels='0')
-            fields[kind] = {'pixels': 'image', 'bits': here,
-                            'levels': f'bnn_levels_{1 - turn}'}[kind]
-            target = 'to_sums' if result == 'float' else f'to_{result}'
-            fields[target] = {'bits': there, 'float': 'bnn_sums',
-                              'levels': f'bnn_levels_{turn}'}[result]
-            for name, value in fields.items():
-                yield f'    flow.{name} = {value};\n'
-            yield f'    bnn_run(&bnn_layer_{i}, &flow);\n'
+            field = 'to_sums' if result == 'float' else f'to_{result}'
+            yield (f'    bnn_run(&bnn_layer_{i}, &(struct bnn_flow){{\n'
+                   f'        .{kind} = {source}, .{field} = {target}}});\n')
         turn, kind = 1 - turn, result

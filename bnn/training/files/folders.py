@@ -22,7 +22,7 @@ def open_folder(config, snapshot=None, ranks=alone.ALONE) -> Iterator[str]:
 
     Args:
         config (~bnn.training.command_line.config.Config): Where it is to be.
-        snapshot (~bnn.training.files.atomic.resume.Snapshot or None): The run to go
+        snapshot (~bnn.training.files.resume.Snapshot or None): The run to go
             on with.
         ranks: The processes of the run; the first one opens it.
 

@@ -69,7 +69,7 @@ def take_over(config: config_module.Config, ranks=alone.ALONE
 
     Args:
         config: What the command line says.
-        ranks: The processes of the run, see :mod:`bnn.training.ranks.launcher.alone`.
+        ranks: The processes of the run, see :mod:`bnn.training.ranks.alone`.
 
     Returns:
         The configuration, checked, and the snapshot to go on from, if any.

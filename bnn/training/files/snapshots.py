@@ -218,7 +218,7 @@ def restore(snapshot, trainer):
     """Puts a snapshot into a trainer, and says so.
 
     Args:
-        snapshot (~bnn.training.files.atomic.resume.Snapshot): What :func:`read`
+        snapshot (~bnn.training.files.resume.Snapshot): What :func:`read`
             returned; its arrays are given up.
         trainer (~chainer.training.Trainer): A trainer built like the one that
             was saved.

@@ -1,6 +1,6 @@
 """A run of one process, as the processes of a distributed run see it.
 
-:class:`~bnn.training.ranks.launcher.distributed.Ranks` has the same methods for the
+:class:`~bnn.training.ranks.distributed.Ranks` has the same methods for the
 ranks of ``mpiexec``, so that what uses either has no ``if`` for them.
 """
 import contextlib

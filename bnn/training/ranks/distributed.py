@@ -21,7 +21,7 @@ from bnn.training.ranks import synchronized_bn as synchronized
 
 
 class Ranks:
-    """The ranks of a run; see :class:`~bnn.training.ranks.launcher.alone.Alone`.
+    """The ranks of a run; see :class:`~bnn.training.ranks.alone.Alone`.
 
     Args:
         comm: ChainerMN's communicator.

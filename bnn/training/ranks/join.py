@@ -14,8 +14,8 @@ def join(config: config_module.Config):
         config: The configuration, ``distributed`` or not.
 
     Returns:
-        A :class:`~bnn.training.ranks.launcher.distributed.Ranks`, or
-        :data:`~bnn.training.ranks.launcher.alone.ALONE`.
+        A :class:`~bnn.training.ranks.distributed.Ranks`, or
+        :data:`~bnn.training.ranks.alone.ALONE`.
 
     Raises:
         ~bnn.errors.UserError: If there is no MPI or no ``mpiexec``.

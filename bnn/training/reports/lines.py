@@ -82,7 +82,7 @@ def report(kind: str, show_progress: bool | None = None, part: str = 'test',
         top5: Whether the table has a column for the share of top-5 hits.
 
     Returns:
-        For a trainer with a :class:`~bnn.training.reports.log.log.LogReport`.
+        For a trainer with a :class:`~bnn.training.reports.log.LogReport`.
     """
     bar = None
     if sys.stderr.isatty() if show_progress is None else show_progress:

@@ -1,4 +1,5 @@
 import builtins
+import gc
 import os
 import pickle
 import struct
@@ -155,14 +156,27 @@ def test_without_content():
     # Not an array, and not an object of another kind
     found = pickles.read(PYTHON_2.replace(b'tbu.', b't0u.'))
     assert found['data'] is None
-    # A bound method is harmless: its class is not changed.
-    name = b'c_codecs\nencode\n'
-    for state in b'}U\x01aK\x01s', b'N}U\x01aK\x01s\x86':
-        try:
-            pickles.read(b'\x80\x02}U\x01a' + name + state + b'bs.')
-        except ValueError:
-            pass
+    for state in b'}U\x05_leftK\x01s', b'N}U\x05_leftK\x01s\x86':
+        _fails(b'\x80\x02}U\x01ac_codecs\nencode\n' + state + b'bs.',
+               'not callable')
     assert pickles.read(pickle.dumps({b'a': b'\xff'}, 2)) == {'a': b'\xff'}
+
+
+def test_memory():
+    # A batch in frames is there twice at most, and no garbage after that.
+    data = numpy.zeros((1000, 3072), numpy.uint8)
+    for protocol in 2, 4, 5:
+        dumped = pickle.dumps({'data': data}, protocol)
+        gc.disable()
+        tracemalloc.start()
+        try:
+            pickles.read(dumped)
+            left, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+        assert left < 1 << 18
+        assert peak < 2.1 * len(dumped) + (1 << 18)
 
 
 def test_damaged_anywhere():
@@ -198,10 +212,10 @@ def test_any_frame():
 
 
 @pytest.mark.parametrize('data', [
-    b'}r\xff\xff\xff\x7f.', b'}p2000000000\n.',  # an index of the memo
+    b'}r\0\0\0\2.', b'}p33554432\n.',  # an index of the memo
     *(opcode + struct.pack('<Q', 1 << 34) + b'a.' for opcode in (
         b'\x8e', b'\x96', b'\x8d')),  # a length
-    b'\x80\x04\x95' + struct.pack('<Q', 1 << 34) + b']}r\xff\xff\xff\x7f.',
+    b'\x80\x04\x95' + struct.pack('<Q', 1 << 34) + b'}r\0\0\0\2.',
     b'})' + b'\x85' * 500_000 + b'Ns.', b'(' + b'}' * 600_000 + b'l.',
     b'\x80\x02c_codecs\nencode\nq\0(X' + struct.pack('<I', 1 << 16)
     + b'a' * (1 << 16) + b'X\6\0\0\0latin1tq\1' + b'h\0h\1R' * 5000 + b'.'])

@@ -40,12 +40,12 @@ def pool():
 
 @pytest.fixture
 def make(monkeypatch, pool):
-    def make(n, broken=(), sizes=None):
+    def make(n, broken=()):
         decoder = _Decoder(broken)
         monkeypatch.setattr(decoding, 'decode', decoder)
         names = numpy.array([b'%d.png' % i for i in range(n)])
-        sizes = numpy.arange(n) if sizes is None else sizes
-        return decoder, pictures.Pictures(FOLDER, names, sizes, pool)
+        return decoder, pictures.Pictures(
+            FOLDER, names, numpy.arange(n), pool)
 
     return make
 
@@ -206,19 +206,6 @@ def test_broken_of_several_processes(make, capsys):
         f'warning: left out {three}: torn\n')
     with pytest.raises(errors.UserError, match='^11 of the 100 pictures'):
         ours.broken.exchange(lambda _: [{str(i): 'torn' for i in range(50)}])
-
-
-def test_fingerprint(make):
-    decoder, all_ = make(20)
-    digests = [
-        all_, all_[:-1], all_[::-1], all_[1:], make(21)[1],
-        make(20, sizes=numpy.arange(20) ** 2)[1]]
-    assert len({d.fingerprint.tobytes() for d in digests}) == 6
-    assert all_.fingerprint.shape == (20,)
-    assert all_.fingerprint.dtype == numpy.uint8
-    numpy.testing.assert_array_equal(
-        all_[:20].fingerprint, make(20)[1].fingerprint)
-    assert decoder.decoded == []
 
 
 def test_threads(make):

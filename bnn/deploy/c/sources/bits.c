@@ -9,7 +9,6 @@
 #define BNN_WIDE
 #endif
 
-#if BNN_USES_BITS
 /* Bits are counted in two steps: bnn_part of each word, bnn_whole of the sum
    of at most BNN_PARTS of these. */
 #if BNN_BUILTIN_POPCOUNT
@@ -44,7 +43,6 @@ static bnn_word bnn_whole(bnn_word x)
     return (bnn_word)(x * ones) >> (BNN_WORD_BITS - 16);
 }
 #endif
-#endif
 
 /* Ors count bits, at most a word of them and no others, to a place. */
 static void bnn_or(bnn_word *to, int at, bnn_word bits, int count)
@@ -56,7 +54,6 @@ static void bnn_or(bnn_word *to, int at, bnn_word bits, int count)
         to[1] |= bits >> (BNN_WORD_BITS - shift);
 }
 
-#if BNN_USES_BIT_WINDOWS || BNN_USES_POOL
 /* Ors n bits from one place to another. */
 static void bnn_copy(bnn_word *to, int at, const bnn_word *from, int begin,
                      int n)
@@ -76,18 +73,14 @@ static void bnn_copy(bnn_word *to, int at, const bnn_word *from, int begin,
         n -= count;
     }
 }
-#endif
 
-#if BNN_USES_FILL
 /* Sets n bits. */
 static void bnn_fill(bnn_word *to, int at, int n)
 {
     for (; n > 0; n--, at++)
         to[at / BNN_WORD_BITS] |= (bnn_word)1 << at % BNN_WORD_BITS;
 }
-#endif
 
-#if BNN_USES_PLANES
 /* Makes a row of bits of each bit of n bytes, the least one first. */
 static void bnn_planes(const uint8_t *x, int n, int bits, int words,
                        bnn_word *planes)
@@ -116,9 +109,7 @@ static void bnn_planes(const uint8_t *x, int n, int bits, int words,
                 (bnn_word)(y >> 8 * k & 255) << i % BNN_WORD_BITS;
     }
 }
-#endif
 
-#if BNN_USES_BITS
 /* Sums of code * operand, both of bit planes, for a tile of outputs:
    2^(a + b) for each bit a of the one and b of the other.  Weights lie
    plane after plane, word after word, output after output. */
@@ -131,7 +122,6 @@ static void bnn_dot(const bnn_word *weights, const bnn_word *x, int words,
     for (b = 0; b < w_bits; b++, weights += words * BNN_TILE) {
         const bnn_word *plane = x;
         a = 0;
-#if BNN_USES_PLANES
         /* Four planes at a time read each weight once. */
         for (; a + 4 <= x_bits; a += 4, plane += 4 * words)
             for (i = 0; i < words;) {
@@ -155,7 +145,6 @@ static void bnn_dot(const bnn_word *weights, const bnn_word *x, int words,
                                  + (bnn_whole(s2[j]) << 2)
                                  + (bnn_whole(s3[j]) << 3)) << (a + b);
             }
-#endif
         for (; a < x_bits; a++, plane += words)
             for (i = 0; i < words;) {
                 bnn_word s[BNN_TILE] = {0};
@@ -172,9 +161,7 @@ static void bnn_dot(const bnn_word *weights, const bnn_word *x, int words,
     for (j = 0; j < BNN_TILE; j++)
         sums[j] = (int32_t)total[j];
 }
-#endif
 
-#if BNN_USES_BYTES
 static void bnn_multiply(const bnn_weight *weights, const int16_t *x, int n,
                          int outputs, int32_t *sums)
 {
@@ -186,5 +173,4 @@ static void bnn_multiply(const bnn_weight *weights, const int16_t *x, int n,
         sums[j] = sum;
     }
 }
-#endif
 

@@ -9,7 +9,6 @@ static void bnn_finish(const struct bnn_layer *l,
             flow->to_sums[at + j] = sums[j];
         return;
     }
-#if BNN_USES_MULTIPLIER
     if (l->multiplier) {
         for (j = 0; j < count; j++) {
             const int64_t value = sums[j] * l->multiplier[tile + j]
@@ -23,8 +22,6 @@ static void bnn_finish(const struct bnn_layer *l,
         }
         return;
     }
-#endif
-#if BNN_USES_LEVELS
     if (flow->to_levels) {
         for (j = 0; j < count; j++) {
             const int32_t *limits = l->thresholds + (tile + j) * l->levels;
@@ -35,7 +32,6 @@ static void bnn_finish(const struct bnn_layer *l,
         }
         return;
     }
-#endif
     {
         const int32_t *limits = l->thresholds + tile;
         uint32_t bits = 0;
@@ -53,12 +49,9 @@ static void bnn_filters(const struct bnn_layer *l,
                         int gaps, int group, int at)
 {
     const int tiles = (l->filters + BNN_TILE - 1) / BNN_TILE;
-    int32_t sums[BNN_TILE] = {0};
-    int i;
-#if BNN_USES_BITS
     const int words = (l->inputs + BNN_WORD_BITS - 1) / BNN_WORD_BITS;
-    int32_t base = 0;
-    int j;
+    int32_t sums[BNN_TILE] = {0}, base = 0;
+    int i, j;
     if (l->bits) {
         int a;
         for (a = 0; a < l->x_bits; a++)
@@ -67,80 +60,52 @@ static void bnn_filters(const struct bnn_layer *l,
                     bnn_whole(bnn_part(x[a * words + i])) << a);
         base = base * l->low - gaps * l->gap;
     }
-#endif
     for (i = 0; i < tiles; i++) {
         const int tile = group * tiles + i, done = i * BNN_TILE;
         const int count = l->filters - done < BNN_TILE
             ? l->filters - done : BNN_TILE;
-#if BNN_USES_BYTES
         if (l->bytes)
             bnn_multiply(l->bytes
                          + (group * l->filters + done) * l->inputs,
                          bnn_window_values, l->inputs, count, sums);
-#endif
-#if BNN_USES_BITS
         if (l->bits) {
             const bnn_word *weights = l->bits
                 + tile * l->w_bits * words * BNN_TILE;
             bnn_dot(weights, x, words, l->w_bits, l->x_bits, sums);
             for (j = 0; j < BNN_TILE; j++)
                 sums[j] = sums[j] * l->factor + base;
-#if BNN_USES_GAPS
             if (gaps) {
                 int32_t codes[BNN_TILE];
                 bnn_dot(weights, bnn_gaps, words, l->w_bits, 1, codes);
                 for (j = 0; j < BNN_TILE; j++)
                     sums[j] -= codes[j] * l->gap_bits;
             }
-#endif
         }
-#endif
         bnn_finish(l, flow, sums, tile * BNN_TILE, at + done, count);
     }
-    (void)x;
-    (void)gaps;
 }
 
 static void bnn_run(const struct bnn_layer *l, const struct bnn_flow *flow)
 {
-    int y, x, group, at = 0;
-#if BNN_USES_BIT_WINDOWS || BNN_USES_PLANES
     const int words = (l->inputs + BNN_WORD_BITS - 1) / BNN_WORD_BITS;
-#endif
+    /* A linear layer takes bits as they lie. */
+    const int is_linear = l->kh * l->kw * l->height * l->width * l->groups
+        == 1;
+    int y, x, group, at = 0;
     for (y = 0; y < l->out_height; y++)
         for (x = 0; x < l->out_width; x++)
             for (group = 0; group < l->groups; group++) {
-                const bnn_word *window = 0;
                 int gaps = 0;
-#if BNN_USES_BITS
-                const int is_whole = l->kh * l->kw * l->height * l->width
-                    * l->groups == 1;
-                window = bnn_window;
-                if (flow->bits && is_whole)
-                    window = flow->bits;
-#if BNN_USES_BIT_WINDOWS
-                else if (flow->bits)
-                    gaps = bnn_bit_window(l, flow->bits, words, y, x, group);
-#endif
-#if BNN_USES_PLANES
-                if (!flow->bits && l->bits) {
-                    const uint8_t *bytes = flow->pixels;
-#if BNN_USES_VALUES
-                    if (l->copies_values) {
-                        gaps = bnn_value_window(l, flow, y, x, group);
-                        bytes = bnn_window_bytes;
-                    }
-#endif
-                    bnn_planes(bytes, l->inputs, l->x_bits, words,
-                               bnn_window);
-                }
-#endif
-#endif
-#if BNN_USES_BYTES
-                if (l->bytes)
+                if (l->copies_values)
                     gaps = bnn_value_window(l, flow, y, x, group);
-#endif
-                bnn_filters(l, flow, window, gaps, group, at);
+                else if (flow->bits && !is_linear)
+                    gaps = bnn_bit_window(l, flow->bits, words, y, x, group);
+                if (l->bits && !flow->bits)
+                    bnn_planes(
+                        l->copies_values ? bnn_window_bytes : flow->pixels,
+                        l->inputs, l->x_bits, words, bnn_window);
+                bnn_filters(l, flow, flow->bits && is_linear ? flow->bits
+                            : bnn_window, gaps, group, at);
                 at += l->filters;
             }
 }

@@ -4,31 +4,19 @@ struct bnn_layer {
     int kh, kw, sy, sx, py, px, dy, dx; /* window, stride, pad, dilation */
     int out_height, out_width;
     int groups, filters, inputs;        /* filters and inputs of a group */
-#if BNN_USES_BITS
     const bnn_word *bits;               /* weights: NULL if they are bytes */
     int w_bits, x_bits;
     int32_t factor, low;        /* sum = factor * dot + low * sum(operand) */
     int32_t gap, gap_bits;      /* what a gap in the operand takes away */
-#endif
-#if BNN_USES_BYTES
     const bnn_weight *bytes;
     int map, offset;            /* a byte's value is map * byte + offset */
-#endif
-#if BNN_USES_BIT_WINDOWS
     int pad_bit;                /* outside the image; 0: a gap */
-#endif
-#if BNN_USES_VALUES
     int copies_values;          /* 0 where a window is all the pixels */
     const bnn_level *pad;       /* outside the image, for each channel */
-#endif
     const int32_t *thresholds;
-#if BNN_USES_LEVELS
     int levels;                 /* thresholds of an output */
-#endif
-#if BNN_USES_MULTIPLIER
     const int64_t *multiplier, *addend;
     int shift, least, largest;
-#endif
 };
 
 /* Where a layer reads and writes; NULL where it does not. */
@@ -36,27 +24,16 @@ struct bnn_flow {
     const uint8_t *pixels;
     const bnn_word *bits;
     bnn_word *to_bits;
-#if BNN_USES_LEVELS
     const bnn_level *levels;
     bnn_level *to_levels;
-#endif
     int32_t *to_sums;
 };
 
-#if BNN_USES_BITS
 static bnn_word bnn_window[BNN_WINDOW_WORDS];
-#endif
-#if BNN_USES_GAPS
 static bnn_word bnn_gaps[BNN_GAP_WORDS];
-#endif
-#if BNN_USES_PLANES && BNN_USES_VALUES
 static uint8_t bnn_window_bytes[BNN_WINDOW_BYTES];
-#endif
-#if BNN_USES_BYTES
 static int16_t bnn_window_values[BNN_WINDOW_VALUES];
-#endif
 
-#if BNN_USES_BIT_WINDOWS
 /* Copies a window of bits; returns how many of them are gaps. */
 static int bnn_bit_window(const struct bnn_layer *l, const bnn_word *bits,
                           int words, int y, int x, int group)
@@ -64,9 +41,7 @@ static int bnn_bit_window(const struct bnn_layer *l, const bnn_word *bits,
     const int n = l->channels / l->groups;
     int ky, kx, at = 0, gaps = 0;
     memset(bnn_window, 0, (size_t)words * sizeof *bnn_window);
-#if BNN_USES_GAPS
     memset(bnn_gaps, 0, sizeof bnn_gaps);
-#endif
     for (ky = 0; ky < l->kh; ky++) {
         const int iy = y * l->sy + ky * l->dy - l->py;
         const int ix = x * l->sx - l->px;
@@ -84,23 +59,17 @@ static int bnn_bit_window(const struct bnn_layer *l, const bnn_word *bits,
                          (iy * l->width + jx) * l->channels + group * n, n);
                 continue;
             }
-#if BNN_USES_FILL
             if (l->pad_bit) {
                 bnn_fill(bnn_window, at, n);
                 continue;
             }
-#endif
-#if BNN_USES_GAPS
             bnn_fill(bnn_gaps, at, n);
-#endif
             gaps += n;
         }
     }
     return gaps;
 }
-#endif
 
-#if BNN_USES_VALUES
 /* Copies a window of pixels or levels; returns how many are gaps. */
 static int bnn_value_window(const struct bnn_layer *l,
                             const struct bnn_flow *flow, int y, int x,
@@ -108,9 +77,7 @@ static int bnn_value_window(const struct bnn_layer *l,
 {
     const int n = l->channels / l->groups, size = l->height * l->width;
     int ky, kx, c, at = 0, gaps = 0;
-#if BNN_USES_GAPS
     memset(bnn_gaps, 0, sizeof bnn_gaps);
-#endif
     for (ky = 0; ky < l->kh; ky++)
         for (kx = 0; kx < l->kw; kx++)
             for (c = group * n; c < (group + 1) * n; c++, at++) {
@@ -124,31 +91,22 @@ static int bnn_value_window(const struct bnn_layer *l,
                         value = l->pad[c];
                     else
                         gap = 1;
-                }
-#if BNN_USES_LEVELS
-                else if (flow->levels)
+                } else if (flow->levels) {
                     value = flow->levels[
                         (iy * l->width + ix) * l->channels + c];
-#endif
-                else
+                } else {
                     value = flow->pixels[c * size + iy * l->width + ix];
+                }
                 gaps += gap;
-#if BNN_USES_BYTES
                 if (l->bytes) {
                     bnn_window_values[at] = (int16_t)(
                         gap ? 0 : value * l->map + l->offset);
                     continue;
                 }
-#endif
-#if BNN_USES_PLANES
                 bnn_window_bytes[at] = (uint8_t)value;
-#endif
-#if BNN_USES_GAPS
                 if (gap)
                     bnn_fill(bnn_gaps, at, 1);
-#endif
             }
     return gaps;
 }
-#endif
 
