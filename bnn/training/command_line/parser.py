@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from bnn import data
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import setting
 
@@ -68,6 +69,11 @@ def parse(base: config_module.Config, parser: Parser,
         one = config_module.SETTINGS[name]
         if one.group not in groups:
             groups[one.group] = parser.add_argument_group(one.group)
+        if name == 'dataset':
+            # Others have images that the net does not take.
+            one = dataclasses.replace(one, choices=tuple(
+                other for other in one.choices
+                if data.SHAPES[other] == data.SHAPES[base.dataset]))
         _add(groups[one.group], name, one, getattr(base, name))
     found = vars(parser.parse_args(argv))
     given = {name: value for name, value in found.items()
@@ -84,11 +90,13 @@ _NOT_GIVEN = object()
 def _add(group, name, one, default):
     flags = config_module.flag(name), *one.flags
     words = one.help
-    if default is not None and '(default:' not in words:
+    if default not in (None, False) and '(default:' not in words:
         words += f' (default: {default})'
     words = words.replace('%', '%%')
     kwargs = {'dest': name, 'default': _NOT_GIVEN, 'help': words}
-    if one.convert is None:
+    if one.convert is None and default is False:
+        kwargs['action'] = 'store_true'
+    elif one.convert is None:
         kwargs['action'] = argparse.BooleanOptionalAction
     else:
         kwargs.update(type=argument(one.convert), metavar=one.metavar)
