@@ -1,52 +1,41 @@
-"""Adam in one pass over the parameters, with the weight clip in it."""
+"""Chainer's Adam, on the CPU in one pass over the parameters."""
 import chainer
+import numpy
 from chainer.optimizers import adam
 
-import weight_clip
-from bnn import kernels
+from bnn.kernels import optimizers
 
 
-class AdamRule(weight_clip.ClippingRule, adam.AdamRule):
+class AdamRule(adam.AdamRule):
 
-    """Chainer's update rule of Adam, on the CPU in one pass.
+    """Chainer's update rule, whose update on the CPU is one pass.
 
-    The same bits as Chainer's; what it has no kernel for goes the old way.
-    On a GPU it is part of the update of all parameters.
+    The bits are Chainer's.  Parameters that are not float32 or 64, AMSGrad
+    and AdaBound are updated by Chainer.
     """
 
-    kernel = 'adam'
-
-    def has_launch(self, param):
+    def update_core_cpu(self, param: chainer.Parameter) -> None:
         hp = self.hyperparam
-        if hp.amsgrad or hp.adabound or not super().has_launch(param):
-            return False
-        self._check_eps(param.dtype.type)
-        return True
-
-    def rates(self):
-        hp = self.hyperparam
-        return (hp.alpha, hp.beta1, hp.beta2, hp.eps, hp.eta,
-                1 - hp.eta * hp.weight_decay_rate, *self.range_or_all())
-
-    def update_core_cpu(self, param):
-        hp = self.hyperparam
-        if not self.has_kernel(param) or hp.amsgrad or hp.adabound:
-            return super().update_core_cpu(param)
-        self._check_eps(param.dtype.type)
-        kernels.adam(
+        scalar = param.dtype.type
+        if (param.grad is None or hp.amsgrad or hp.adabound
+                or param.dtype not in (numpy.float32, numpy.float64)
+                or not param.array.flags.c_contiguous
+                or scalar(hp.eps) == 0):  # Chainer has an error for it.
+            super().update_core_cpu(param)
+            return
+        optimizers.adam(
             param.array, param.grad, self.state['m'], self.state['v'],
             self.alpha_t, hp.beta1, hp.beta2, hp.eps,
-            1 - hp.eta * hp.weight_decay_rate, hp.eta, *self.take_range())
+            1 - hp.eta * hp.weight_decay_rate, hp.eta)
 
 
-class Adam(weight_clip.ClippingOptimizer, chainer.optimizers.Adam):
+class Adam(chainer.optimizers.Adam):
 
-    """Chainer's Adam, faster.
+    """Chainer's Adam, faster on the CPU.
 
-    Arguments and result are those of :class:`chainer.optimizers.Adam`, on
-    the CPU bit for bit; a :class:`~weight_clip.WeightClip` costs no pass of
-    its own.
+    Arguments and result are those of :class:`chainer.optimizers.Adam`, bit
+    for bit.  On a GPU it is Chainer's.
     """
 
-    def create_update_rule(self):
+    def create_update_rule(self) -> AdamRule:
         return AdamRule(self.hyperparam)

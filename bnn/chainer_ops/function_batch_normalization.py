@@ -1,12 +1,13 @@
-"""Batch normalization in few passes, with or without the sign."""
+"""Batch normalization of NumPy arrays, in few passes."""
+from __future__ import annotations
+
 import chainer
 import chainer.functions as F
 import numpy
 from chainer import function_node
 from chainer.utils import type_check
 
-import bst
-from bnn import kernels
+from bnn.kernels import batch_norm
 
 
 class BatchNormalization(function_node.FunctionNode):
@@ -15,14 +16,13 @@ class BatchNormalization(function_node.FunctionNode):
     :func:`batch_normalization`.
     """
 
-    def __init__(self, eps, sign):
+    def __init__(self, eps: float):
         super().__init__()
         self.eps = eps
-        self.sign = sign
         self.mean = self.var = None
 
     def check_type_forward(self, in_types):
-        type_check._argname(in_types, ('x', 'gamma', 'beta'))
+        type_check.expect(in_types.size() == 3)
         x, gamma, beta = in_types
         type_check.expect(
             x.dtype.kind == 'f', x.ndim >= 2)
@@ -31,10 +31,10 @@ class BatchNormalization(function_node.FunctionNode):
             gamma.ndim == 1, gamma.shape[0] == x.shape[1],
             beta.shape == gamma.shape)
 
-    def forward(self, inputs):
+    def forward_cpu(self, inputs):
         self.retain_inputs((0, 1, 2))
-        y, self.mean, self.var, self._inv_std = kernels.batch_norm(
-            *inputs, self.eps, self.sign)
+        y, self.mean, self.var, self._inv_std = batch_norm.batch_norm(
+            *inputs, self.eps)
         return y,
 
     def backward(self, indexes, grad_outputs):
@@ -42,17 +42,23 @@ class BatchNormalization(function_node.FunctionNode):
         gy, = grad_outputs
         if chainer.config.enable_backprop:  # a gradient of this is wanted
             y = F.batch_normalization(*inputs, eps=self.eps)
-            return chainer.grad(
-                [bst.bst(y) if self.sign else y], inputs, [gy],
-                enable_double_backprop=True)
-        x, gamma, beta = (v.array for v in inputs)
-        return [chainer.as_variable(g) for g in kernels.batch_norm_gradient(
-            x, gy.array, gamma, beta, self.mean, self._inv_std, self.sign)]
+            return chainer.grad([y], inputs, [gy],
+                                enable_double_backprop=True)
+        x, gamma, _ = (v.array for v in inputs)
+        return [chainer.as_variable(g) for g in (
+            batch_norm.batch_norm_gradient(
+                x, gy.array, gamma, self.mean, self._inv_std))]
 
 
-def batch_normalization(x, gamma, beta, eps=2e-5, sign=False,
-                        running_mean=None, running_var=None, decay=.9):
-    r"""Batch normalization, and the sign of it in the same pass.
+def batch_normalization(
+        x: chainer.Variable | numpy.ndarray,
+        gamma: chainer.Variable | numpy.ndarray,
+        beta: chainer.Variable | numpy.ndarray,
+        eps: float = 2e-5,
+        running_mean: numpy.ndarray | None = None,
+        running_var: numpy.ndarray | None = None,
+        decay: float = .9) -> chainer.Variable:
+    r"""Batch normalization.
 
     .. math::
 
@@ -61,51 +67,54 @@ def batch_normalization(x, gamma, beta, eps=2e-5, sign=False,
     with the mean and the variance of the batch for each channel
     (`1502.03167 <https://arxiv.org/abs/1502.03167>`_, Algorithm 1), as
     :func:`chainer.functions.batch_normalization` has it, but with sums in
-    float64; with ``sign``, :func:`bst.bst` of that, which knows that it is
-    +-1.  Double backward is supported.
+    float64.  Double backward is supported.
 
     Args:
-        x (~chainer.Variable or array): (batch, channels, ...), float32 or
-            64, of NumPy or CuPy.
-        gamma, beta (~chainer.Variable or array): (channels,).
-        eps (float): Added to the variance.
-        sign (bool): Whether the result is binarized.
-        running_mean, running_var (array or None): Moving averages of mean
-            and unbiased variance, changed in place.
-        decay (float): Share of the old average that stays.
+        x: NumPy array or a variable of one, (batch, channels, ...), float32
+            or 64.
+        gamma: (channels,), of the dtype of ``x``.
+        beta: As ``gamma``.
+        eps: Added to the variance.
+        running_mean: Moving average of the mean, changed in place.
+        running_var: Moving average of the unbiased variance, changed in
+            place.
+        decay: Share of the old average that stays.
 
     Returns:
-        ~chainer.Variable: Of the shape and dtype of ``x``.
+        Of the shape and dtype of ``x``.
 
     Raises:
         chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
     """
-    function = BatchNormalization(eps, sign)
+    function = BatchNormalization(eps)
     y, = function.apply((x, gamma, beta))
     if running_mean is not None:
-        kernels.moving_averages(
+        batch_norm.moving_averages(
             running_mean, running_var, function.mean, function.var,
             x.size // function.mean.size, decay)
-    return bst.mark(y) if sign else y
+    return y
 
 
-def fixed_batch_normalization(x, gamma, beta, mean, var, eps=2e-5,
-                              sign=False):
-    """The same with given statistics, for tests: without a gradient.
+def fixed_batch_normalization(
+        x: chainer.Variable | numpy.ndarray, gamma: numpy.ndarray,
+        beta: numpy.ndarray, mean: numpy.ndarray, var: numpy.ndarray,
+        eps: float = 2e-5) -> chainer.Variable:
+    """Batch normalization by given statistics, without a gradient.
 
     Args:
-        x (~chainer.Variable or array): (batch, channels, ...), float32 or
-            64, of NumPy or CuPy.
-        gamma, beta, mean, var (array): (channels,).
-        eps (float): Added to the variance.
-        sign (bool): Whether the result is binarized.
+        x: NumPy array or a variable of one, (batch, channels, ...), float32
+            or 64.
+        gamma: (channels,), of the dtype of ``x``.
+        beta: As ``gamma``.
+        mean: As ``gamma``.
+        var: As ``gamma``.
+        eps: Added to the variance.
 
     Returns:
-        ~chainer.Variable: Of the shape and dtype of ``x``.
+        Of the shape and dtype of ``x``.
     """
     inv_std = (1 / numpy.sqrt(var.astype(numpy.float64) + eps)).astype(
         var.dtype)
-    y = chainer.Variable(kernels.normalize(
-        chainer.as_array(x), gamma, beta, mean, inv_std, sign),
+    return chainer.Variable(batch_norm.normalize(
+        chainer.as_array(x), gamma, beta, mean, inv_std),
         requires_grad=False)
-    return bst.mark(y) if sign else y

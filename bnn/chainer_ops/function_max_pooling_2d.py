@@ -1,4 +1,6 @@
-"""Max-pooling in one pass."""
+"""Max-pooling of NumPy arrays, in one pass."""
+from __future__ import annotations
+
 import chainer
 import chainer.functions as F
 import numpy
@@ -6,28 +8,29 @@ from chainer import function_node
 from chainer.utils import conv
 from chainer.utils import type_check
 
-from bnn import kernels
+from bnn.kernels import max_pool
 
 
 class MaxPooling2D(function_node.FunctionNode):
 
     """Takes the largest of each window; see :func:`max_pooling_2d`."""
 
-    def __init__(self, ksize, stride, cover_all):
+    def __init__(self, ksize: tuple[int, int], stride: tuple[int, int],
+                 cover_all: bool):
         super().__init__()
         self.ksize = ksize
         self.stride = stride
         self.cover_all = cover_all
 
     def check_type_forward(self, in_types):
-        type_check._argname(in_types, ('x',))
-        type_check.expect(in_types[0].dtype.kind == 'f',
-                          in_types[0].ndim == 4)
+        type_check.expect(in_types.size() == 1)
+        x, = in_types
+        type_check.expect(x.dtype.kind == 'f', x.ndim == 4)
 
-    def forward(self, inputs):
+    def forward_cpu(self, inputs):
         x, = inputs
         self.retain_inputs((0,))
-        y, self._where = kernels.max_pool(x, self.ksize, self.stride, tuple(
+        y, self._where = max_pool.max_pool(x, self.ksize, self.stride, tuple(
             conv.get_conv_outsize(size, k, s, 0, self.cover_all)
             for size, k, s in zip(
                 x.shape[2:], self.ksize, self.stride, strict=True)))
@@ -40,26 +43,27 @@ class MaxPooling2D(function_node.FunctionNode):
             y = F.max_pooling_2d(
                 x, self.ksize, self.stride, cover_all=self.cover_all)
             return chainer.grad([y], [x], [gy], enable_double_backprop=True)
-        return chainer.as_variable(kernels.max_pool_gradient(
+        return chainer.as_variable(max_pool.max_pool_gradient(
             gy.array, self._where, x.shape[2:])),
 
 
-def max_pooling_2d(x, ksize, stride=None, cover_all=True):
-    """Largest value of each window of an image.
+def max_pooling_2d(x: chainer.Variable | numpy.ndarray, ksize: int,
+                   stride: int | None = None,
+                   cover_all: bool = True) -> chainer.Variable:
+    """Takes the largest value of each window of an image.
 
-    As :func:`chainer.functions.max_pooling_2d` without padding, to the bit;
-    on the CPU without a copy of each window.  Where windows leave gaps, or
-    elsewhere than on NumPy arrays of float32 or 64, it is Chainer's.
+    The result is that of :func:`chainer.functions.max_pooling_2d` without
+    padding, to the bit.  NumPy arrays of float32 and 64 are pooled without a
+    copy of each window; others, and windows that leave gaps, by Chainer.
 
     Args:
-        x (~chainer.Variable or array): Images, (batch, channels, h, w), of a
-            float dtype.
-        ksize (int): Side of a window.
-        stride (int or None): Distance of the windows; ``ksize`` by default.
-        cover_all (bool): Whether windows that reach over the edge count.
+        x: Images, (batch, channels, h, w), of a float dtype.
+        ksize: Side of a window.
+        stride: Distance of the windows; ``ksize`` by default.
+        cover_all: Whether windows that reach over the edge count.
 
     Returns:
-        ~chainer.Variable: (batch, channels, h_out, w_out).
+        (batch, channels, h_out, w_out), of the dtype of ``x``.
 
     Raises:
         chainer.utils.type_check.InvalidType: If ``x`` is no such array.

@@ -1,49 +1,52 @@
 """Batch normalization in few passes."""
+from __future__ import annotations
+
+import typing
+
 import chainer
 import chainer.links as L
 import numpy
-from chainer.backends import cuda
 
-import bst
 from bnn.chainer_ops import function_batch_normalization
 
 
 class BatchNormalization(L.BatchNormalization):
 
-    """Chainer's batch normalization, in few passes and with the sign.
+    """Chainer's batch normalization, faster on the CPU.
 
-    Parameters, running averages and arguments are Chainer's, and so are the
-    results, up to float32 rounding
-    (:func:`~bnn.chainer_ops.function_batch_normalization.batch_normalization`): on a GPU
-    too, with cuDNN or without.  Elsewhere than on NumPy's and CuPy's arrays
-    of float32 or 64 it is Chainer's.
+    Arguments, parameters and running averages are those of
+    :class:`chainer.links.BatchNormalization`, and so are the results, up to
+    the rounding of float32.  NumPy arrays of float32 and 64 are normalized in
+    few passes
+    (:mod:`~bnn.chainer_ops.function_batch_normalization`), others by Chainer.
+    In test mode with backpropagation it is Chainer's too.
     """
 
-    def forward(self, x, sign=False, **kwargs):
+    def forward(self, x: chainer.Variable | numpy.ndarray,
+                **kwargs: typing.Any) -> chainer.Variable:
         """Applies the layer.
 
         Args:
-            x (~chainer.Variable or array): (batch, channels, ...).
-            sign (bool): Whether :func:`bst.bst` follows.
-            kwargs: ``finetune``, see Chainer's.
+            x: (batch, channels, ...).
+            kwargs: ``finetune``, see
+                :meth:`chainer.links.BatchNormalization.forward`.
 
         Returns:
-            ~chainer.Variable: Of the shape and dtype of ``x``.
+            Of the shape and dtype of ``x``.
         """
         train = chainer.config.train
         if not self._is_fast(x) or not train and (
                 chainer.config.enable_backprop):
-            y = super().forward(x, **kwargs)
-            return bst.bst(y) if sign else y
+            return super().forward(x, **kwargs)
         gamma, beta = self.gamma, self.beta
         if gamma is None:
-            gamma = self.xp.ones_like(self.avg_mean)
+            gamma = numpy.ones_like(self.avg_mean)
         if beta is None:
-            beta = self.xp.zeros_like(self.avg_mean)
+            beta = numpy.zeros_like(self.avg_mean)
         if not train:
             return function_batch_normalization.fixed_batch_normalization(
-                x, *map(chainer.as_array, (gamma, beta)), self.avg_mean,
-                self.avg_var, self.eps, sign)
+                x, chainer.as_array(gamma), chainer.as_array(beta),
+                self.avg_mean, self.avg_var, self.eps)
         averages = {}
         if not chainer.config.in_recomputing:
             decay = self.decay
@@ -53,29 +56,12 @@ class BatchNormalization(L.BatchNormalization):
             averages = {'running_mean': self.avg_mean,
                         'running_var': self.avg_var, 'decay': decay}
         return function_batch_normalization.batch_normalization(
-            x, gamma, beta, self.eps, sign, **averages)
+            x, gamma, beta, self.eps, **averages)
 
     def _is_fast(self, x):
         x, mean = chainer.as_array(x), self.avg_mean
-        return (type(x) in (numpy.ndarray, cuda.ndarray) and x.ndim >= 2
+        return (type(x) is type(mean) is numpy.ndarray and x.ndim >= 2
                 and x.dtype in (numpy.float32, numpy.float64)
-                and isinstance(mean, type(x)) and mean.ndim == 1
-                and mean.dtype == x.dtype
-                # More than one value: Chainer warns.
+                and mean.ndim == 1 and mean.dtype == x.dtype
+                # With one value a channel Chainer warns.
                 and x.size > mean.size == x.shape[1])
-
-
-def binarize(normalization, x, surrogate='ste'):
-    """Applies batch normalization and the sign, in one pass if it may be.
-
-    Args:
-        normalization (~chainer.links.BatchNormalization): The layer.
-        x (~chainer.Variable or array): (batch, channels, ...).
-        surrogate (str): Gradient of the sign, see :func:`bst.bst`.
-
-    Returns:
-        ~chainer.Variable: +1 and -1, of the shape and dtype of ``x``.
-    """
-    if surrogate == 'ste' and isinstance(normalization, BatchNormalization):
-        return normalization(x, sign=True)
-    return bst.bst(normalization(x), surrogate)

@@ -1,43 +1,38 @@
-"""SGD with momentum in one pass, with the weight clip in it."""
+"""Chainer's SGD with momentum, on the CPU in one pass."""
 import chainer
+import numpy
 from chainer.optimizers import momentum_sgd
 
-import weight_clip
-from bnn import kernels
+from bnn.kernels import optimizers
 
 
-class MomentumSGDRule(
-        weight_clip.ClippingRule, momentum_sgd.MomentumSGDRule):
+class MomentumSGDRule(momentum_sgd.MomentumSGDRule):
 
-    """Chainer's update rule of MomentumSGD, on the CPU in one pass.
+    """Chainer's update rule, whose update on the CPU is one pass.
 
-    The same bits as Chainer's; what it has no kernel for goes the old way.
-    On a GPU it is part of the update of all parameters.
+    The bits are Chainer's.  Parameters that are not float32 or 64 are updated
+    by Chainer.
     """
 
-    kernel = 'momentum_sgd'
-
-    def rates(self):
-        hp = self.hyperparam
-        return (hp.lr, hp.momentum, 0., 0., 0., 0., *self.range_or_all())
-
-    def update_core_cpu(self, param):
-        if not self.has_kernel(param):
-            return super().update_core_cpu(param)
-        kernels.momentum_sgd(
+    def update_core_cpu(self, param: chainer.Parameter) -> None:
+        if (param.grad is None
+                or param.dtype not in (numpy.float32, numpy.float64)
+                or not param.array.flags.c_contiguous):
+            super().update_core_cpu(param)
+            return
+        optimizers.momentum_sgd(
             param.array, param.grad, self.state['v'], self.hyperparam.lr,
-            self.hyperparam.momentum, *self.take_range())
+            self.hyperparam.momentum)
 
 
-class MomentumSGD(
-        weight_clip.ClippingOptimizer, chainer.optimizers.MomentumSGD):
+class MomentumSGD(chainer.optimizers.MomentumSGD):
 
-    """Chainer's MomentumSGD, faster.
+    """Chainer's MomentumSGD, faster on the CPU.
 
     Arguments and result are those of
-    :class:`chainer.optimizers.MomentumSGD`, on the CPU bit for bit; a
-    :class:`~weight_clip.WeightClip` costs no pass of its own.
+    :class:`chainer.optimizers.MomentumSGD`, bit for bit.  On a GPU it is
+    Chainer's.
     """
 
-    def create_update_rule(self):
+    def create_update_rule(self) -> MomentumSGDRule:
         return MomentumSGDRule(self.hyperparam)

@@ -1,7 +1,7 @@
-"""The definition of every kernel, in plain NumPy.
+"""The definition of every kernel for training, in plain NumPy.
 
-The documentation stands in :mod:`bnn.kernels`; tests hold the fast kernels
-to these.
+The fast functions of the same names document arguments and results.  The
+tests compare them with these.
 """
 import numpy
 
@@ -39,17 +39,15 @@ def clip(x, low, high):
     x[...] = numpy.where(x < low, low, numpy.where(x > high, high, x))
 
 
-def adam(x, grad, m, v, alpha, beta1, beta2, eps, keep, eta, low, high):
+def adam(x, grad, m, v, alpha, beta1, beta2, eps=1e-8, keep=1., eta=1.):
     m += (1 - beta1) * (grad - m)
     v += (1 - beta2) * (grad * grad - v)
     x[...] = keep * x - eta * (alpha / (numpy.sqrt(v) + eps) * m)
-    clip(x, low, high)
 
 
-def momentum_sgd(x, grad, v, lr, momentum, low, high):
+def momentum_sgd(x, grad, v, lr, momentum):
     v[...] = momentum * v - lr * grad
     x += v
-    clip(x, low, high)
 
 
 def pack(x):
@@ -65,7 +63,11 @@ def xnor_product(a, b, k):
     return (k - 2 * differ).astype(numpy.float32)
 
 
-def sign_product(x, W):
+def is_signs(x):
+    return bool(((x == 1) | (x == -1)).all())
+
+
+def sign_product(x, W):  # of signs.Signs.apply
     return (x @ binarize(W).T).astype(x.dtype)
 
 
@@ -109,30 +111,25 @@ def sign_convolution(x, W, stride, pad, dilate):
     return y
 
 
-def batch_norm(x, gamma, beta, eps, sign=False):
+def batch_norm(x, gamma, beta, eps):
     axis = (0, *range(2, x.ndim))
     mean = x.mean(axis, dtype=numpy.float64)
     var = x.var(axis, dtype=numpy.float64)
     inv_std = 1 / numpy.sqrt(var + eps)
     mean, var, inv_std = (v.astype(x.dtype) for v in (mean, var, inv_std))
-    return (normalize(x, gamma, beta, mean, inv_std, sign), mean, var,
-            inv_std)
+    return normalize(x, gamma, beta, mean, inv_std), mean, var, inv_std
 
 
-def normalize(x, gamma, beta, mean, inv_std, sign=False):
+def normalize(x, gamma, beta, mean, inv_std):
     shape = -1, *(1,) * (x.ndim - 2)
     gamma, beta, mean, inv_std = (
         v.reshape(shape) for v in (gamma, beta, mean, inv_std))
-    y = gamma * ((x - mean) * inv_std) + beta
-    return binarize(y) if sign else y
+    return gamma * ((x - mean) * inv_std) + beta
 
 
-def batch_norm_gradient(x, gy, gamma, beta, mean, inv_std, sign=False):
+def batch_norm_gradient(x, gy, gamma, mean, inv_std):
     axis, shape = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
     x_hat = (x - mean.reshape(shape)) * inv_std.reshape(shape)
-    if sign:
-        gy = ste_gradient(
-            gamma.reshape(shape) * x_hat + beta.reshape(shape), gy)
     gbeta = gy.sum(axis, dtype=numpy.float64).astype(x.dtype)
     ggamma = (gy * x_hat).sum(axis, dtype=numpy.float64).astype(x.dtype)
     m = x.dtype.type(x.size // len(gamma))

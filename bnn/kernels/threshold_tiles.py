@@ -1,7 +1,7 @@
 """Steps of a packed net as LLVM vectors: products that end as bits.
 
-As :mod:`bnn.kernels.tiles`, with a comparison in place of the sum's store:
-a bit is 1 where operands differ in at most so many places.
+They are those of :mod:`bnn.kernels.tiles`, with a comparison in place of the
+store of the sums: a bit is 1 where operands differ in at most so many places.
 """
 import numba
 from llvmlite import ir
@@ -9,12 +9,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from bnn.kernels import tiles
-from bnn.kernels.tiles import COLUMNS
-from bnn.kernels.tiles import ROWS
 
-_LANES = tiles._LANES
-# Its vectors are those of the widest tiles.
-HAS_DOT = bool(tiles.FEATURES.get('avx512vnni') and tiles._IS_WIDE)
+COLUMNS, ROWS = tiles.COLUMNS, tiles.ROWS
+_LANES = tiles.LANES
+# Whether the processor multiplies bytes (VNNI), in the widest vectors
+HAS_DOT = bool(tiles.FEATURES.get('avx512vnni') and tiles.IS_WIDE)
 PLANES = 8
 
 _I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
@@ -26,8 +25,8 @@ def _store_bits(builder, counts, thresholds, out, first, predicate='<='):
     """Compares vectors of counts and stores a bit for each column."""
     for v, vector in enumerate(counts):
         column = first + v * _LANES
-        limit = tiles._load(
-            builder, tiles._at(builder, thresholds, column), _WORDS)
+        limit = tiles.load(
+            builder, tiles.word_address(builder, thresholds, column), _WORDS)
         bits = builder.icmp_signed(predicate, vector, limit)
         kind = ir.IntType(_LANES)
         target = builder.inttoptr(
@@ -44,14 +43,14 @@ def _product(n_rows, n_vectors):
                 args)
             for first in range(0, COLUMNS, n_vectors * _LANES):
                 counts = tiles.count(
-                    builder, [tiles._row(builder, a, a_stride, i)
+                    builder, [tiles.row_address(builder, a, a_stride, i)
                               for i in range(n_rows)],
                     b, _I64(4 * COLUMNS), n_words, first, n_vectors)
                 for i in range(n_rows):
                     _store_bits(
                         builder, counts[i],
-                        tiles._row(builder, thresholds, t_stride, i),
-                        tiles._row(builder, out, out_stride, i), first)
+                        tiles.row_address(builder, thresholds, t_stride, i),
+                        tiles.row_address(builder, out, out_stride, i), first)
             return context.get_dummy_value()
 
         return numba.types.void(
@@ -62,13 +61,13 @@ def _product(n_rows, n_vectors):
 
 # Bits of ROWS packed rows, or of one, by 64 columns: 1 where at most
 # ``thresholds[column]`` bits differ.  Addresses; strides in bytes.
-threshold_tile = _product(ROWS, tiles._VECTORS)
-threshold_row = _product(1, tiles._GROUPS and min(4, COLUMNS // _LANES))
+threshold_tile = _product(ROWS, tiles.VECTORS)
+threshold_row = _product(1, min(4, COLUMNS // _LANES))
 
 
 @intrinsic
 def planes_tile(typingctx, a, a_stride, b, n_words, thresholds, out):
-    """The same of one image of pixels, 8 rows with a bit of each pixel.
+    """Does the same for one image of pixels: 8 rows, a bit of each pixel.
 
     The bits of row j count ``2^j``.
     """
@@ -78,7 +77,7 @@ def planes_tile(typingctx, a, a_stride, b, n_words, thresholds, out):
         a, a_stride, b, n_words, thresholds, out = args
         for first in range(0, COLUMNS, n_vectors * _LANES):
             counts = tiles.count(
-                builder, [tiles._row(builder, a, a_stride, i)
+                builder, [tiles.row_address(builder, a, a_stride, i)
                           for i in range(PLANES)],
                 b, _I64(4 * COLUMNS), n_words, first, n_vectors)
             totals = list(counts[PLANES - 1])
@@ -117,10 +116,10 @@ def plane_of_32(typingctx, x, plane):
 @intrinsic
 def pixels_tile(typingctx, a, a_stride, b, n_words, thresholds, out,
                 out_stride):
-    """Bits of ROWS images of pixels by 64 columns of int8 weights.
+    """Multiplies ROWS images of pixels by 64 columns of int8 weights.
 
-    A word has four pixels, or four weights of a column; a bit is 1 where
-    the sum is at least ``thresholds[column]``.  Needs :data:`HAS_DOT`.
+    A word has four pixels, or four weights of a column.  A bit is 1 where the
+    sum is at least ``thresholds[column]``.  Needs :data:`HAS_DOT`.
     """
     n_vectors = 4
 
@@ -136,13 +135,13 @@ def pixels_tile(typingctx, a, a_stride, b, n_words, thresholds, out,
             return builder.call(dot, [total, pixels, weights])
 
         sums = tiles.add_up(
-            builder, add, [tiles._row(builder, a, a_stride, i)
+            builder, add, [tiles.row_address(builder, a, a_stride, i)
                            for i in range(ROWS)],
             b, _I64(4 * COLUMNS), n_words, 0, n_vectors)
         for i in range(ROWS):
             _store_bits(
                 builder, sums[i], thresholds,
-                tiles._row(builder, out, out_stride, i), 0, '>=')
+                tiles.row_address(builder, out, out_stride, i), 0, '>=')
         return context.get_dummy_value()
 
     return numba.types.void(

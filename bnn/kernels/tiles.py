@@ -1,8 +1,11 @@
 """Steps of the XNOR-popcount product as LLVM vectors, for Numba's kernels.
 
-Numba's own vectorizer takes half of AVX-512's registers and reduces the sums
-in memory; these say which registers there are.  On other machines LLVM makes
-the best of them: the results are the same everywhere.
+A tile is a few packed rows by 64 packed columns.  For each word of the rows
+the step loads the columns' words, xors them with the row's and adds up the
+bits that differ; the sums stay in registers.  LLVM's own vectorizer takes
+half of AVX-512's registers and keeps the sums in memory, so the vectors are
+written out here.  On other processors LLVM splits them: the results are the
+same everywhere.
 """
 import llvmlite.binding
 import numba
@@ -12,9 +15,9 @@ from numba.extending import intrinsic
 
 
 def _find_features():
-    # Of the processor that Numba compiles for: NUMBA_CPU_NAME=generic, or
-    # NUMBA_CPU_FEATURES, may say that it is another than this one, and LLVM
-    # ends the process where an instruction is not that processor's.
+    # The features of the processor that Numba compiles for.  NUMBA_CPU_NAME
+    # or NUMBA_CPU_FEATURES may name another than this one, and LLVM ends the
+    # process at an instruction that it does not have.
     if numba.config.CPU_FEATURES is not None:
         return {word[1:]: word[0] == '+'
                 for word in numba.config.CPU_FEATURES.split(',') if word}
@@ -28,20 +31,20 @@ def _find_features():
 
 
 FEATURES = _find_features()
-_IS_WIDE = bool(FEATURES.get('avx512vpopcntdq') and FEATURES.get('avx512f'))
+IS_WIDE = bool(FEATURES.get('avx512vpopcntdq') and FEATURES.get('avx512f'))
 
-# Columns of a tile, in memory one after the other for each word
+# Columns of a tile; for each word they follow one another in memory.
 COLUMNS = 64
-# Rows that are computed together, and the vectors that a row has then: sums,
-# operands and one temporary fit into the registers, 32 of AVX-512 or 16.
-ROWS = 6 if _IS_WIDE else 2
-_LANES = 16 if _IS_WIDE else 8
-_VECTORS = 4 if _IS_WIDE else 2
-_GROUPS = COLUMNS // (_LANES * _VECTORS)
+# Rows that are computed together, and the vectors of columns: sums, operands
+# and one temporary fit into the registers, 32 of AVX-512 or 16 of AVX2.
+ROWS = 6 if IS_WIDE else 2
+LANES = 16 if IS_WIDE else 8
+VECTORS = 4 if IS_WIDE else 2
+_GROUPS = COLUMNS // (LANES * VECTORS)
 
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
-_WORDS = ir.VectorType(_I32, _LANES)
-_FLOATS = ir.VectorType(ir.FloatType(), _LANES)
+_WORDS = ir.VectorType(_I32, LANES)
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _address, _size = numba.types.uintp, numba.types.intp
 
 
@@ -54,7 +57,7 @@ def xnor_tile(typingctx, a, a_stride, b, b_stride, n_words, k, y, y_stride):
     """
     def generate(context, builder, signature, args):
         for group in range(_GROUPS):
-            _multiply(builder, args, group * _LANES * _VECTORS)
+            _multiply(builder, args, group * LANES * VECTORS)
         return context.get_dummy_value()
 
     return numba.types.void(_address, _size, _address, _size, _size, _size,
@@ -63,16 +66,17 @@ def xnor_tile(typingctx, a, a_stride, b, b_stride, n_words, k, y, y_stride):
 
 def _multiply(builder, args, first):
     a, a_stride, b, b_stride, n_words, k, y, y_stride = args
-    counts = count(builder, [_row(builder, a, a_stride, i)
+    counts = count(builder, [row_address(builder, a, a_stride, i)
                              for i in range(ROWS)],
-                   b, b_stride, n_words, first, _VECTORS)
+                   b, b_stride, n_words, first, VECTORS)
     k = _splat(builder, builder.trunc(k, _I32), _WORDS)
     for i in range(ROWS):
-        row = _row(builder, y, y_stride, i)
-        for v in range(_VECTORS):
+        row = row_address(builder, y, y_stride, i)
+        for v in range(VECTORS):
             dot = builder.sub(k, builder.add(counts[i][v], counts[i][v]))
             target = builder.bitcast(
-                _at(builder, row, first + v * _LANES), _FLOATS.as_pointer())
+                word_address(builder, row, first + v * LANES),
+                _FLOATS.as_pointer())
             builder.store(builder.sitofp(dot, _FLOATS), target).align = 4
 
 
@@ -92,7 +96,7 @@ def count(builder, rows, b, b_stride, n_words, first, n_vectors):
     """
     popcount = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_WORDS, [_WORDS]),
-        'llvm.ctpop.v%di32' % _LANES)
+        f'llvm.ctpop.v{LANES}i32')
 
     def add(total, row, column):
         return builder.add(
@@ -125,11 +129,11 @@ def add_up(builder, add, rows, b, b_stride, n_words, first, n_vectors):
     word = builder.phi(_I64)
     sums = [builder.phi(_WORDS) for _ in range(len(rows) * n_vectors)]
     column = builder.add(b, builder.mul(word, b_stride))
-    columns = [_load(builder, _at(builder, column, first + v * _LANES),
-                     _WORDS) for v in range(n_vectors)]
+    columns = [load(builder, word_address(
+        builder, column, first + v * LANES), _WORDS) for v in range(n_vectors)]
     results = []
     for i, row in enumerate(rows):
-        bits = _splat(builder, _load(
+        bits = _splat(builder, load(
             builder, builder.gep(row, [word]), _I32), _WORDS)
         for v in range(n_vectors):
             results.append(add(sums[i * n_vectors + v], bits, columns[v]))
@@ -137,7 +141,7 @@ def add_up(builder, add, rows, b, b_stride, n_words, first, n_vectors):
     word.add_incoming(_I64(0), before)
     word.add_incoming(following, loop)
     for total, result in zip(sums, results, strict=True):
-        total.add_incoming(ir.Constant(_WORDS, [0] * _LANES), before)
+        total.add_incoming(ir.Constant(_WORDS, [0] * LANES), before)
         total.add_incoming(result, loop)
     builder.cbranch(
         builder.icmp_signed('<', following, n_words), loop, after)
@@ -157,7 +161,7 @@ def _packer(x, scalar):
     vector = ir.VectorType(scalar, 32)
 
     def generate(context, builder, signature, args):
-        x = _load(builder, builder.inttoptr(
+        x = load(builder, builder.inttoptr(
             args[0], vector.as_pointer()), vector)
         bits = builder.fcmp_ordered(
             '>=', x, ir.Constant(vector, [0.] * 32))
@@ -166,7 +170,8 @@ def _packer(x, scalar):
     return numba.types.uint32(_address), generate
 
 
-def _row(builder, address, stride, i):
+def row_address(builder, address, stride, i):
+    """Returns the address of row ``i``."""
     return builder.add(address, builder.mul(stride, _I64(i)))
 
 
@@ -174,11 +179,13 @@ def _pointer(builder, address, scalar):
     return builder.inttoptr(address, scalar.as_pointer())
 
 
-def _at(builder, address, i):
+def word_address(builder, address, i):
+    """Returns a pointer to word ``i`` behind an address."""
     return builder.gep(_pointer(builder, address, _I32), [_I64(i)])
 
 
-def _load(builder, pointer, kind):
+def load(builder, pointer, kind):
+    """Loads a value of an LLVM type that may lie at any word."""
     value = builder.load(builder.bitcast(pointer, kind.as_pointer()))
     value.align = 4
     return value

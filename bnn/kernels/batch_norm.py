@@ -1,0 +1,275 @@
+"""Batch normalization.  NumPy arrays of float32 or 64.
+
+Arrays of (n, channels) are normalized in blocks of channels.  Images of
+(n, channels, positions) are normalized channel by channel.  Sums are of
+float64.
+"""
+import math
+
+import numba
+import numpy
+
+from bnn.kernels import threads
+
+_BLOCK = 64
+
+
+def batch_norm(x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
+               eps: float) -> tuple[numpy.ndarray, ...]:
+    r"""Normalizes by the statistics of a batch, in two passes.
+
+    .. math::
+
+        y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
+
+    with the mean and the biased variance of each channel (`1502.03167
+    <https://arxiv.org/abs/1502.03167>`_, Algorithm 1).
+
+    Args:
+        x: (n, channels, ...), float32 or 64, not empty.
+        gamma: (channels,), of the dtype of ``x``.
+        beta: As ``gamma``.
+        eps: Added to the variance.
+
+    Returns:
+        The result, of the shape and dtype of ``x``; mean, variance and
+        reciprocal of the deviation, (channels,) of that dtype.
+    """
+    x, y = _flat(x), numpy.empty(x.shape, x.dtype)
+    mean, var, inv_std = numpy.empty((3, len(gamma)), x.dtype)
+    kernel = _of_rows if x.ndim == 2 else _of_planes
+    kernel(x.size, x, y.reshape(x.shape), gamma, beta, float(eps), mean, var,
+           inv_std)
+    return y, mean, var, inv_std
+
+
+def normalize(x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
+              mean: numpy.ndarray, inv_std: numpy.ndarray) -> numpy.ndarray:
+    """Normalizes by given statistics, in one pass.
+
+    ``y = gamma * ((x - mean) * inv_std) + beta``, with the bits of
+    :func:`batch_norm`.
+
+    Args:
+        x: (n, channels, ...), float32 or 64.
+        gamma: (channels,), of the dtype of ``x``.
+        beta: As ``gamma``.
+        mean: As ``gamma``.
+        inv_std: Reciprocal of the deviation, as ``gamma``.
+
+    Returns:
+        Of the shape and dtype of ``x``.
+    """
+    x, y = _flat(x), numpy.empty(x.shape, x.dtype)
+    kernel = _normalize_rows if x.ndim == 2 else _normalize_planes
+    kernel(x.size, x, y.reshape(x.shape), gamma, beta, mean, inv_std)
+    return y
+
+
+def batch_norm_gradient(
+        x: numpy.ndarray, gy: numpy.ndarray, gamma: numpy.ndarray,
+        mean: numpy.ndarray, inv_std: numpy.ndarray,
+) -> tuple[numpy.ndarray, ...]:
+    r"""Computes the gradients of :func:`batch_norm`, in two passes.
+
+    .. math::
+
+        g_\beta = \sum g_y, \quad g_\gamma = \sum g_y \hat{x}, \quad
+        g_x = \frac{\gamma}{\sigma} \left(g_y -
+        \frac{\hat{x} g_\gamma + g_\beta}{m}\right)
+
+    over the ``m`` values of a channel, with
+    :math:`\hat{x} = (x - \mu) / \sigma`.
+
+    Args:
+        x: Input of the forward computation.
+        gy: Gradient of its result, of the shape and dtype of ``x``.
+        gamma: As of the forward computation.
+        mean: As :func:`batch_norm` returned it.
+        inv_std: As :func:`batch_norm` returned it.
+
+    Returns:
+        Gradients of ``x``, ``gamma`` and ``beta``.
+    """
+    gx = numpy.empty(x.shape, x.dtype)
+    x, gy = _flat(x), _flat(gy)
+    ggamma, gbeta = numpy.empty((2, len(gamma)), x.dtype)
+    kernel = _gradient_of_rows if x.ndim == 2 else _gradient_of_planes
+    kernel(x.size, x, gy, gx.reshape(x.shape), gamma, mean, inv_std, ggamma,
+           gbeta)
+    return gx, ggamma, gbeta
+
+
+def moving_averages(
+        running_mean: numpy.ndarray, running_var: numpy.ndarray,
+        mean: numpy.ndarray, var: numpy.ndarray, m: int, decay: float,
+) -> None:
+    r"""Updates moving averages of statistics, in place.
+
+    ``running = decay * running + (1 - decay) * new``, where the new variance
+    is the unbiased one, ``m / (m - 1) * var``, as in Chainer.
+
+    Args:
+        running_mean: (channels,), float32 or 64; changed.
+        running_var: As ``running_mean``; changed.
+        mean: As :func:`batch_norm` returned it.
+        var: As :func:`batch_norm` returned it.
+        m: Values in a channel.
+        decay: Share of the old average that stays.
+    """
+    for running, new in ((running_mean, mean),
+                         (running_var, m / max(m - 1, 1) * var)):
+        running *= decay
+        running += (1 - decay) * new
+
+
+def _flat(x):
+    x = numpy.ascontiguousarray(x)
+    # The product, because reshape cannot tell -1 for an empty batch
+    return x if x.ndim == 2 else x.reshape(
+        *x.shape[:2], math.prod(x.shape[2:]))
+
+
+@numba.njit(inline='always', error_model='numpy')
+def _keep(total, square, shift, n, eps, c, mean, var, inv_std):
+    # The sums are of differences from a first value, so that the variance
+    # does not cancel.
+    average = total / n
+    spread = max(square / n - average * average, 0.)
+    mean[c] = shift + average
+    var[c] = spread
+    inv_std[c] = 1 / numpy.sqrt(spread + eps)
+
+
+@threads.Kernel
+def _of_rows(x, y, gamma, beta, eps, mean, var, inv_std):
+    for block in numba.prange(-(-x.shape[1] // _BLOCK)):
+        some = slice(block * _BLOCK, (block + 1) * _BLOCK)
+        _of_columns(x, y, some, gamma[some], beta[some], eps, mean[some],
+                    var[some], inv_std[some])
+
+
+@numba.njit(error_model='numpy')
+def _of_columns(x, y, some, gamma, beta, eps, mean, var, inv_std):
+    total = numpy.zeros(len(gamma))
+    square = numpy.zeros(len(gamma))
+    first = x[0, some]
+    for i in range(len(x)):
+        row = x[i, some]
+        for c in range(len(total)):
+            d = numpy.float64(row[c] - first[c])
+            total[c] += d
+            square[c] += d * d
+    for c in range(len(total)):
+        _keep(total[c], square[c], first[c], len(x), eps, c, mean, var,
+              inv_std)
+    for i in range(len(x)):
+        row, out = x[i, some], y[i, some]
+        for c in range(len(gamma)):
+            out[c] = gamma[c] * ((row[c] - mean[c]) * inv_std[c]) + beta[c]
+
+
+@threads.Kernel
+def _normalize_rows(x, y, gamma, beta, mean, inv_std):
+    for i in numba.prange(len(x)):
+        for c in range(x.shape[1]):
+            x_hat = (x[i, c] - mean[c]) * inv_std[c]
+            y[i, c] = gamma[c] * x_hat + beta[c]
+
+
+@threads.Kernel
+def _gradient_of_rows(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta):
+    for block in numba.prange(-(-x.shape[1] // _BLOCK)):
+        some = slice(block * _BLOCK, (block + 1) * _BLOCK)
+        _gradient_of_columns(
+            x, gy, gx, some, gamma[some], mean[some], inv_std[some],
+            ggamma[some], gbeta[some])
+
+
+@numba.njit(error_model='numpy')
+def _gradient_of_columns(x, gy, gx, some, gamma, mean, inv_std, ggamma,
+                         gbeta):
+    inv_n = x.dtype.type(1 / len(x))
+    total = numpy.zeros(len(gamma))
+    product = numpy.zeros(len(gamma))
+    for i in range(len(x)):
+        row, gy_row = x[i, some], gy[i, some]
+        for c in range(len(total)):
+            x_hat = (row[c] - mean[c]) * inv_std[c]
+            total[c] += gy_row[c]
+            product[c] += numpy.float64(gy_row[c]) * x_hat
+    for c in range(len(total)):
+        gbeta[c] = total[c]
+        ggamma[c] = product[c]
+    for i in range(len(x)):
+        row, gy_row, gx_row = x[i, some], gy[i, some], gx[i, some]
+        for c in range(len(gamma)):
+            x_hat = (row[c] - mean[c]) * inv_std[c]
+            gx_row[c] = gamma[c] * inv_std[c] * (
+                gy_row[c] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
+
+
+# The compiler chooses the order of the additions, so that it can use vectors.
+@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+def _sums(x, shift):
+    total = square = 0.
+    for value in x:
+        d = numpy.float64(value - shift)
+        total += d
+        square += d * d
+    return total, square
+
+
+@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+def _gradient_sums(x, gy, mean, inv_std):
+    total = product = 0.
+    for i in range(len(x)):
+        x_hat = (x[i] - mean) * inv_std
+        total += gy[i]
+        product += numpy.float64(gy[i]) * x_hat
+    return total, product
+
+
+@threads.Kernel
+def _of_planes(x, y, gamma, beta, eps, mean, var, inv_std):
+    n, n_channels, size = x.shape
+    for c in numba.prange(n_channels):
+        total = square = 0.
+        for i in range(n):
+            t, s = _sums(x[i, c], x[0, c, 0])
+            total += t
+            square += s
+        _keep(total, square, x[0, c, 0], n * size, eps, c, mean, var,
+              inv_std)
+        for i in range(n):
+            for j in range(size):
+                x_hat = (x[i, c, j] - mean[c]) * inv_std[c]
+                y[i, c, j] = gamma[c] * x_hat + beta[c]
+
+
+@threads.Kernel
+def _normalize_planes(x, y, gamma, beta, mean, inv_std):
+    for i in numba.prange(len(x)):
+        for c in range(x.shape[1]):
+            for j in range(x.shape[2]):
+                x_hat = (x[i, c, j] - mean[c]) * inv_std[c]
+                y[i, c, j] = gamma[c] * x_hat + beta[c]
+
+
+@threads.Kernel
+def _gradient_of_planes(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta):
+    n, n_channels, size = x.shape
+    inv_n = x.dtype.type(1 / (n * size))
+    for c in numba.prange(n_channels):
+        total = product = 0.
+        for i in range(n):
+            t, p = _gradient_sums(x[i, c], gy[i, c], mean[c], inv_std[c])
+            total += t
+            product += p
+        gbeta[c] = total
+        ggamma[c] = product
+        for i in range(n):
+            for j in range(size):
+                x_hat = (x[i, c, j] - mean[c]) * inv_std[c]
+                gx[i, c, j] = gamma[c] * inv_std[c] * (
+                    gy[i, c, j] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)

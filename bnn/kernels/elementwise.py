@@ -1,0 +1,308 @@
+"""Functions of each element: signs, quantizers, their gradients, the clip.
+
+NumPy and CuPy arrays of any shape and float dtype.  Gradients and values are
+new arrays; :func:`clip` works in place.  Every function raises TypeError
+where ``x`` is not of a floating point dtype.
+
+On a GPU float32 numbers below 2^-126 count as 0, which is how CuPy compiles.
+"""
+from __future__ import annotations
+
+import typing
+
+import numba
+import numpy
+
+from bnn.kernels import threads
+
+if typing.TYPE_CHECKING:
+    import cupy
+
+    Array: typing.TypeAlias = numpy.ndarray | cupy.ndarray
+
+
+def binarize(x: Array) -> Array:
+    """Computes the signs of an array, with sign(0) = +1.
+
+    ``y = +1 if x >= 0 else -1``, the deterministic binarization of
+    `BinaryNet <https://arxiv.org/abs/1602.02830>`_, Eq. (1).  -0.0 counts as
+    0.  NaN gives -1, since it is not >= 0.
+
+    Args:
+        x: Any shape, any float dtype.
+
+    Returns:
+        +1 and -1, of the shape and dtype of ``x``.
+    """
+    if not _is_numpy(x):
+        return _gpu().binarize(x)
+    if _is_compiled(x):
+        y = numpy.empty(x.shape, x.dtype)
+        _binarize(x.size, _flat(x), y.reshape(-1))
+        return y
+    # In place on one temporary, which is several times faster than
+    # numpy.where
+    y = numpy.empty_like(x)
+    numpy.greater_equal(x, 0, out=y, casting='unsafe')
+    y += y
+    y -= 1
+    return y
+
+
+@threads.Kernel
+def _binarize(x, y):
+    one = x.dtype.type(1)
+    for i in numba.prange(x.size):
+        y[i] = one if x[i] >= 0 else -one
+
+
+def ste_gradient(x: Array, gy: Array, low: float = -1.,
+                 high: float = 1.) -> Array:
+    """Computes the straight-through gradient of a quantizer.
+
+    ``gx = gy if low <= x <= high else 0``.  With [-1, 1] it puts the
+    derivative of hard tanh in place of the sign's (`BinaryNet
+    <https://arxiv.org/abs/1602.02830>`_, Eq. (4)).  Where ``x`` is NaN or
+    outside, the gradient is 0, whatever ``gy`` is.
+
+    Args:
+        x: Input of the quantizer.
+        gy: Gradient of its output, of the shape and dtype of ``x``.
+        low: Least ``x`` that lets the gradient pass.
+        high: Largest ``x`` that lets the gradient pass.
+
+    Returns:
+        Of the shape and dtype of ``gy``.
+    """
+    if not _is_numpy(x):
+        return _gpu().ste_gradient(x, gy, low, high)
+    if _is_compiled(x) and gy.dtype == x.dtype:
+        gx = numpy.empty(gy.shape, gy.dtype)
+        scalar = x.dtype.type
+        _ste_gradient(x.size, _flat(x), _flat(gy), gx.reshape(-1),
+                      scalar(low), scalar(high))
+        return gx
+    # numpy.where, not a product with the mask: an infinite gy times 0 is NaN.
+    inside = low <= x
+    inside &= x <= high
+    gx = numpy.where(inside, gy, gy.dtype.type(0))
+    return gx.astype(gy.dtype, copy=False)  # where gives native byte order
+
+
+@threads.Kernel
+def _ste_gradient(x, gy, gx, low, high):
+    for i in numba.prange(x.size):
+        gx[i] = gy[i] if low <= x[i] <= high else 0
+
+
+def approx_sign_gradient(x: Array, gy: Array) -> Array:
+    """Computes the gradient of the sign by a quadratic approximation.
+
+    ``gx = gy * (2 - 2|x|) if |x| <= 1 else 0``, the derivative of ApproxSign
+    (`Bi-Real Net <https://arxiv.org/abs/1808.00278>`_, Eq. (7)).
+
+    Args:
+        x: Input of the sign.
+        gy: Gradient of its output, of the shape and dtype of ``x``.
+
+    Returns:
+        Of the shape and dtype of ``gy``.
+    """
+    if not _is_numpy(x):
+        return _gpu().approx_sign_gradient(x, gy)
+    if _is_compiled(x) and gy.dtype == x.dtype:
+        gx = numpy.empty(gy.shape, gy.dtype)
+        _approx_sign_gradient(x.size, _flat(x), _flat(gy), gx.reshape(-1))
+        return gx
+    size = numpy.abs(x)
+    with numpy.errstate(invalid='ignore', over='ignore'):  # outside [-1, 1]
+        gx = gy * (2 - 2 * size)
+    return numpy.where(size <= 1, gx, 0).astype(gy.dtype, copy=False)
+
+
+@threads.Kernel
+def _approx_sign_gradient(x, gy, gx):
+    two = x.dtype.type(2)
+    for i in numba.prange(x.size):
+        size = abs(x[i])
+        gx[i] = gy[i] * (two - two * size) if size <= 1 else 0
+
+
+def swish_sign_gradient(x: Array, gy: Array, beta: float = 5.) -> Array:
+    r"""Computes the gradient of the sign by the derivative of SwishSign.
+
+    .. math::
+
+        \frac{\partial C}{\partial x} = \frac{\partial C}{\partial y}
+        \frac{\beta (2 - \beta x \tanh(\beta x / 2))}{1 + \cosh(\beta x)}
+
+    (`BNN+ <https://arxiv.org/abs/1812.11800>`_, Eqs. (5) and (6)), which is
+    negative for large ``|x|``.  From ``|beta x| = 80`` on it is below 1e-31
+    and computed as 0.  At NaN it is 0.  On the CPU the factor of ``gy`` is
+    within 4 ``beta`` eps of this, in float32 and 64.
+
+    Args:
+        x: Input of the sign.
+        gy: Gradient of its output, of the shape and dtype of ``x``.
+        beta: The steepness, positive.
+
+    Returns:
+        Of the shape and dtype of ``gy``.
+    """
+    if not _is_numpy(x):
+        return _gpu().swish_sign_gradient(x, gy, beta)
+    if _is_compiled(x) and gy.dtype == x.dtype:
+        gx = numpy.empty(gy.shape, gy.dtype)
+        e = numpy.abs(_flat(x))
+        with numpy.errstate(all='ignore'):
+            e *= -beta
+            numpy.exp(e, out=e)  # uses vectors, unlike Numba's
+        _swish_sign_gradient(x.size, _flat(x), _flat(gy), e, gx.reshape(-1),
+                             x.dtype.type(beta))
+        return gx
+    # cosh would overflow in float32 soon after 80.
+    z = x.astype(numpy.promote_types(x.dtype, numpy.float32))
+    z = beta * numpy.clip(z, -80 / beta, 80 / beta)
+    slope = beta * (2 - z * numpy.tanh(z / 2)) / (1 + numpy.cosh(z))
+    with numpy.errstate(invalid='ignore', over='ignore'):
+        gx = gy * slope.astype(gy.dtype)
+    return numpy.where(
+        numpy.abs(z) < 80, gx, 0).astype(gy.dtype, copy=False)
+
+
+@threads.Kernel
+def _swish_sign_gradient(x, gy, e, gx, beta):
+    # With e = exp(-|z|) nothing is large: tanh(|z| / 2) = (1 - e) / (1 + e)
+    # and 1 + cosh(z) = (1 + e)^2 / (2 e).
+    one, two = x.dtype.type(1), x.dtype.type(2)
+    for i in numba.prange(x.size):
+        z = abs(beta * x[i])
+        f = one + e[i]
+        slope = two * beta * e[i] * (two + (two + z) * e[i] - z) / (f * f * f)
+        gx[i] = gy[i] * slope if z < 80 else 0
+
+
+def stochastic_binarize(x: Array) -> Array:
+    """Draws signs: +1 with probability clip((x + 1) / 2, 0, 1), else -1.
+
+    (`BinaryNet <https://arxiv.org/abs/1602.02830>`_, Eq. (2).)  On the CPU
+    the numbers come from NumPy's global generator.  On a GPU they are hashed
+    from a counter and two words of that generator, so that its state, which
+    a snapshot holds, determines them too.  Their resolution is 2^-24.  NaN
+    gives -1.
+
+    Args:
+        x: Any shape, any float dtype.
+
+    Returns:
+        +1 and -1, of the shape and dtype of ``x``.
+    """
+    if not _is_numpy(x):
+        return _gpu().stochastic_binarize(x)
+    # 24 bits are exact in float32; rounding up to 1 would break p = 1.
+    words = numpy.random.randint(0, 1 << 24, x.shape, numpy.uint32)
+    if _is_compiled(x):
+        y = numpy.empty(x.shape, x.dtype)
+        _stochastic_binarize(x.size, _flat(x), _flat(words), y.reshape(-1))
+        return y
+    u = words * numpy.float32(2 ** -24)
+    y = numpy.empty_like(x)
+    numpy.less(u, (x + 1) / 2, out=y, casting='unsafe')
+    y += y
+    y -= 1
+    return y
+
+
+@threads.Kernel
+def _stochastic_binarize(x, words, y):
+    one, half = x.dtype.type(1), x.dtype.type(.5)
+    unit = numpy.float32(2 ** -24)
+    for i in numba.prange(x.size):
+        u = numpy.float32(words[i]) * unit
+        y[i] = one if u < (x[i] + one) * half else -one
+
+
+def quantize(x: Array, n: int, low: float, high: float) -> Array:
+    """Rounds to multiples of 1/``n`` in a range.
+
+    ``y = round(clip(x, low, high) * n) / n``, ties to even.  NaN stays NaN.
+
+    Args:
+        x: Any shape, any float dtype.
+        n: Steps in a unit.
+        low: Least value, a multiple of 1/n.
+        high: Largest value, a multiple of 1/n.
+
+    Returns:
+        Of the shape and dtype of ``x``.
+    """
+    if not _is_numpy(x):
+        return _gpu().quantize(x, n, low, high)
+    if _is_compiled(x):
+        y = numpy.empty(x.shape, x.dtype)
+        scalar = x.dtype.type
+        _quantize(x.size, _flat(x), y.reshape(-1), scalar(n), scalar(low),
+                  scalar(high))
+        return y
+    # out: without it, an array of no dimensions becomes a scalar
+    y = numpy.clip(x, low, high, out=numpy.empty_like(x))
+    y *= n
+    numpy.rint(y, out=y)
+    y /= n
+    return y
+
+
+@threads.Kernel
+def _quantize(x, y, n, low, high):
+    for i in numba.prange(x.size):
+        # low of -0.0 where low is 0.0, as numpy.clip
+        v = low if x[i] <= low else (high if x[i] >= high else x[i])
+        y[i] = numpy.rint(v * n) / n
+
+
+def clip(x: Array, low: float, high: float) -> None:
+    """Clips an array to [``low``, ``high``], in place.  NaN stays NaN.
+
+    Args:
+        x: Array to change, of any shape and float dtype.
+        low: Least value.
+        high: Largest value.
+    """
+    if not _is_numpy(x):
+        _gpu().clip(x, low, high)
+    elif _is_compiled(x) and x.flags.c_contiguous:
+        scalar = x.dtype.type
+        _clip(x.size, x.reshape(-1), scalar(low), scalar(high))
+    else:
+        # Not numpy.clip, some versions of which make 0.0 of -0.0.
+        numpy.copyto(x, low, where=x < low)
+        numpy.copyto(x, high, where=x > high)
+
+
+@threads.Kernel
+def _clip(x, low, high):
+    for i in numba.prange(x.size):
+        x[i] = low if x[i] < low else (high if x[i] > high else x[i])
+
+
+def _is_numpy(x):
+    if x.dtype.kind != 'f':
+        raise TypeError(f'a floating point array is needed, not {x.dtype}')
+    return isinstance(x, numpy.ndarray)
+
+
+def _gpu():
+    from bnn.kernels import gpu  # imports CuPy
+    return gpu
+
+
+def _is_compiled(x):
+    return x.dtype in _COMPILED  # the native byte order alone
+
+
+_COMPILED = numpy.dtype('f'), numpy.dtype('d')
+
+
+def _flat(x):
+    # A view, or a copy of what is not contiguous
+    return numpy.ascontiguousarray(x).reshape(-1)

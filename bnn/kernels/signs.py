@@ -1,0 +1,199 @@
+"""Products of a matrix with signs.  NumPy and CuPy arrays.
+
+On the CPU a product goes the way that is sooner done:
+
+- signs by signs: packed, by XNOR and popcount
+  (:func:`bnn.kernels.bits.xnor_product`);
+- floats by signs, float32: on the matrix unit (AMX) of a processor that has
+  one (:mod:`bnn.kernels.amx_products`);
+- everything else, and everything on a GPU: by the BLAS.
+
+Products of signs by signs are exact for less than 2^24 terms, so that the
+way makes no difference.  In products of floats by signs every term is exact.
+Their sums are of float32, in another order than the BLAS's: on the matrix
+unit a sum of ``k`` terms is off by at most ``k`` 2^-22 times the sum of their
+sizes, and what is smaller than 2^-126 counts as 0.
+"""
+from __future__ import annotations
+
+import typing
+
+import numba
+import numpy
+
+from bnn.kernels import amx
+from bnn.kernels import amx_products
+from bnn.kernels import bits
+from bnn.kernels import elementwise
+from bnn.kernels import threads
+
+if typing.TYPE_CHECKING:
+    from bnn.kernels.elementwise import Array
+
+# With fewer multiplications the BLAS is sooner done: of signs by signs, and
+# of floats by signs.  A block of 32 columns should not stay empty either.
+# benchmarks/kernels.py measures them.
+MIN_PRODUCTS = 1 << 18
+MIN_TILED = 1 << 22
+MIN_TILED_COLUMNS = 32
+
+# How many numbers is_signs checks between two looks at what it has found
+_BLOCK = 2048
+
+
+def is_signs(x: numpy.ndarray) -> bool:
+    """Tells whether an array is +1 and -1 alone.
+
+    It stops soon after the first other value.
+
+    Args:
+        x: NumPy array of any shape and float dtype.
+
+    Returns:
+        Whether each element is +1 or -1; ``True`` for an empty array.
+    """
+    if x.dtype not in (numpy.float32, numpy.float64):
+        return bool((abs(x) == 1).all())
+    x = numpy.ascontiguousarray(x).reshape(-1)
+    # Most that are none show it at once.
+    for some in x[:_BLOCK], x[_BLOCK:]:
+        if some.size and _has_others(
+                some.size, some, threads.n_threads(some.size)):
+            return False
+    return True
+
+
+@threads.Kernel
+def _has_others(x, n_parts):
+    found = numpy.zeros(n_parts, numpy.bool_)
+    for part in numba.prange(n_parts):
+        found[part] = _part_has_others(x[part * x.size // n_parts:
+                                         (part + 1) * x.size // n_parts])
+    return found.any()
+
+
+@numba.njit(error_model='numpy')
+def _part_has_others(x):
+    for first in range(0, x.size, _BLOCK):
+        some = x[first:first + _BLOCK]
+        # The largest of 0 and 1 is found in vectors.
+        is_other = numpy.uint32(0)
+        for i in range(some.size):
+            is_other = max(is_other, numpy.uint32(abs(some[i]) != 1))
+        if is_other:
+            return True
+    return False
+
+
+class Signs:
+
+    """The signs of a matrix, for several products.
+
+    Args:
+        W: Numbers whose signs count, (n, k), any float dtype.  They must not
+            change before the first product; changes after it have no effect.
+
+    Raises:
+        TypeError: If ``W`` is not of a floating point dtype.
+    """
+
+    def __init__(self, W: Array):
+        if W.dtype.kind != 'f':
+            raise TypeError(
+                f'a floating point array is needed, not {W.dtype}')
+        self._W = W
+        self._array = self._rows = self._columns = None
+
+    @property
+    def array(self) -> Array:
+        """+1 and -1, (n, k), of the dtype of the matrix."""
+        if self._array is None:
+            if self._rows is None:
+                self._array = elementwise.binarize(self._W)
+            else:  # the matrix may have changed since
+                self._array = bits.unpack(
+                    self._rows, self._W.shape[1], self._W.dtype)
+        return self._array
+
+    def apply(self, x: Array) -> Array:
+        """Multiplies rows by the signs: ``x sign(W)^T``.
+
+        A NumPy array is checked for whether it is +1 and -1 alone
+        (:func:`is_signs`); then signs are multiplied by signs.
+
+        Args:
+            x: (m, k), of the dtype of the matrix.
+
+        Returns:
+            (m, n), of that dtype.
+        """
+        if _is_packed(x, self._W):
+            y = bits.xnor_product(
+                bits.pack(x), self._packed_columns(), x.shape[1])
+            return y.astype(x.dtype, copy=False)
+        if _is_tiled(x, self._W, len(self._W)):
+            return amx_products.by_columns(x, self._packed_columns())
+        return x.dot(self.array.T)
+
+    def apply_transposed(self, g: Array) -> Array:
+        """Multiplies rows by the transposed signs: ``g sign(W)``.
+
+        Args:
+            g: (m, n), of the dtype of the matrix; any strides.
+
+        Returns:
+            (m, k), of that dtype.
+        """
+        if _is_tiled(g, self._W, self._W.shape[1]):
+            return amx_products.by_rows(
+                g, self._packed_rows(), self._W.shape[1])
+        return g.dot(self.array)
+
+    def _packed_rows(self):
+        if self._rows is None:
+            # Of the signs, if there are some: the matrix may have changed.
+            self._rows = bits.pack(
+                self._W if self._array is None else self._array)
+        return self._rows
+
+    def _packed_columns(self):
+        if self._columns is None:
+            self._columns = bits.Columns(self._packed_rows())
+        return self._columns
+
+
+def weight_gradient(gy: Array, x: Array) -> Array:
+    """Multiplies the gradient of an output by the input: ``gy^T x``.
+
+    A matrix unit is used where ``x`` is +1 and -1 alone, or has 8-bit numbers
+    as pixels are (:func:`bnn.kernels.amx_products.find_levels`).
+
+    Args:
+        gy: (m, n), any float dtype.
+        x: (m, k), of that dtype.
+
+    Returns:
+        (n, k), of that dtype.
+    """
+    if _is_tiled(gy.T, x, x.shape[1]):
+        if is_signs(x):
+            return amx_products.by_rows(gy.T, bits.pack(x), x.shape[1])
+        levels = amx_products.find_levels(x)
+        if levels is not None:
+            return amx_products.by_levels(gy.T, levels)
+    return gy.T.dot(x)
+
+
+def _is_packed(x, W):
+    """Tells whether a product is one of packed signs."""
+    return (isinstance(x, numpy.ndarray)
+            and x.size * len(W) >= MIN_PRODUCTS and x.shape[1] < 1 << 24
+            and x.dtype in (numpy.float32, numpy.float64) and is_signs(x))
+
+
+def _is_tiled(x, W, n_columns):
+    """Tells whether a product of floats by signs is the matrix unit's."""
+    return (amx.IS_AVAILABLE and isinstance(x, numpy.ndarray)
+            and len(x) * W.size >= MIN_TILED
+            and n_columns >= MIN_TILED_COLUMNS
+            and x.dtype == W.dtype == numpy.float32)
