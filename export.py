@@ -166,7 +166,8 @@ def check(export, data, args):
     """
     kind, names = FORMATS[args.to], export.net.class_names
     found = agreement.compare(
-        export.trained, kind.run(export), data, explain=not args.int8_ends)
+        export.trained, export.operations, kind.run(export), data,
+        explain=not args.int8_ends)
     print('%d test images of %s: accuracy %.4f in Chainer, %.4f %s; '
           'predictions that differ: %d' % (
               found.n, data.title, found.chainer_accuracy,
@@ -189,7 +190,7 @@ def main(argv=None):
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     if os.path.exists(out) and os.path.samefile(out, args.model):
         raise errors.UserError('--out %s is the model itself' % out)
-    operations, rescale = trained.predictor.describe(), trained.rescale
+    operations, rescale = trained.operations(), trained.rescale
 
     def make():
         return pack.pack(

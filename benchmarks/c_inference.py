@@ -63,7 +63,7 @@ def export(args, folder):
     """Writes the C net and images; returns it and what Python predicts."""
     trained = trained_module.load(args.model)
     data = datasets.load(trained.dataset, args.data_dir)
-    found, rescale = trained.predictor.describe(), trained.rescale
+    found, rescale = trained.operations(), trained.rescale
     if args.int8_ends:
         found, rescale = int8.quantize_ends(found, rescale, agreement.pixels(
             trained, data.train_images, range(500))[0])

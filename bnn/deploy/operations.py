@@ -1,7 +1,7 @@
 """What a trained net computes in a test, operation by operation.
 
-Each link and net describes itself in these (``describe``), so that whoever
-packs or exports a net knows no link.  Arrays are NumPy's, images (batch,
+Whoever packs or exports a net reads these and knows no link;
+:mod:`bnn.deploy.trace` makes them.  Arrays are NumPy's, images (batch,
 channels, h, w).  :mod:`bnn.deploy.reference` computes them: it is their
 definition.
 """

@@ -40,8 +40,10 @@ def trace(model: chainer.Link, example) -> list[operations.Operation]:
     chains = _Chains(model)
     hook = _Calls(chains)
     # Batch normalization is in the graph only where gradients are possible.
+    # What overflows does so because of the example's values, or will be
+    # reported when it is packed.
     with (chains, hook, chainer.using_config('train', False),
-          chainer.force_backprop_mode()):
+          chainer.force_backprop_mode(), numpy.errstate(all='ignore')):
         y = model(x)
     values = {id(x.node): _Step(None, (), '')}
     names = _names(model)

@@ -36,11 +36,13 @@ class Agreement:
     differing: list
 
 
-def compare(trained, net, data, explain=True):
+def compare(trained, net_operations, net, data, explain=True):
     """Compares predictions on the test images.
 
     Args:
         trained (trained.Trained): The net in Chainer.
+        net_operations (list of ~bnn.deploy.operations.Operation): What it
+            computes, behind ``trained.rescale``.
         net (~bnn.deploy.run.Net): The packed one.
         data (~bnn.data.Dataset): The data.
         explain (bool): Whether to look for the ties.
@@ -61,7 +63,8 @@ def compare(trained, net, data, explain=True):
             if explain and len(differing) >= _MAX_EXPLAINED:
                 words = 'not looked at, after %d others' % _MAX_EXPLAINED
             elif explain:
-                words = find_tie(trained, x[i:i + 1], theirs[i], ours[i])
+                words = find_tie(
+                    trained, net_operations, x[i:i + 1], theirs[i], ours[i])
             differing.append((int(some[i]), theirs[i], ours[i], words))
     return Agreement(n, *(hits / max(n, 1)), differing)
 
@@ -109,7 +112,7 @@ class _Outputs(chainer.LinkHook):
             args.out)
 
 
-def find_tie(trained, x, theirs, ours):
+def find_tie(trained, net_operations, x, theirs, ours):
     """Says which tie made two classes of an image.
 
     The net is computed in float64, and the first sign looked for that
@@ -117,13 +120,15 @@ def find_tie(trained, x, theirs, ours):
 
     Args:
         trained (trained.Trained): The net in Chainer.
+        net_operations (list of ~bnn.deploy.operations.Operation): What it
+            computes, behind ``trained.rescale``.
         x (numpy.ndarray): One uint8 image, (1, channels, h, w).
         theirs, ours (int): The classes.
 
     Returns:
         str: In words, or ``None`` if there is no tie.
     """
-    found = [trained.rescale, *trained.predictor.describe()]
+    found = [trained.rescale, *net_operations]
     scores, signs = _signs(found, x, numpy.float64)
     gap = abs(scores[theirs] - scores[ours])
     if gap <= _TIE * max(abs(scores).max(), 1e-30):
