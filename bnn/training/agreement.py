@@ -61,7 +61,7 @@ def compare(trained, net_operations, net, data, explain=True):
         for i in numpy.flatnonzero(theirs != ours):
             words = None
             if explain and len(differing) >= _MAX_EXPLAINED:
-                words = 'not looked at, after %d others' % _MAX_EXPLAINED
+                words = f'not looked at, after {_MAX_EXPLAINED} others'
             elif explain:
                 words = find_tie(
                     trained, net_operations, x[i:i + 1], theirs[i], ours[i])
@@ -132,7 +132,7 @@ def find_tie(trained, net_operations, x, theirs, ours):
     scores, signs = _signs(found, x, numpy.float64)
     gap = abs(scores[theirs] - scores[ours])
     if gap <= _TIE * max(abs(scores).max(), 1e-30):
-        return 'the two scores differ by %.1e in float64' % gap
+        return f'the two scores differ by {gap:.1e} in float64'
     if scores.argmax() == ours:
         with _Outputs(trained.predictor) as hook:
             predict(trained, x)
@@ -194,7 +194,7 @@ def _words(operation, x, turned, name):
     margin = _margin(operation, x)[turned]
     if margin.max() > _TIE * _size(x):
         return None
-    return '%s, unit %s: %.1e from its threshold in float64, on the other ' \
-        'side in float32%s' % (
-            name, ','.join(map(str, at[0][1:])), margin[0],
-            '' if len(at) == 1 else ' (and %d more)' % (len(at) - 1))
+    unit = ','.join(map(str, at[0][1:]))
+    more = '' if len(at) == 1 else f' (and {len(at) - 1} more)'
+    return (f'{name}, unit {unit}: {margin[0]:.1e} from its threshold in '
+            f'float64, on the other side in float32{more}')

@@ -59,7 +59,7 @@ def test_counts(trained, images):
 
 
 def test_broken_images(trained, images):
-    class Images(object):
+    class Images:
         shape = images.shape
 
         def __len__(self):

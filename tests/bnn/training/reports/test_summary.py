@@ -6,7 +6,7 @@ import pytest
 from bnn.training.reports import summary
 from zoo.binary_neural_networks import binary_weight_mlp
 from zoo.binary_neural_networks import float_mlp
-from zoo.binarynet import deep_binary_mlp
+from zoo.binarynet.deep_binary_mlp import DeepBinaryMLP
 from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import link_xnor_block
 
@@ -21,7 +21,7 @@ def rows_of(model, x=X):
 
 
 def test_every_row_has_the_columns_in_their_order():
-    for row in summary.summarize(deep_binary_mlp.DeepBinaryMLP(8, 3, 12, n_layers=1), X):
+    for row in summary.summarize(DeepBinaryMLP(8, 3, 12, n_layers=1), X):
         assert list(row) == COLUMNS
 
 
@@ -35,7 +35,7 @@ def test_binary():
         'l2': ('BinaryLinear', '3', 27, 1, 24, 0, 108, 15),
         'b2': ('BatchNormalization', '3', 6, 32, 0, 0, 52, 52),
         'total': ('', '', 153, '', 24, 96, 708, 243)}
-    model = deep_binary_mlp.DeepBinaryMLP(8, 3, 12, n_layers=1)
+    model = DeepBinaryMLP(8, 3, 12, n_layers=1)
     rows = rows_of(model)
     assert list(rows) == list(expected)
     assert rows == expected
@@ -43,14 +43,14 @@ def test_binary():
 
 def test_binary_inputs():
     x = numpy.where(X > .5, 1, -1).astype('f')
-    rows = rows_of(deep_binary_mlp.DeepBinaryMLP(8, 3, 12, n_layers=1), x)
+    rows = rows_of(DeepBinaryMLP(8, 3, 12, n_layers=1), x)
     assert rows['l1'][4:6] == (96, 0)
     assert rows['total'][4:6] == (120, 0)
 
 
 def test_bits_that_fill_no_byte():
     # 5 x 3 weights are 15 bits, 2 bytes
-    rows = rows_of(deep_binary_mlp.DeepBinaryMLP(5, 5, 3, n_layers=1), X[..., :1])
+    rows = rows_of(DeepBinaryMLP(5, 5, 3, n_layers=1), X[..., :1])
     assert rows['l1'][7] == 2 + 5 * 4
 
 
@@ -112,7 +112,7 @@ def test_layers_in_blocks():
 
 
 def test_leaves_the_net_as_it_was():
-    model = deep_binary_mlp.DeepBinaryMLP(8, 3, 12, n_layers=1, dropout_hidden=.5)
+    model = DeepBinaryMLP(8, 3, 12, n_layers=1, dropout_hidden=.5)
     before = model.b1.avg_mean.copy()
     numpy.random.seed(0)
     state = numpy.random.get_state()[1].copy()
@@ -123,8 +123,8 @@ def test_leaves_the_net_as_it_was():
 
 
 def test_describe():
-    lines = summary.describe(deep_binary_mlp.DeepBinaryMLP(40, 3, 12, n_layers=1),
-                             X).splitlines()
+    lines = summary.describe(
+        DeepBinaryMLP(40, 3, 12, n_layers=1), X).splitlines()
     assert len(lines) == 6
     for name in COLUMNS:
         assert name in lines[0]
