@@ -1,5 +1,6 @@
-# make train    sets up .venv and trains on MNIST
-# make test     sets up .venv, checks the style and runs the tests
+# make train     sets up .venv and trains on MNIST
+# make test      sets up .venv, checks the style, runs the tests for a person
+# make test-all  runs these, and all that take longer
 #
 # Needs make and a python3 with venv, nothing else.
 
@@ -15,12 +16,13 @@ PIP = $(RUN) -m pip --disable-pip-version-check
 BASE = $(VENV)/.stamp-base
 DEV = $(VENV)/.stamp-dev
 
-.PHONY: help setup train test lint clean
+.PHONY: help setup train test test-all lint clean
 
 help:
 	@echo 'make train            set up $(VENV), train: ./train_mnist.py'
 	@echo 'make train ARGS="--epoch 1 --gpu=0"        with these arguments'
-	@echo 'make test             set up $(VENV), check style, run all tests'
+	@echo 'make test             set up $(VENV), check style, run the tests'
+	@echo 'make test-all         run those, and the tests that take longer'
 	@echo 'make test ARGS="-k resume"                 with these of pytest'
 	@echo 'make setup            set up $(VENV) only'
 	@echo 'make lint             check the style only'
@@ -34,9 +36,14 @@ train: $(BASE)
 	$(RUN) train_mnist.py $(ARGS)
 
 # A worker for each core; more BLAS threads than cores would slow them down.
+PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
+	VECLIB_MAXIMUM_THREADS=1 $(RUN) -m pytest -n auto
+
 test: lint
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
-	VECLIB_MAXIMUM_THREADS=1 $(RUN) -m pytest -n auto $(ARGS)
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-all: test
+	$(PYTEST) -m slow $(ARGS)
 
 lint: $(DEV)
 	$(RUN) -m ruff check .

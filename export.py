@@ -14,26 +14,24 @@ import typing
 
 from bnn import data as datasets
 from bnn import errors
-from bnn.deploy import c_export
 from bnn.deploy import file_format
 from bnn.deploy import int8
-from bnn.deploy import onnx_export
-from bnn.deploy import packed
-from bnn.deploy import packing
-from bnn.deploy import runtime
+from bnn.deploy import pack
+from bnn.deploy import run
+from bnn.deploy import stages
 from bnn.deploy import table
-from bnn.deploy import web_export
+from bnn.deploy.c import folder
+from bnn.deploy.onnx import model as onnx_model
+from bnn.deploy.web import page
 from bnn.training import agreement
-from bnn.training import arguments
-from bnn.training import cli
-from bnn.training import files
-from bnn.training import summary
+from bnn.training.command_line import parser
+from bnn.training.command_line import script
+from bnn.training.files import atomic
+from bnn.training.reports import summary
 from zoo import trained as trained_module
 
 # Training images that tell how large the operands of the last layer are
 _CALIBRATION = 500
-# Bytes of a web page that nobody wants to wait for on a telephone
-_LARGE_PAGE = 10e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +43,13 @@ class Export:
         trained (trained.Trained): The net in Chainer.
         operations (list of ~bnn.deploy.operations.Operation): What it
             computes, behind ``trained.rescale``.
-        net (~bnn.deploy.packed.PackedNet): The same, packed.
+        net (~bnn.deploy.stages.PackedNet): The same, packed.
         out (str): The file or folder to write.
     """
 
     trained: trained_module.Trained
     operations: list
-    net: packed.PackedNet
+    net: stages.PackedNet
     out: str
 
 
@@ -74,14 +72,14 @@ class Format:
     words: str
     suffix: str
     write: typing.Callable
-    run: typing.Callable = lambda export: runtime.Net(export.net)
+    run: typing.Callable = lambda export: run.Net(export.net)
     ran: str = 'packed'
     needs: tuple = ()
 
 
 def write_packed(export):
     contents = file_format.dump(export.net)
-    with files.atomic_write(export.out) as f:
+    with atomic.write(export.out) as f:
         f.write(contents)
     total = table.rows(export.net)[-1]['float bytes']
     return ['%s: %s bytes, 1/%.1f of %s bytes in float32' % (
@@ -90,37 +88,33 @@ def write_packed(export):
 
 
 def write_web(export):
-    contents = web_export.page(export.net).encode('utf-8')
-    with files.atomic_write(export.out) as f:
+    contents = page.make(export.net).encode()
+    with atomic.write(export.out) as f:
         f.write(contents)
-    lines = ['%s: %s bytes, opens in a browser without a network' % (
-        export.out, format(len(contents), ','))]
-    if len(contents) > _LARGE_PAGE:
-        lines.append('a large page: float weights take 32 bits each, and '
-                     '4/3 of that as text')
-    return lines
+    return [f'{export.out}: {len(contents):,} bytes, opens in a browser '
+            'without a network']
 
 
 def write_onnx(export):
     n_packed = len(file_format.dump(export.net))
     n_float = table.rows(export.net)[-1]['float bytes']
-    model = onnx_export.build(
+    model = onnx_model.build(
         [export.net.rescale, *export.operations], export.net.input_shape, {
             **export.net.facts, 'classes': export.net.class_names,
             'packed_bytes': n_packed, 'float_bytes': n_float})
     contents = model.SerializeToString()
-    with files.atomic_write(export.out) as f:
+    with atomic.write(export.out) as f:
         f.write(contents)
     return ['%s: %s bytes, weights as float32, opset %d; packed it takes %s '
             'bytes, 1/%.1f of %s' % (
-                export.out, format(len(contents), ','), onnx_export.OPSET,
+                export.out, format(len(contents), ','), onnx_model.OPSET,
                 format(n_packed, ','), n_float / n_packed,
                 format(n_float, ','))]
 
 
 def write_c(export):
-    c_net = c_export.export(export.net)
-    c_export.write(c_net, export.out, files.atomic_write)
+    c_net = folder.export(export.net)
+    folder.write(c_net, export.out, atomic.write)
     return [
         summary.table(c_net.rows), 'make -C %s && %s IMAGE.pgm' % (
             export.out, os.path.join(export.out, 'bnn'))]
@@ -129,16 +123,17 @@ def write_c(export):
 FORMATS = {
     'packed': Format('one file, for predict.py and bnn.deploy', '.bnn',
                      write_packed),
-    'web': Format('a web page to draw digits on', '.html', write_web),
+    'web': Format('a web page to draw digits on, of a net below 4 MB',
+                  '.html', write_web),
     'onnx': Format('a graph of standard ONNX operators, float', '.onnx',
-                   write_onnx, lambda export: onnx_export.Net(export.out),
+                   write_onnx, lambda export: onnx_model.Net(export.out),
                    'in onnxruntime', ('onnx', 'onnxruntime')),
     'c': Format('a folder with a net in C99, of whole numbers', '_c', write_c),
 }
 
 
 def make_parser():
-    parser = arguments.Parser(description=__doc__.splitlines()[0])
+    parser = parser.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('model', metavar='MODEL',
                         help='mlp.model of a training')
     parser.add_argument(
@@ -189,18 +184,19 @@ def main(argv=None):
     args = make_parser().parse_args(argv)
     kind = FORMATS[args.to]
     for package in kind.needs if args.check else kind.needs[:1]:
-        onnx_export.require(package)
+        onnx_model.require(package)
     trained = trained_module.load(args.model)
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     if os.path.exists(out) and os.path.samefile(out, args.model):
         raise errors.UserError('--out %s is the model itself' % out)
     operations, rescale = trained.predictor.describe(), trained.rescale
-    def pack():
-        return packing.pack(
+
+    def make():
+        return pack.pack(
             operations, trained.input_shape, rescale, trained.class_names,
             trained.facts, pad_pixels=args.int8_ends)
 
-    net = pack()  # Before anything is computed it is seen whether it can be.
+    net = make()  # Before anything is computed it is seen whether it can be.
     data = None
     if args.check or args.int8_ends:
         data = datasets.load(
@@ -209,7 +205,7 @@ def main(argv=None):
         operations, rescale = int8.quantize_ends(
             operations, rescale, agreement.pixels(
                 trained, data.train_images, range(_CALIBRATION))[0])
-        net = pack()
+        net = make()
     export = Export(trained, operations, net, out)
     print(summary.table(table.rows(net)))
     for line in kind.write(export):
@@ -219,4 +215,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    script.run(main)

@@ -1,31 +1,17 @@
 """Linear operation on binarized weights."""
 import math
+from typing import Any
 
 import chainer
 import chainer.functions as F
 from chainer import function_node
-from chainer.functions.connection import linear
 from chainer.utils import type_check
 
-import bst
-from bnn import kernels
-from zoo.binarynet import function_binarize
+from bnn.kernels import signs
 
 
 class BinaryLinearFunction(function_node.FunctionNode):
-
-    """Binarizes W and applies it; see :func:`binary_linear`.
-
-    Args:
-        draw (callable or None): Takes an array, returns random signs; by
-            default they are not random.
-        of_signs (bool): Whether the input is +1 and -1 alone.
-    """
-
-    def __init__(self, draw=None, of_signs=False):
-        super().__init__()
-        self._draw = draw
-        self._of_signs = of_signs
+    """Binarizes W and multiplies by it; see :func:`binary_linear`."""
 
     def check_type_forward(self, in_types):
         n_in = type_check.eval(in_types.size())
@@ -41,14 +27,11 @@ class BinaryLinearFunction(function_node.FunctionNode):
             type_check.expect(b.shape[0] == W.shape[0])
 
     def forward(self, inputs):
-        x, W = inputs[:2]
         self.retain_inputs((0, 1))
-        # Kept for backward, which needs the same signs again.
-        self._W = (kernels.signs(self._draw(W), is_binary=True)
-                   if self._draw else kernels.signs(W))
-        if self._of_signs:
-            self._x = x = kernels.signs(x, is_binary=True)
-        y = self._W.apply(x)
+        x, W = inputs[:2]
+        # sign(W), once for this product and the one of the gradient
+        self._Wb = signs.Signs(W)
+        y = self._Wb.apply(x)  # x sign(W)^T
         if len(inputs) == 3:
             y += inputs[2]
         return y,
@@ -56,62 +39,44 @@ class BinaryLinearFunction(function_node.FunctionNode):
     def backward(self, indexes, grad_outputs):
         x, W = self.get_retained_inputs()
         gy, = grad_outputs
-        if not chainer.config.enable_backprop:  # nobody differentiates this
-            gy = gy.array
-            gradients = (
-                lambda: self._W.apply_transposed(gy),
-                lambda: (self._x.apply_transposed(gy.T) if self._of_signs
-                         else kernels.weight_gradient(gy, x.array)),
-                lambda: gy.sum(axis=0))
-            return [chainer.as_variable(gradients[i]()) for i in indexes]
-        ret = []
-        if 0 in indexes:
-            binary_W, = _StraightThrough(self._W.array).apply((W,))
-            ret.append(F.matmul(gy, binary_W))
-        if 1 in indexes:
-            ret.append(F.matmul(gy, x, transa=True))
-        if 2 in indexes:
-            ret.append(F.sum(gy, axis=0))
-        return ret
+        if chainer.config.enable_backprop:  # a gradient of this is wanted
+            return self._differentiable(indexes, x, W, gy)
+        gy = gy.array
+        gradients = (
+            lambda: self._Wb.apply_transposed(gy),      # gy sign(W)
+            lambda: signs.weight_gradient(gy, x.array),  # gy^T x
+            lambda: gy.sum(axis=0))
+        return [chainer.as_variable(gradients[i]()) for i in indexes]
+
+    def _differentiable(self, indexes, x, W, gy):
+        """Returns the same gradients as functions of x, W and gy."""
+        gradients = (
+            lambda: F.matmul(gy, StraightThroughSign(self._Wb.array).apply(
+                (W,))[0]),
+            lambda: F.matmul(gy, x, transa=True),
+            lambda: F.sum(gy, axis=0))
+        return [gradients[i]() for i in indexes]
 
 
-class _StraightThrough(function_node.FunctionNode):
+class StraightThroughSign(function_node.FunctionNode):
+    """sign(W) with the identity as gradient, for double backward.
 
-    """A value that was computed from W, with the identity as gradient.
-
-    It ties the signs to W in the graph of the backward pass, so that double
-    backward goes through the estimator.
+    Args:
+        Wb (array): sign(W).
     """
 
-    def __init__(self, value):
+    def __init__(self, Wb: Any) -> None:
         super().__init__()
-        self._value = value
+        self._Wb = Wb
 
     def forward(self, inputs):
-        return self._value,
+        return self._Wb,
 
     def backward(self, indexes, grad_outputs):
         return grad_outputs
 
 
-class _ScaledLinear(linear.LinearFunction):
-
-    """Chainer's linear operation, where x and W / abs(W) are signs.
-
-    The scale of an output comes after the exact sum.
-    """
-
-    def forward(self, inputs):
-        x, W = inputs[:2]
-        self.retain_inputs((0, 1))
-        y = kernels.sign_product(x, W)
-        y *= abs(W[:, 0])
-        if len(inputs) == 3:
-            y += inputs[2]
-        return y,
-
-
-def binary_linear(x, W, b=None, stochastic=False, scaled=False):
+def binary_linear(x: Any, W: Any, b: Any = None) -> chainer.Variable:
     r"""Linear operation whose weights are binarized first.
 
     .. math::
@@ -128,8 +93,8 @@ def binary_linear(x, W, b=None, stochastic=False, scaled=False):
     :class:`~weight_clip.WeightClip`.  Double backward takes the same
     estimator for the derivative of the sign.
 
-    An input that is known to be +-1 (:func:`bst.is_binary`) is multiplied by
-    XNOR and popcount, :func:`bnn.kernels.sign_product`: the same result.
+    Where ``x`` is +1 and -1 alone the product is XNOR and popcount on packed
+    bits, :mod:`bnn.kernels.signs`: the same result, sooner.
 
     Args:
         x (~chainer.Variable or array): Input, (batch, ...), 2 to N
@@ -137,20 +102,12 @@ def binary_linear(x, W, b=None, stochastic=False, scaled=False):
         W (~chainer.Variable or array): Latent weights, (out_size, in_size),
             of the dtype of ``x``.
         b (~chainer.Variable or array): Bias, (out_size,), added as it is.
-        stochastic (bool): If ``True``, while ``chainer.config.train`` is on,
-            the weights are drawn: +1 with probability
-            clip((W + 1) / 2, 0, 1) (Eq. (2)), -1 otherwise.
-        scaled (bool or str): If ``True``, the signs are scaled per output and
-            have another gradient, see
-            :func:`~zoo.binarynet.function_binarize.scaled_binarize`; if ``'ste'``, they are
-            scaled and keep this one.
 
     Returns:
-        ~chainer.Variable: (batch, out_size), of the dtype of ``x``.
+        (batch, out_size), of the dtype of ``x``.
 
     Raises:
         chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
-        ValueError: If the weights were to be scaled and drawn.
 
     .. rubric:: Example
 
@@ -159,33 +116,18 @@ def binary_linear(x, W, b=None, stochastic=False, scaled=False):
     >>> binary_linear(x, W).array
     array([[2.]], dtype=float32)
     """
-    of_signs = bst.is_binary(x)
-    x = flatten(x)
-    args = (W,) if b is None else (W, b)
-    if scaled:
-        if stochastic:
-            raise ValueError('scaled weights cannot be stochastic')
-        if x.dtype != W.dtype:
-            raise type_check.InvalidType(
-                'x.dtype == W.dtype', '%s != %s' % (x.dtype, W.dtype))
-        W = function_binarize.scaled_binarize(W, scaled == 'ste')
-        if of_signs:
-            return _ScaledLinear().apply((x, W, *args[1:]))[0]
-        return F.linear(x, W, b)
-    draw = (kernels.stochastic_binarize
-            if stochastic and chainer.config.train else None)
-    return BinaryLinearFunction(draw, of_signs).apply((x, *args))[0]
+    args = (flatten(x), W) if b is None else (flatten(x), W, b)
+    return BinaryLinearFunction().apply(args)[0]
 
 
-def flatten(x):
+def flatten(x: Any) -> Any:
     """Flattens a batch from axis 1.
 
     Args:
         x (~chainer.Variable or array): (batch, ...).
 
     Returns:
-        ~chainer.Variable or array: (batch, inputs); ``x`` itself up to 2
-        dimensions.
+        (batch, inputs); ``x`` itself up to 2 dimensions.
     """
     if x.ndim <= 2:
         return x

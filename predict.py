@@ -18,21 +18,21 @@ from bnn import data as datasets
 from bnn import errors
 from bnn.data import augment
 from bnn.deploy import pictures
-from bnn.training import arguments
-from bnn.training import cli
+from bnn.training.command_line import parser
+from bnn.training.command_line import script
 
 _BATCH = 1000  # of pictures that are read; others come net.batch at a time
 
 
 def make_parser():
-    parser = arguments.Parser(description=__doc__.splitlines()[0])
+    parser = parser.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('net', metavar='NET',
                         help='a packed net of export.py, .bnn')
     parser.add_argument(
         'pictures', nargs='*', metavar='PICTURE',
         help='image files, of any size, in colour or grey')
     parser.add_argument(
-        '--top', type=arguments.positive, default=1, metavar='N',
+        '--top', type=parser.positive, default=1, metavar='N',
         help='how many classes to print, the likeliest first')
     parser.add_argument('--json', action='store_true',
                         help='print JSON')
@@ -51,7 +51,7 @@ def classify(net, paths, n_top):
     """Yields for each picture what it shows.
 
     Args:
-        net (~bnn.deploy.runtime.Net): The net.
+        net (~bnn.deploy.run.Net): The net.
         paths (list of str): The pictures.
         n_top (int): How many classes.
 
@@ -90,7 +90,7 @@ def test(net, data):
     """Tests a net on a data set.
 
     Args:
-        net (~bnn.deploy.runtime.Net): The net.
+        net (~bnn.deploy.run.Net): The net.
         data (~bnn.data.Dataset): The data.
 
     Returns:
@@ -165,4 +165,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    script.run(main)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Run a published experiment and put its numbers beside ours.
+"""Run a configuration with several seeds and put our numbers beside its own.
 
-    ./reproduce.py                 the experiments, and how we stand
-    ./reproduce.py NAME            run one into reproductions/NAME/
-    ./reproduce.py --report        the table of all that was run
+    ./reproduce.py                   the configurations, and how we stand
+    ./reproduce.py binary_net        run one into reproductions/binary_net/
+    ./reproduce.py --report          the table of all that was run
 """
 import json
 import os
@@ -18,72 +18,70 @@ from bnn import environment
 environment.check(__file__)
 
 from bnn import errors
-from bnn.reproduction import comparison
-from bnn.reproduction import experiments
+from bnn.reproduction import figure
 from bnn.reproduction import published
-from bnn.reproduction import standing
-from bnn.training import arguments
-from bnn.training import cli
-from bnn.training import files
-from bnn.training import models
+from bnn.reproduction import results
+from bnn.training.command_line import config as config_module
+from bnn.training.command_line import parser as parser_module
+from bnn.training.command_line import script
+from bnn.training.command_line import setting
+from bnn.training.files import atomic
+from bnn.training.files import model_file
+from configs import find
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 FOLDER = 'reproductions'
-EXPERIMENTS = experiments.EXPERIMENTS
 
 
-def run(name, args, folder):
-    """Runs an experiment with each seed and writes its folder.
+def run(config, args, folder):
+    """Runs a configuration with each seed and writes its folder.
 
     Args:
-        name (str): The experiment.
+        config (~bnn.training.command_line.config.Config): The configuration.
         args (argparse.Namespace): The options.
-        folder (str): Where each experiment has a folder.
+        folder (str): Where each configuration has a folder.
 
     Raises:
         ~bnn.errors.UserError: If a run fails.
         SystemExit: If a signal ended a run.
     """
-    experiment = EXPERIMENTS[name]
-    earlier = standing.results({name: experiment}, folder)
-    folder = os.path.join(folder, name)
+    earlier = results.read({config.name: config}, folder)
+    folder = os.path.join(folder, config.name)
     os.makedirs(folder, exist_ok=True)
 
     def out_of(seed):
-        return os.path.join(folder, 'seed-%s' % seed)
+        return os.path.join(folder, f'seed-{seed}')
 
     def command_of(seed):
-        return ['./' + experiment.script,
-                *shlex.split(experiment.arguments), '--seed', str(seed),
-                *passed_on(args, experiment), '--out', out_of(seed),
+        return ['./train.py', config.name, '--seed', str(seed),
+                *passed_on(args, config), '--out', out_of(seed),
                 '--resume', 'auto']
 
     # Other seeds of an earlier call stay.
     runs = {run['seed']: run
-            for run in earlier.get(name, {'runs': ()})['runs']
+            for run in earlier.get(config.name, {'runs': ()})['runs']
             if run.get('command') == shlex.join(command_of(run.get('seed')))}
     for seed in range(args.seeds):
         command, out = command_of(seed), out_of(seed)
         print('$ ' + shlex.join(command), flush=True)
-        status = call([sys.executable, os.path.join(
-            ROOT, experiment.script), *command[1:]])
+        status = call([sys.executable, os.path.join(ROOT, 'train.py'),
+                       *command[1:]])
         if status in (130, 143):
             print('the same command goes on with it', file=sys.stderr)
             sys.exit(status)
         if status:
             raise errors.UserError(
-                '%s ended with status %d; if %s is of other settings, move '
-                'it away' % (name, status, out))
+                f'{config.name} ended with status {status}; if {out} is of '
+                'other settings, move it away')
         runs[seed] = {'command': shlex.join(command), **read_run(out)}
-        result = {'experiment': name,
+        result = {'experiment': config.name,
                   'runs': [runs[seed] for seed in sorted(runs)]}
-        result['verdict'] = standing.verdict(experiment, result)
-        with files.atomic_write(os.path.join(folder, 'result.json')) as f:
+        result['verdict'] = results.verdict(config, result)
+        with atomic.write(os.path.join(folder, 'result.json')) as f:
             f.write(json.dumps(result, indent=1).encode())
-        comparison.draw(os.path.join(folder, 'curve.png'), experiment.title,
-                        result['runs'], published.result(name),
-                        published.curve(name))
-    print('%s: %s' % (name, result['verdict']))
+        figure.draw(os.path.join(folder, 'curve.png'), config, result['runs'],
+                    published.curve(config.name))
+    print(f'{config.name}: {result["verdict"]}')
 
 
 def call(command):
@@ -108,15 +106,15 @@ def call(command):
             signal.signal(number, handler)
 
 
-def passed_on(args, experiment):
-    """Returns the options that the training script gets from ours."""
-    words = ['--epoch', str(args.epoch or experiment.epochs)]
+def passed_on(args, config):
+    """Returns the options that train.py gets from ours."""
+    words = ['--epoch', str(args.epoch or config.epoch)]
     for name in ('gpu', 'data_dir'):
         value = getattr(args, name)
         if value is not None:
-            words += ['--' + name.replace('_', '-'), str(value)]
+            words += [config_module.flag(name), str(value)]
     # Named, so that a run never falls back to other data
-    words += ['--dataset', args.dataset or experiment.dataset]
+    words += ['--dataset', args.dataset or config.dataset]
     return words + ['--dry-run'] * args.dry_run
 
 
@@ -124,7 +122,7 @@ def read_run(out):
     """Returns what a finished run has to say of itself."""
     with open(os.path.join(out, 'log')) as f:
         log = json.load(f)
-    attributes = models.read_attributes(os.path.join(out, 'mlp.model'))
+    attributes = model_file.read_attributes(os.path.join(out, 'mlp.model'))
     return {'epochs': log[-1]['epoch'], 'seconds': log[-1]['elapsed_time'],
             **{name: attributes.get(name) for name in (
                 'seed', 'dataset', 'dry_run', 'validation', 'epoch',
@@ -132,31 +130,37 @@ def read_run(out):
             'log': log}
 
 
-def list_experiments():
-    """Prints the experiments and how each stands."""
-    found = standing.results(EXPERIMENTS, FOLDER)
-    for name, experiment in EXPERIMENTS.items():
-        print('%-22s %s' % (name, experiment.title))
-        print('%-22s %s' % ('', found[name]['verdict'] if name in found
-                            else 'not run; published %s' % (
-                                published.result(name)['accuracy'] or 'none')))
-        if experiment.errors:
-            print('%-22s %s' % ('', 'Note: ' + experiment.errors))
+def list_configurations(configs):
+    """Prints the configurations and how each stands."""
+    found, rows = results.read(configs, FOLDER), results.kept()
+    for name, config in configs.items():
+        print(f'{name:22} {config.title}')
+        if name in found:
+            words = found[name]['verdict']
+        elif name in rows:
+            words = (f'ours {rows[name].mean:.4f}: '
+                     f'{results.outcome(config, rows[name])}')
+        else:
+            words = 'not run'
+        print(f'{"":22} {words}')
+        if config.notes:
+            print(f'{"":22} Note: {config.notes}')
 
 
 def make_parser():
-    parser = arguments.Parser(description=__doc__.splitlines()[0])
-    parser.add_argument('name', nargs='?', metavar='NAME',
-                        help='the experiment; without it they are listed')
-    parser.add_argument('--seeds', type=arguments.positive, metavar='N',
-                        default=standing.SEEDS,
-                        help='run it with the seeds 0 to N-1')
+    parser = parser_module.Parser(__doc__)
+    positive = parser_module.argument(setting.positive)
+    parser.add_argument('name', nargs='?', metavar='CONFIG',
+                        help='the configuration; without it all are listed')
+    parser.add_argument('--seeds', type=positive, metavar='N',
+                        default=results.SEEDS,
+                        help='run it with the seeds 0 to N-1 (default: 3)')
     parser.add_argument('--report', nargs='?', const='-', metavar='FILE',
                         help='print the table of what was run, or put it '
                         'into FILE between its marks')
-    for flag, kind in (('--epoch', arguments.positive), ('--gpu', int),
+    for flag, kind in (('--epoch', positive), ('--gpu', int),
                        ('--data-dir', str), ('--dataset', str)):
-        parser.add_argument(flag, type=kind, help='passed on to the script')
+        parser.add_argument(flag, type=kind, help='passed on to train.py')
     parser.add_argument('--dry-run', action='store_true',
                         help='a few iterations of it, to see that it works')
     return parser
@@ -165,30 +169,30 @@ def make_parser():
 def main():
     parser = make_parser()
     args = parser.parse_args()
+    configs = {name: find.get(name) for name in find.names()}
     if args.name is None or args.report is not None:
         for name, value in vars(args).items():
             if name not in ('name', 'report') and (
                     value != parser.get_default(name)):
-                parser.error('--%s is for a run; name one experiment, '
-                             'without --report' % name.replace('_', '-'))
+                parser.error(f'{config_module.flag(name)} is for a run; name '
+                             'one configuration, without --report')
     if args.name is not None and args.report is not None:
-        parser.error('--report is about all that was run; leave %s out'
-                     % args.name)
-    if args.report == '-':
-        print(standing.table(EXPERIMENTS, FOLDER))
-    elif args.report is not None:
-        standing.write(standing.table(EXPERIMENTS, FOLDER), args.report)
+        parser.error('--report is about all that was run; leave '
+                     f'{args.name} out')
+    if args.report is not None:
+        table = results.table(configs, results.keep(configs, FOLDER))
+        if args.report == '-':
+            print(table)
+        else:
+            results.write(table, args.report)
     elif args.name is None:
-        list_experiments()
-    elif args.name not in EXPERIMENTS:
-        parser.error('no experiment %r; there are: %s'
-                     % (args.name, ', '.join(EXPERIMENTS)))
-    elif args.dry_run:  # its snapshots are none to go on from
+        list_configurations(configs)
+    elif args.dry_run:  # Its snapshots are none to go on from.
         with tempfile.TemporaryDirectory() as folder:
-            run(args.name, args, folder)
+            run(find.get(args.name), args, folder)
     else:
-        run(args.name, args, FOLDER)
+        run(find.get(args.name), args, FOLDER)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    script.run(main)

@@ -1,152 +1,161 @@
 #!/usr/bin/env python3
-"""Train a binary, quantized or float net on MNIST.
+"""Train a binary multi-layer perceptron on MNIST.
 
-By default the net of binary_net: weights that are binarized at each
-computation and binary activations, with the gradient passed straight through
-(BinaryNet, 1602.02830).
+    ./train_mnist.py                     20 epochs on the CPU
+    ./train_mnist.py --gpu=0 --epoch 5   5 epochs on the first GPU
+
+Weights and activations are +1 or -1, and the gradient passes straight through
+the sign (BinaryNet, https://arxiv.org/abs/1602.02830).
 """
 from bnn import environment
 
 environment.check(__file__)
 
-import chainer
+import os
+
+import chainer.links as L
+import numpy
+from chainer import training
+from chainer.training import extensions
 
 import net
-from bnn import data as datasets
-from bnn.training import arguments
-from bnn.training import cli
-from bnn.training import data as data_module
-from bnn.training import nets
-from bnn.training import options
-from bnn.training import reports
-from bnn.training import running
-from bnn.training import session
-from bnn.training import summary
-from zoo import binarization
-from zoo import optimization
-from zoo.quantized_net import qst
-from zoo.xnor_net import lenet5
+import weight_clip
+from bnn.chainer_ops import adam
+from bnn.training import devices
+from bnn.training.command_line import parser
+from bnn.training.command_line import script
+from bnn.training.files import folders
+from bnn.training.files import model_file
+from bnn.training.files import resume
+from bnn.training.files import saving
+from bnn.training.files import snapshots
+from bnn.training.learning import batches
+from bnn.training.learning import evaluator
+from bnn.training.learning import means
+from bnn.training.learning import stop
+from bnn.training.reports import binary_weights
+from bnn.training.reports import curves
+from bnn.training.reports import figures
+from bnn.training.reports import lines
+from bnn.training.reports import log
+from configs import binary_net
 
-_SIZES = 'unit', 'layers', 'dropout_input', 'dropout_hidden'
-_BLOCKS = 'surrogate', 'weight_scale', 'input_scale', 'shift'
-_LENET5 = {'epoch': 60, 'batchsize': 128, 'lr': 0.01, 'lr_schedule': 'step',
-           'lr_steps': [15, 30, 45], 'weight_decay': 1e-5,
-           'input': 'standard'}
-
-NETS = {
-    'binary': nets.Net(
-        net.BinaryMLP, (*_SIZES, 'binarize', 'surrogate'), clip='all',
-        bop=True, n_in=True),
-    'quantized': nets.Net(
-        net.QuantizedMLP, (*_SIZES, 'w_bits', 'a_bits', 'quantizer'),
-        clip='weights', n_in=True),
-    'float': nets.Net(
-        net.FloatMLP, (*_SIZES, 'batch_norm'), n_in=True,
-        defaults={'unit': 2048, 'layers': 3, 'dropout_hidden': 0.5}),
-    'binary-weight': nets.Net(
-        net.BinaryWeightMLP, (*_SIZES, 'batch_norm', 'binarize'),
-        clip='weights', bop=True, n_in=True,
-        defaults={'unit': 2048, 'layers': 3}),
-    # As XNOR-Net-PyTorch
-    'lenet5': nets.Net(
-        lenet5.LeNet5, _BLOCKS, {'binary': True}, _LENET5),
-    'lenet5-float': nets.Net(
-        lenet5.LeNet5, (), {'binary': False}, _LENET5),
-}
-RECIPES = {
-    # Chosen on a validation part, docs/recipe_best.md
-    'best': nets.Recipe(
-        'binary weights and activations, as good as 20 epochs make them',
-        ('binary',), {
-            'optimizer': 'adam', 'lr': 0.01, 'lr_schedule': 'cosine',
-            'batchsize': 50, 'clip': 'weights', 'dropout_input': 0.2,
-            'adversarial': 0.03, 'precise_bn': True}),
-    # It left the last layer untrained, this does not.
-    'seed003': nets.Recipe(
-        'what Binary-Neural-Networks trained with',
-        ('float', 'binary-weight'), {
-            'optimizer': 'sgd', 'lr': 0.001, 'batchsize': 256, 'epoch': 200,
-            'batch_norm': False, 'validation': 10000}),
-}
+OPTIONS = (
+    'gpu', 'initmodel', 'resume', 'epoch', 'batchsize', 'unit', 'out', 'seed',
+    'dataset', 'data_dir', 'allow_modified', 'report', 'progress', 'plot',
+    'evaluate', 'test_statistics', 'snapshot_every', 'keep_snapshots',
+    'dry_run')
 
 
-def make_parser():
-    parser = arguments.Parser(description=__doc__.splitlines()[0])
-    options.add_training(
-        parser, datasets.NAMES, ('none', 'shift', 'affine'), epoch=20,
-        batchsize=100)
-    options.add_learning(parser, optimization.OPTIMIZERS, RECIPES)
-    optimization.add_options(parser)
-    group = parser.add_argument_group('net')
-    group.add_setting(
-        '--net', choices=list(NETS), default='binary',
-        help='perceptrons with binary weights and activations, k-bit ones, '
-        'float ones with ReLU, or binary weights with ReLU; LeNet-5 of '
-        'XNOR-Net, or float')
-    group.add_setting(
-        '--unit', '-u', type=arguments.positive, default=1000, metavar='N',
-        help='units in each hidden layer; 2048 for float, binary-weight')
-    group.add_setting(
-        '--layers', type=arguments.positive, default=2, metavar='N',
-        help='hidden layers; 3 for float, binary-weight')
-    group.add_setting(
-        '--w-bits', type=int, choices=qst.BITS, default=2, metavar='K',
-        help='bits of a weight, 1 to 8 or 32 (quantized)')
-    group.add_setting(
-        '--a-bits', type=int, choices=qst.BITS, default=2, metavar='K',
-        help='bits of an activation, 1 to 8, or 32: its clip alone '
-        '(quantized)')
-    group.add_setting(
-        '--quantizer', choices=qst.QUANTIZERS, default='dorefa',
-        help="DoReFa's or QNN's LinearQuant (quantized)")
-    group.add_setting(
-        '--dropout-input', type=arguments.ratio, default=0., metavar='P',
-        help='ratio of inputs that training drops')
-    group.add_setting(
-        '--dropout-hidden', type=arguments.ratio, default=0., metavar='P',
-        help='ratio of hidden units that training drops; 0.5 for float')
-    binarization.add_options(group, NETS)
-    return parser
+def main():
+    # Arguments, and with --resume the snapshot to go on from
+    args = parser.parse(binary_net.CONFIG, parser.Parser(
+        __doc__, './train.py binary_net has more options'), OPTIONS)
+    args, snapshot = resume.take_over(args)
+    device = devices.get(args.gpu)
+    numpy.random.seed(args.seed)
 
+    # Data: uint8 images, scaled to [0, 1] batch by batch
+    dataset = batches.load(args, snapshot)
+    train = batches.training(dataset, args)
 
-def describe_net(args, net_args):
-    """Returns the net in words, for the header."""
-    if 'n_units' not in net_args:
-        return args.net
-    sizes = (net_args['n_in'], *[args.unit] * args.layers, net_args['n_out'])
-    return '%s MLP, %s' % (args.net, '-'.join(map(str, sizes)))
+    # Net: 784-1000-1000-10, and the softmax cross entropy of its scores
+    predictor = net.BinaryMLP(args.unit, 10)
+    model = L.Classifier(predictor, accfun=means.accuracy)
+    if args.initmodel:
+        model_file.load(args.initmodel, model)
+    model.to_device(device)
 
-
-def main(argv=None):
-    run = session.start(
-        make_parser(), argv, NETS, RECIPES, optimization.LEARNING_RATES)
-    args, device = run.args, run.device
-
-    # Data: uint8 images, scaled batch by batch
-    data = data_module.load(run)
-    train, validation, test = data_module.feeds(data, run)
-
-    # Net
-    net_args, predictor = nets.make(NETS[args.net], args, data)
-    model = nets.make_model(run, predictor)
-    if args.summary:
-        return print(summary.describe(predictor, test.first(device)))
-
-    # Test
-    tester = run.evaluator(test, model)
+    # Evaluation, with the running statistics of batch normalization
+    test = evaluator.Evaluator(
+        batches.one_pass(dataset, 'test', args), model, device,
+        args.test_statistics)
     if args.evaluate:
-        return reports.print_test(tester)
+        print(lines.seed_line('test ', test.test(), 'main/'))
+        return 0
 
-    # Optimizer and trainer
-    optimizer = optimization.make(run, model, **NETS[args.net].xnor)
-    updater = run.updater(train, optimizer)
-    with run.output_folder() as out:
-        run.print_header(describe_net(args, net_args), data, out)
-        trainer = chainer.training.Trainer(
-            updater, run.stop_trigger(), out)
-        return running.run(run, trainer, data, validation, tester, {
-            'net_class': type(predictor).__name__, 'net_args': net_args})
+    # Optimizer: Adam on the latent weights, which stay in [-1, 1]
+    optimizer = adam.Adam(alpha=args.rate)
+    optimizer.setup(model)
+    optimizer.add_hook(weight_clip.WeightClip())
+
+    # Updater: a batch, the loss, its gradients, an update
+    updater = training.StandardUpdater(
+        train.iterator, optimizer, train.converter, device)
+
+    with folders.open_folder(args, snapshot) as out:
+        lines.print_header(args, f'binary MLP, 784-{args.unit}-{args.unit}-10',
+                           dataset, device, out)
+
+        # Trainer: ends after the last epoch, or on Ctrl-C and SIGTERM
+        stop_trigger = stop.StopTrigger(args.n_epochs)
+        trainer = training.Trainer(updater, stop_trigger, out)
+
+        # Test the model at the end of each epoch
+        trainer.extend(test, name='validation')
+
+        # End the run if the loss is no longer a number
+        trainer.extend(stop.StopOnNonFinite())
+
+        # Share of binary weights that flip, and of latent ones at the clip
+        trainer.extend(binary_weights.BinaryStatistics(model))
+
+        # Note the learning rate in the log
+        trainer.extend(extensions.observe_value(
+            'lr', lambda trainer: optimizer.alpha))
+
+        # Write the graph of the first iteration, for Graphviz
+        trainer.extend(extensions.DumpGraph('main/loss', filename='graph.dot'))
+
+        # Write the means of each epoch into the file `log`
+        trainer.extend(log.LogReport())
+
+        # Print binary_net's lines (or a table), below them a progress bar
+        for extension in lines.report(args.report, args.progress):
+            trainer.extend(extension)
+
+        # Draw loss.png and accuracy.png
+        if args.plot:
+            trainer.extend(curves.CurvePlot('loss'))
+            trainer.extend(curves.CurvePlot('accuracy'))
+
+        # Save a snapshot of all that, and of the random numbers' state
+        trainer.extend(snapshots.RandomState(args.seed, device))
+        snapshot_extension = extensions.snapshot(
+            writer=snapshots.Writer(saving.settings(args, dataset)),
+            n_retains=args.keep_snapshots)
+        trainer.extend(snapshot_extension, name='snapshot',
+                       trigger=snapshots.Trigger(args.snapshot_every))
+
+        # Resume
+        if snapshot:
+            snapshots.restore(snapshot, trainer)
+            if saving.is_finished(trainer):
+                return 0
+
+        # Run
+        with stop_trigger:
+            trainer.run(show_loop_exception_msg=False)
+        if not stop_trigger.is_finished(trainer):
+            snapshot_extension(trainer)
+            return saving.say_how_to_go_on(args, trainer)
+
+        # Save
+        entry = trainer.get_extension('LogReport').log[-1]
+        saving.save(args, trainer, dataset, device, entry, {
+            name.removeprefix('validation/'): value
+            for name, value in entry.items()
+            if name.startswith('validation/main/')},
+            net_class='BinaryMLP', net_args={
+                'n_units': args.unit, 'n_out': 10})
+        if args.plot:
+            figures.draw_page(
+                os.path.join(out, 'figures.png'),
+                trainer.get_extension('LogReport').log, model, dataset,
+                batches.one_pass(dataset, 'test', args), device,
+                test_statistics=args.test_statistics)
+    return 0
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    script.run(main)

@@ -215,5 +215,5 @@ def main():
 
 
 if __name__ == '__main__':
-    from bnn.training import cli
-    cli.run(main)
+    from bnn.training.command_line import script
+    script.run(main)

@@ -27,8 +27,11 @@ def check(script, *packages):
     Raises:
         SystemExit: With the command that activates or makes the environment.
     """
-    from bnn.training import ranks  # which needs no package
-    ranks.watch_imports()
+    # Neither needs a package.
+    from bnn import memory
+    from bnn.training.ranks import launcher
+    memory.keep()
+    launcher.watch_imports()
     package = next((
         package for package in packages or ('Chainer', 'Numba')
         if importlib.util.find_spec(package.lower()) is None), None)
@@ -36,8 +39,9 @@ def check(script, *packages):
         return
     root = os.path.dirname(os.path.abspath(script))
     activate = os.path.join(root, '.venv', 'bin', 'activate')
-    command = '. %s' % shlex.quote(activate)
+    command = f'. {shlex.quote(activate)}'
     if not os.path.exists(activate):
-        command = 'make -C %s setup && %s' % (shlex.quote(root), command)
-    ranks.leave_early('%s: %s is not installed in %s; run: %s' % (
-        os.path.basename(script), package, sys.executable, command))
+        command = f'make -C {shlex.quote(root)} setup && {command}'
+    launcher.leave_early(
+        f'{os.path.basename(script)}: {package} is not installed in '
+        f'{sys.executable}; run: {command}')

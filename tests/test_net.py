@@ -1,13 +1,9 @@
-"""The nets: names, shapes, what flows through."""
-import unittest
-
+"""The binary MLP: names, shapes, what flows through."""
 import chainer
 import chainer.links as L
 import numpy
 import pytest
-from chainer import testing
 
-import bst
 import link_binary_linear
 import net
 
@@ -17,13 +13,16 @@ def model():
     return net.BinaryMLP(n_units=8, n_out=3, n_in=784)
 
 
+def images(*shape):
+    return numpy.random.uniform(0, 1, shape).astype('f')
+
+
 def test_layers(model):
     assert {link.name for link in model.children()} == {
         'l1', 'b1', 'l2', 'b2', 'l3', 'b3'}
-    for name in ('l1', 'l2', 'l3'):
-        assert isinstance(model[name], link_binary_linear.BinaryLinear)
-    for name in ('b1', 'b2', 'b3'):
-        assert isinstance(model[name], L.BatchNormalization)
+    for i in 1, 2, 3:
+        assert type(model[f'l{i}']) is link_binary_linear.BinaryLinear
+        assert isinstance(model[f'b{i}'], L.BatchNormalization)
     assert {name: param.shape for name, param in model.namedparams()} == {
         '/l1/W': (8, 784), '/l1/b': (8,), '/b1/gamma': (8,),
         '/b1/beta': (8,), '/l2/W': (8, 8), '/l2/b': (8,),
@@ -33,31 +32,24 @@ def test_layers(model):
 
 def test_default_sizes():
     model = net.BinaryMLP()
-    assert model.l1.W.shape == (1000, 784)
-    assert model.l2.W.shape == (1000, 1000)
-    assert model.l3.W.shape == (10, 1000)
+    assert [model[name].W.shape for name in ('l1', 'l2', 'l3')] == [
+        (1000, 784), (1000, 1000), (10, 1000)]
 
 
-@pytest.mark.parametrize('shape,train', [
-    ((5, 784), True), ((5, 784), False), ((5, 1, 28, 28), True),
-    ((5, 1, 28, 28), False), ((1, 1, 28, 28), False)])
-def test_output(model, shape, train):
-    x = numpy.random.uniform(0, 1, shape).astype(numpy.float32)
-    with chainer.using_config('train', train):
-        y = model(x)
-    assert y.shape == (len(x), 3)
-    assert y.dtype == numpy.float32
-
-
-def test_image_and_vector_are_the_same(model):
-    x = numpy.random.uniform(0, 1, (5, 1, 28, 28)).astype(numpy.float32)
+def test_output(model):
+    for train in True, False:
+        with chainer.using_config('train', train):
+            for shape in (5, 784), (5, 1, 28, 28):
+                y = model(images(*shape))
+                assert y.shape == (5, 3)
+                assert y.dtype == numpy.float32
+    x = images(1, 1, 28, 28)
     with chainer.using_config('train', False):
         numpy.testing.assert_array_equal(
-            model(x).array, model(x.reshape(5, 784)).array)
+            model(x).array, model(x.reshape(1, 784)).array)
 
 
 class Inputs(chainer.LinkHook):
-
     """Keeps what the layers l2 and l3 got."""
 
     def __init__(self):
@@ -65,24 +57,21 @@ class Inputs(chainer.LinkHook):
 
     def forward_preprocess(self, args):
         if args.link.name in ('l2', 'l3'):
-            self.seen[args.link.name] = args.args[0]
+            self.seen[args.link.name] = args.args[0].array
 
 
-@pytest.mark.parametrize('surrogate', ['ste', 'approx-sign'])
-@pytest.mark.parametrize('train', [True, False])
-def test_activations(model, train, surrogate):
-    model.surrogate = surrogate
-    with Inputs() as inputs, chainer.using_config('train', train):
-        model(numpy.random.uniform(0, 1, (6, 784)).astype(numpy.float32))
-    assert set(inputs.seen) == {'l2', 'l3'}
-    for x in inputs.seen.values():
-        assert x.shape == (6, 8)
-        assert set(numpy.unique(x.array)) == {-1, 1}
-        assert bst.is_binary(x)
+def test_activations_are_signs(model):
+    for train in True, False:
+        with Inputs() as inputs, chainer.using_config('train', train):
+            model(images(6, 784))
+        assert set(inputs.seen) == {'l2', 'l3'}
+        for x in inputs.seen.values():
+            assert x.shape == (6, 8)
+            assert set(x.ravel()) == {-1, 1}
 
 
 def test_against_numpy(model):
-    x = numpy.random.uniform(0, 1, (5, 784)).astype(numpy.float32)
+    x = images(5, 784)
     for bn in (model.b1, model.b2, model.b3):
         for array in (bn.avg_mean, bn.gamma.array, bn.beta.array):
             array[...] = numpy.random.uniform(-1, 1, array.shape)
@@ -92,7 +81,7 @@ def test_against_numpy(model):
 
     h = x.astype('d')
     for i in (1, 2, 3):
-        layer, bn = model['l%d' % i], model['b%d' % i]
+        layer, bn = model[f'l{i}'], model[f'b{i}']
         h = h @ numpy.where(layer.W.array < 0, -1., 1.).T + layer.b.array
         h = ((h - bn.avg_mean) / numpy.sqrt(bn.avg_var + bn.eps)
              * bn.gamma.array + bn.beta.array)
@@ -101,37 +90,45 @@ def test_against_numpy(model):
     numpy.testing.assert_allclose(actual, h, rtol=1e-4, atol=1e-4)
 
 
-def test_every_parameter_gets_a_gradient(model):
-    x = numpy.random.uniform(0, 1, (8, 784)).astype(numpy.float32)
-    chainer.functions.sum(model(x) ** 3).backward()
-    for name, param in model.namedparams():
-        assert param.grad is not None, name
-    assert model.l1.W.grad.any()
+def test_gradients_against_numpy():
+    """One backward pass, by the formulas of the paper."""
+    with chainer.using_config('dtype', numpy.float64):
+        model = net.BinaryMLP(6, 3, 4)
+    x = numpy.random.normal(size=(7, 4))
+    model.cleargrads()
+    y = model(x)
+    gy = numpy.random.normal(size=y.shape)
+    y.grad = gy
+    y.backward()
+
+    sign = [numpy.where(model[f'l{i}'].W.array < 0, -1., 1.)
+            for i in (1, 2, 3)]
+    h, kept = x, []
+    for i, W in enumerate(sign, 1):
+        z = h @ W.T + model[f'l{i}'].b.array
+        std = numpy.sqrt(z.var(axis=0) + 2e-5)
+        a = (z - z.mean(axis=0)) / std
+        kept.append((h, a, std))
+        h = numpy.where(a < 0, -1., 1.)
+    g = gy
+    for i in 3, 2, 1:
+        h, a, std = kept[i - 1]
+        if i < 3:
+            g = g * (abs(a) <= 1)  # the straight-through estimator
+        gamma, beta = model[f'b{i}'].gamma, model[f'b{i}'].beta
+        numpy.testing.assert_allclose(beta.grad, g.sum(axis=0), atol=1e-9)
+        numpy.testing.assert_allclose(
+            gamma.grad, (g * a).sum(axis=0), atol=1e-9)
+        g = (g - g.mean(axis=0) - a * (g * a).mean(axis=0)) / std
+        numpy.testing.assert_allclose(
+            model[f'l{i}'].W.grad, g.T @ h, atol=1e-8)
+        g = g @ sign[i - 1]
 
 
-@pytest.mark.parametrize('sizes', [
-    {'n_units': 0}, {'n_out': 0}, {'n_in': 0}, {'n_units': -1}])
-def test_wrong_sizes(sizes):
-    with pytest.raises(ValueError, match='positive'):
-        net.BinaryMLP(**sizes)
-
-
-def test_wrong_input_size(model):
+def test_wrong_sizes(model):
+    for sizes in ({'n_units': 0}, {'n_out': 0}, {'n_in': 0},
+                  {'n_units': -1}):
+        with pytest.raises(ValueError, match='positive'):
+            net.BinaryMLP(**sizes)
     with pytest.raises(chainer.utils.type_check.InvalidType):
-        model(numpy.zeros((2, 783), numpy.float32))
-
-
-@testing.inject_backend_tests(['test_output'], [{}, {'use_cuda': True}])
-class TestDevices(unittest.TestCase):
-
-    def test_output(self, backend_config):
-        model = net.BinaryMLP(8, 3, 6)
-        x = numpy.random.uniform(0, 1, (5, 1, 2, 3)).astype(numpy.float32)
-        with chainer.using_config('train', False):
-            expected = model(x).array
-            model.to_device(backend_config.device)
-            y = model(backend_config.get_array(x))
-        testing.assert_allclose(y.array, expected, rtol=1e-4, atol=1e-4)
-
-
-testing.run_module(__name__, __file__)
+        model(numpy.zeros((2, 783), 'f'))

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import train_cifar10
-from bnn.training import resuming
+from bnn.training.files import resume
 from bnn.training import settling
 from zoo import optimization
 
@@ -150,7 +150,7 @@ def test_another_schedule_has_no_steps():
 
 
 def test_longer_run_takes_the_steps_up_again():
-    run = resuming.Resume('s', {}, {
+    run = resume.Resume('s', {}, {
         'net': 'nin', 'epoch': 100, 'lr_steps': [120, 200], 'lr': .01,
         'lr_schedule': 'step'})
     parser = train_cifar10.make_parser()

@@ -13,9 +13,9 @@ import pytest
 
 import train_mnist
 from bnn import errors
-from bnn.training import best
-from bnn.training import figures
-from bnn.training import models
+from bnn.training.learning import keep_best
+from bnn.training.reports import figures
+from bnn.training.files import model_file
 from bnn.training import settling
 from zoo import optimization
 
@@ -293,7 +293,7 @@ def test_best_epoch_is_kept(monkeypatch, tmp_path, results):
     a, b = (results.hdf5(tmp_path / name / 'mlp.model')
             for name in ('first', 'run'))
     assert a == b
-    a, b = (models.read_attributes(name + '/mlp.model')
+    a, b = (model_file.read_attributes(name + '/mlp.model')
             for name in ('first', 'run'))
     for name in 'epoch', 'test_accuracy', 'validation_accuracy':
         assert a[name] == b[name]

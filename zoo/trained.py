@@ -4,53 +4,47 @@ import math
 
 import chainer
 import chainer.links as L
+import numpy
 
-import bst
-import net
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import operations
-from bnn.training import inputs
-from bnn.training import models
-from bnn.training import nets
-from zoo.binary_neural_networks import shallow_convnet
+from bnn.training.files import model_file
+from bnn.training.learning import inputs
+from zoo import nets
 from zoo.binarynet import convnet
 from zoo.quantized_net import qst
-from zoo.xnor_net import alexnet
-from zoo.xnor_net import lenet5
-from zoo.xnor_net import nin
+from zoo.surrogates import sign
 
-NETS = {kind.__name__: kind for kind in (
-    *net.NETS.values(), alexnet.AlexNet, convnet.ConvNet,
-    lenet5.LeNet5, nin.NIN, nin.NINImageNet,
-    shallow_convnet.ShallowConvNet)}
-# Of the attributes what goes with a packed net
+# The attributes of a model file that go into a packed net
 _FACTS = ('net', 'net_class', 'dataset', 'input', 'epoch', 'test_accuracy',
           'loss')
-# What the arguments of the nets may be
+# The arguments of the nets, by the values that they may have
 _SIZES = ('n_in', 'n_layers', 'n_out', 'n_units', 'width')
+# Small layers take time rather than memory, which model_file.bounded limits.
+_MAX_LAYERS = 1000
 _RATIOS = ('dropout_hidden', 'dropout_input')
 _CHOICES = {
     **dict.fromkeys(('batch_norm', 'binary', 'input_scale', 'shift',
                      'stochastic'), (False, True)),
     **dict.fromkeys(('a_bits', 'w_bits'), qst.BITS),
     'kind': convnet.KINDS, 'pad_value': (0, 1),
-    'quantizer': qst.QUANTIZERS, 'scaled': tuple(nets.SCALES.values()),
-    'surrogate': tuple(bst.SURROGATES)}
+    'quantizer': qst.QUANTIZERS, 'scaled': (True, 'ste', False),
+    'surrogate': tuple(sign.SIGNS)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-
     """A trained net and what is known of it.
 
     Attributes:
         predictor (~chainer.Chain): The net, on the CPU.
-        attributes (dict): What its file says.
+        attributes (dict): The attributes of its file.
         dataset (str): The name of its data.
-        rescale (~bnn.deploy.operations.Rescale): What became of its pixels.
+        rescale (~bnn.deploy.operations.Rescale): How the pixels of its images
+            are scaled.
         input_shape (tuple of int): (channels, h, w) of an image.
-        class_names (tuple of str): The classes.
+        class_names (tuple of str): Names of the classes.
     """
 
     predictor: chainer.Chain
@@ -61,24 +55,24 @@ class Trained:
     class_names: tuple
 
     @property
-    def facts(self):
-        """dict: What goes with a packed net."""
+    def facts(self) -> dict:
+        """dict: The facts that go into a packed net."""
         return {name: self.attributes[name] for name in _FACTS
                 if name in self.attributes}
 
-    def scale(self, images):
-        """Makes of uint8 images the float32 ones that the net sees."""
+    def scale(self, images: numpy.ndarray) -> numpy.ndarray:
+        """Scales uint8 images to the float32 images that the net sees."""
         return inputs.rescaler(
             self.rescale.kind, datasets.STATISTICS[self.dataset])(images)
 
-    def crop(self, images):
-        """Does with uint8 images what the training did before each test."""
+    def crop(self, images: numpy.ndarray) -> numpy.ndarray:
+        """Crops uint8 images as the training did before each test."""
         test = inputs.AUGMENTATIONS[
             self.attributes.get('augment', 'none')].test
         return images if test is None else test(images)
 
 
-def load(path):
+def load(path: str) -> Trained:
     """Loads a model file of a training script.
 
     Args:
@@ -88,12 +82,11 @@ def load(path):
         Trained: The net.
 
     Raises:
-        ~bnn.errors.UserError: If it cannot be read, is of a net that is not
-            known here, or does not say what it is.
+        ~bnn.errors.UserError: If the file cannot be read, is damaged, or does
+            not name a net of :data:`zoo.nets.NETS`.
     """
-    attributes = models.read_attributes(path)
-    # The first models had the class under another name, and no choice of
-    # scaling.
+    attributes = model_file.read_attributes(path)
+    # The first model files have the class under another name, and no input.
     name = attributes.get('net_class', attributes.get('net'))
     dataset = attributes.get('dataset')
     scale = attributes.get('input', 'unit')
@@ -101,17 +94,17 @@ def load(path):
     names = attributes.get('class_names')
     if name is None:
         raise errors.UserError(
-            '%s does not say of which net it is: train_*.py writes that into '
-            'its models' % path)
+            f'{path} does not say of which net it is: the training scripts '
+            'write that into their models')
     augment = attributes.get('augment', 'none')
     for words, value, known in (
-            ('a net', name, NETS), ('data', dataset, datasets.STATISTICS),
+            ('a net', name, nets.NETS), ('data', dataset, datasets.STATISTICS),
             ('an input', scale, inputs.SCALES),
             ('an augmentation', augment, inputs.AUGMENTATIONS)):
-        if value not in list(known):  # A list takes what cannot be hashed.
+        if value not in list(known):  # A list takes unhashable values too.
             raise errors.UserError(
-                '%s is of %s that this program does not know: %.40r'
-                % (path, words, value))
+                f'{path} is of {words} that this program does not know: '
+                f'{value!r:.40}')
     for words, is_valid in (
             ('net_args', isinstance(net_args, dict)),
             ('class_names', isinstance(names, list)),
@@ -119,20 +112,21 @@ def load(path):
               if fact in attributes)):
         if not is_valid:
             raise errors.UserError(
-                '%s is damaged or of another program: its %s is %.40r'
-                % (path, words, attributes.get(words)))
+                f'{path} is damaged or of another program: its {words} is '
+                f'{attributes.get(words)!r:.40}')
     for argument, value in net_args.items():
         if not _is_valid(argument, value):
             raise errors.UserError(
-                '%s is damaged or of another program: its net_args has '
-                '%.40s = %.40r' % (path, ascii(argument), value))
+                f'{path} is damaged or of another program: its net_args has '
+                f'{argument!a:.40} = {value!r:.40}')
     try:
-        with models.bounded(path):
-            predictor = NETS[name](**net_args)
+        with model_file.bounded(path):
+            predictor = nets.NETS[name](**net_args)
     except (TypeError, ValueError) as e:  # arguments of another net
-        raise errors.UserError('%s does not say how its net was made: %s'
-                               % (path, ' '.join(str(e).split()))) from e
-    models.load(path, L.Classifier(predictor))
+        words = ' '.join(str(e).split())
+        raise errors.UserError(
+            f'{path} does not say how its net was made: {words}') from e
+    model_file.load(path, L.Classifier(predictor))
     mean, std = datasets.STATISTICS[dataset]
     if scale != 'standard':
         mean = std = ()
@@ -151,9 +145,10 @@ def _is_fact(value):
 def _is_valid(argument, value):
     """Tells whether an argument of a net may have a value from JSON."""
     if argument in _SIZES:
-        return type(value) is int and value > 0
+        return type(value) is int and value > 0 and (
+            argument != 'n_layers' or value <= _MAX_LAYERS)
     if argument in _RATIOS:
         return type(value) in (int, float) and 0 <= value < 1
-    # True is no 1 here.
+    # 1 == True, so the types are compared too.
     return any(type(value) is type(one) and value == one
                for one in _CHOICES.get(argument, ()))

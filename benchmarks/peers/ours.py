@@ -26,8 +26,8 @@ import parts
 import train_mnist
 from bnn import data as datasets
 from bnn.training import session
-from bnn.training import snapshots
-from bnn.training import stop
+from bnn.training.files import snapshots
+from bnn.training.learning import stop
 
 
 class Clock(stop.StopTrigger):

@@ -9,12 +9,11 @@ from bnn.data import digits as _digits
 from bnn.data import image_folder as _image_folder
 from bnn.data import mnist as _mnist
 from bnn.data.dataset import Dataset
-from bnn.data.errors import CorruptError
-from bnn.data.errors import UnavailableError
+from bnn.data.dataset import UnavailableError
 
 __all__ = [
     'CIFAR_NAMES', 'IMAGENET_NAMES', 'NAMES', 'SHAPES', 'STATISTICS', 'TITLES',
-    'CorruptError', 'Dataset', 'UnavailableError', 'load']
+    'Dataset', 'UnavailableError', 'load']
 
 TITLES = {
     'mnist': 'MNIST', 'fashion-mnist': 'Fashion-MNIST', 'digits': 'digits',
@@ -60,9 +59,9 @@ def load(name, data_dir=None, allow_modified=False, workers=None):
 
     Raises:
         UnavailableError: It is not there and cannot be downloaded.
-        CorruptError: It was found and is not what it should be.
-        UserError: No such name; a file that cannot be read, or a folder that
-            cannot be written; scikit-learn is missing.
+        UserError: There is no such name, a file is not what it should be or
+            cannot be read, a folder cannot be written, or scikit-learn is
+            missing.
 
     """
     if name == 'digits':

@@ -1,14 +1,15 @@
 """Random variants of training images, a batch at a time.
 
-On the device of the images, NumPy or CuPy; the draws are always on the CPU,
-so that the same random state gives the same images everywhere.
+The images are NumPy or CuPy arrays and stay on their device. The draws are
+made on the CPU by NumPy's global generator, whose state a snapshot keeps, so
+that the same seed gives the same images everywhere.
 """
 import sys
 
 import numpy
 
 
-def pad_crop_flip(images, pad=4, random=numpy.random, flip=True):
+def pad_crop_flip(images, pad=4, flip=True):
     """Shifts each image by up to ``pad`` pixels and mirrors one of two.
 
     Each image is padded with zeros on its four sides, a window of the old size
@@ -21,8 +22,6 @@ def pad_crop_flip(images, pad=4, random=numpy.random, flip=True):
         images (numpy.ndarray or cupy.ndarray): Shape ``(n, c, h, w)``, any
             dtype. They are left as they are.
         pad (int): The width of the border, 0 or more.
-        random (numpy.random.RandomState): Where the draws come from; NumPy's
-            global state, which a snapshot keeps, unless given.
         flip (bool): If ``False``, none is mirrored.
 
     Returns:
@@ -30,12 +29,12 @@ def pad_crop_flip(images, pad=4, random=numpy.random, flip=True):
         and dtype of ``images``.
 
     """
-    xp = _array_module(images)
-    padded = xp.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    return _crop_flip(padded, *images.shape[2:], random, flip)
+    padded = _array_module(images).pad(
+        images, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    return _crop_flip(padded, *images.shape[2:], flip)
 
 
-def random_crop_flip(images, size, random=numpy.random):
+def random_crop_flip(images, size):
     """Cuts a random window out of each image and mirrors one of two.
 
     Each window is equally likely, and it is flipped left to right with
@@ -46,7 +45,6 @@ def random_crop_flip(images, size, random=numpy.random):
         images (numpy.ndarray or cupy.ndarray): Shape ``(n, c, h, w)``, any
             dtype. They are left as they are.
         size (int): Height and width of the windows, at most ``h`` and ``w``.
-        random (numpy.random.RandomState): As for :func:`pad_crop_flip`.
 
     Returns:
         numpy.ndarray or cupy.ndarray: A new C-contiguous array of shape
@@ -57,11 +55,10 @@ def random_crop_flip(images, size, random=numpy.random):
 
     """
     _check_size(images, size)
-    return _crop_flip(images, size, size, random)
+    return _crop_flip(images, size, size)
 
 
-def random_affine(images, degrees=10, scale=0.1, slant=0.1, shift=2,
-                  random=numpy.random):
+def random_affine(images, degrees=10, scale=0.1, slant=0.1, shift=2):
     r"""Turns, stretches, slants and moves each image a little.
 
     A pixel at :math:`p`, counted from the middle of the image, is read at
@@ -86,7 +83,6 @@ def random_affine(images, degrees=10, scale=0.1, slant=0.1, shift=2,
         scale (float): The bound of :math:`s_x - 1` and :math:`s_y - 1`.
         slant (float): The bound of :math:`k`.
         shift (float): The bound of :math:`d_x` and :math:`d_y`, in pixels.
-        random (numpy.random.RandomState): As for :func:`pad_crop_flip`.
 
     Returns:
         numpy.ndarray or cupy.ndarray: A new array of the shape and dtype of
@@ -95,13 +91,13 @@ def random_affine(images, degrees=10, scale=0.1, slant=0.1, shift=2,
     """
     xp = _array_module(images)
     n, c, h, w = images.shape
+    draws = numpy.random.uniform(-1, 1, (6, n, 1, 1)).astype(numpy.float32)
     bounds = numpy.radians(degrees), slant, scale, scale, shift, shift
     angle, k, sx, sy, dx, dy = (
-        draws * bound for draws, bound in zip(xp.asarray(
-            random.uniform(-1, 1, (6, n, 1, 1))).astype('f'), bounds,
-            strict=True))
-    x = xp.arange(w, dtype='f') - (w - 1) / 2
-    y = xp.arange(h, dtype='f')[:, None] - (h - 1) / 2
+        draw * bound for draw, bound in zip(
+            xp.asarray(draws), bounds, strict=True))
+    x = xp.arange(w, dtype=numpy.float32) - (w - 1) / 2
+    y = xp.arange(h, dtype=numpy.float32)[:, None] - (h - 1) / 2
     x, y = x * (1 + sx), y * (1 + sy)
     x = x + k * y
     cos, sin = xp.cos(angle), xp.sin(angle)
@@ -141,21 +137,36 @@ def _check_size(images, size):
         raise ValueError(f'no window of {size}x{size} in images of {h}x{w}')
 
 
-def _crop_flip(images, height, width, random, flip=True):
+def _crop_flip(images, height, width, flip=True):
+    n, _, h, w = images.shape
+    tops, lefts = (numpy.random.randint(0, places, n)
+                   for places in (h - height + 1, w - width + 1))
+    flips = (numpy.random.randint(0, 2, n) * flip).astype(bool)
+    if isinstance(images, numpy.ndarray):
+        return _cut(images, height, width, tops, lefts, flips)
+    return _gather(images, height, width, tops, lefts, flips)
+
+
+def _cut(images, height, width, tops, lefts, flips):
+    result = numpy.empty((*images.shape[:2], height, width), images.dtype)
+    for target, image, top, left, flip in zip(
+            result, images, tops, lefts, flips, strict=True):
+        window = image[:, top:top + height, left:left + width]
+        target[...] = window[:, :, ::-1] if flip else window
+    return result
+
+
+def _gather(images, height, width, tops, lefts, flips):
+    # As _cut, in one kernel instead of one for each image
     xp = _array_module(images)
     n, c, h, w = images.shape
-    # Of the places of a window
-    rows, columns = h - height + 1, w - width + 1
-    tops, lefts = (
-        xp.asarray(random.randint(0, places, n)) for places in (rows, columns))
-    flips = xp.asarray(random.randint(0, 2, n) * flip).astype(bool)
-
-    # A view of every window: (n, c, top, left, height, width)
-    windows = xp.lib.stride_tricks.as_strided(
-        images, (n, c, rows, columns, height, width),
-        images.strides + images.strides[2:])
-    cropped = windows[xp.arange(n), :, tops, lefts]
-    return xp.where(flips[:, None, None, None], cropped[..., ::-1], cropped)
+    rows = tops[:, None] + numpy.arange(height)
+    columns = lefts[:, None] + numpy.arange(width)
+    columns = numpy.where(flips[:, None], columns[:, ::-1], columns)
+    planes = numpy.arange(n * c).reshape(n, c, 1, 1) * (h * w)
+    return images.take(
+        xp.asarray(planes) + xp.asarray(rows * w)[:, None, :, None]
+        + xp.asarray(columns)[:, None, None, :])
 
 
 def _sample(images, x, y):
@@ -166,7 +177,7 @@ def _sample(images, x, y):
     padded = xp.pad(images, ((0, 0), (0, 0), (1, 2), (1, 2)))
     x, y = xp.clip(x + 1, 0, w + 1), xp.clip(y + 1, 0, h + 1)
     left, top = x.astype(int), y.astype(int)
-    x, y = ((place - whole).astype('f')[:, None]
+    x, y = ((place - whole).astype(numpy.float32)[:, None]
             for place, whole in ((x, left), (y, top)))
     row = w + 3
     corner = ((top * row + left)[:, None]

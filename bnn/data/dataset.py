@@ -1,9 +1,19 @@
-"""What every loader returns."""
+"""What every loader returns, and raises where there is no data."""
 import dataclasses
 import functools
 import hashlib
 
 import numpy
+
+from bnn import errors
+
+
+class UnavailableError(errors.UserError):
+    """The data is not there and cannot be downloaded.
+
+    A caller that was not asked for this data by name may take other data.
+    Where data is there and damaged, a plain UserError is raised.
+    """
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -16,8 +26,8 @@ class Dataset:
         train_images (numpy.ndarray): uint8, C-contiguous, shape
             ``(n, 1, 28, 28)``, 0 is the background and 255 full ink; of
             CIFAR-10 ``(n, 3, 32, 32)``, red, green and blue; of a folder of
-            pictures :class:`bnn.data.pictures.Pictures`, which decode
-            when they are asked for.
+            pictures :class:`bnn.data.pictures.Pictures`, which decodes a
+            picture when it is asked for.
         train_labels (numpy.ndarray): int32, shape ``(n,)``, from 0.
         test_images (numpy.ndarray): As ``train_images``.
         test_labels (numpy.ndarray): As ``train_labels``.
@@ -47,8 +57,8 @@ class Dataset:
         """str: 40 hex digits that tell these images and labels from others.
 
         The same data gives the same digest on every machine, wherever it was
-        loaded from. Of pictures on the disk the names and sizes of the files
-        are compared, not the pixels.
+        loaded from. It stands for the names and sizes of pictures on the
+        disk, not for their pixels.
         """
         state = hashlib.blake2b(digest_size=20)
         for array in (self.train_images, self.train_labels,
@@ -71,6 +81,9 @@ class Dataset:
 
     def with_validation(self, n):
         """Splits the last ``n`` training images off for validation.
+
+        Args:
+            n (int): How many, 1 or more.
 
         Returns:
             Dataset: The same images in three parts.

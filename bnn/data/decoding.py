@@ -5,13 +5,11 @@ import warnings
 import numpy
 from PIL import Image
 
-from bnn.data import errors
-
 SIZE = 256
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.gif', '.webp', '.ppm', '.pgm',
               '.pbm')
-# What a file holds, whatever its name says. No others: Pillow hands some of
-# them to other programs
+# What a file may hold, whatever its name says. Pillow hands some of the other
+# formats to other programs.
 _FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'WEBP', 'PPM')
 
 # Set once and not around each call: catch_warnings is not safe in threads.
@@ -23,16 +21,15 @@ warnings.simplefilter('error', Image.DecompressionBombWarning)
 def decode(path, draft=True):
     """Decodes a picture and scales it to 256x256, whatever its aspect.
 
-    As torchvision's ``Resize((256, 256))`` does for a picture of Pillow:
-    bilinear, over the whole area of a pixel where it shrinks. A decoder of
-    JPEG may do a part of the shrinking. Grey levels of 16 bits keep the upper
-    8; what is transparent lies on white; of an animation the first frame
-    counts. A rotation in the EXIF data and colour profiles are not applied,
+    It scales as torchvision's ``Resize((256, 256))``: bilinear, over the whole
+    area of a pixel where the picture shrinks. Grey levels of 16 bits keep the
+    upper 8. What is transparent lies on white. The first frame of an animation
+    is taken. A rotation in the EXIF data and colour profiles are not applied,
     as in torchvision.
 
     Args:
         path (str): The file: JPEG, PNG, BMP, GIF, WebP, PPM, PGM or PBM.
-        draft (bool): Whether to let a JPEG decoder halve the picture, also
+        draft (bool): Whether a JPEG decoder may halve the picture, also
             repeatedly, as long as both sides stay 256 or more.
 
     Returns:
@@ -40,12 +37,11 @@ def decode(path, draft=True):
         green and blue.
 
     Raises:
-        CorruptError: The file cannot be read, is no such picture, truncated
-            or too large (``PIL.Image.MAX_IMAGE_PIXELS``). The message gives
-            the reason alone, for the caller to say of which file.
+        ValueError: The file cannot be read, is no such picture, truncated or
+            too large (``PIL.Image.MAX_IMAGE_PIXELS``).
 
     """
-    with _reasons(), Image.open(path, formats=_FORMATS) as picture:
+    with _open(path) as picture:
         if draft:
             picture.draft('RGB', (SIZE, SIZE))
         picture = _rgb(picture).resize(
@@ -60,13 +56,13 @@ def read(path):
         path (str): As for :func:`decode`.
 
     Returns:
-        numpy.ndarray: uint8 (h, w, 3): red, green and blue.
+        numpy.ndarray: uint8, shape ``(h, w, 3)``: red, green and blue.
 
     Raises:
-        CorruptError: As :func:`decode`.
+        ValueError: As :func:`decode`.
 
     """
-    with _reasons(), Image.open(path, formats=_FORMATS) as picture:
+    with _open(path) as picture:
         return numpy.asarray(_rgb(picture))
 
 
@@ -74,7 +70,7 @@ def resize(pixels, height, width):
     """Scales an image bilinearly, over the whole area where it shrinks.
 
     Args:
-        pixels (numpy.ndarray): uint8 (h, w) or (h, w, 3).
+        pixels (numpy.ndarray): uint8, shape ``(h, w)`` or ``(h, w, 3)``.
         height, width (int): The new size.
 
     Returns:
@@ -86,27 +82,27 @@ def resize(pixels, height, width):
 
 
 @contextlib.contextmanager
-def _reasons():
-    """Makes a CorruptError of whatever Pillow raises."""
+def _open(path):
+    # Pillow may raise anything of a damaged file.
     try:
-        yield
+        with Image.open(path, formats=_FORMATS) as picture:
+            yield picture
     except Image.UnidentifiedImageError:
-        raise errors.CorruptError('not a picture') from None
+        raise ValueError('not a picture') from None
     except Exception as error:
-        # Of a damaged file Pillow raises any
-        reason = getattr(error, 'strerror', None) or error
-        raise errors.CorruptError(
-            ' '.join(str(reason).split()) or type(error).__name__) from None
+        reason = ' '.join(str(getattr(error, 'strerror', None) or error
+                              ).split())
+        raise ValueError(reason or type(error).__name__) from None
 
 
 def _rgb(picture):
     if picture.mode.startswith('I'):
-        # Pillow's own conversion clips, depending on the mode and its version
+        # Pillow's own conversion clips, depending on the mode and its version.
         levels = numpy.asarray(picture) >> 8
         picture = Image.fromarray(levels.astype(numpy.uint8))
     if picture.has_transparency_data:
         picture = picture.convert('RGBA')
         white = Image.new('RGBA', picture.size, 'white')
         picture = Image.alpha_composite(white, picture)
-    # To convert what is RGB is a copy, a tenth of the time of all
+    # Converting RGB to RGB is a copy, a tenth of the time of all.
     return picture if picture.mode == 'RGB' else picture.convert('RGB')

@@ -9,28 +9,23 @@ import time
 import urllib.error
 import urllib.request
 
-from bnn import errors as base_errors
-from bnn.data import errors
+from bnn import errors
+from bnn.data import dataset
 
-# All first contacts together: without a network the user waits this long
-CONTACT_S = 12.0
-READ_S = 15.0
-ROUNDS = 2
-PAUSE_S = 1.0
+# The first contacts together: without a network the user waits this long.
+CONTACT_S = 12.
+READ_S = 15.
+TRIES = 2
 MAX_BYTES = 1 << 30
 _CHUNK = 1 << 16
 
 
-class _TransferError(Exception):
+class _MirrorError(Exception):
     """The mirror failed, not this machine's disk."""
 
-    def __init__(self, reason, final=False):
-        super().__init__(reason)
-        self.final = final
 
-
-def fetch(urls, path, verify, contact_s=CONTACT_S, read_s=READ_S,
-          max_bytes=MAX_BYTES):
+def fetch(urls, path, verify, missing, advice, contact_s=CONTACT_S,
+          read_s=READ_S, max_bytes=MAX_BYTES):
     """Downloads one file from the first of its mirrors that delivers it.
 
     The data goes to a temporary file in the folder of ``path``, which is
@@ -39,13 +34,15 @@ def fetch(urls, path, verify, contact_s=CONTACT_S, read_s=READ_S,
     answered, nothing is written or printed.
 
     Args:
-        urls (sequence of str): The mirrors, in the order to try them. Each is
-            tried once more if another try may help.
+        urls (sequence of str): The mirrors, in the order to try them. One
+            that breaks off is tried once more.
         path (str): Where the file goes. Its folder is made if needed.
-        verify (callable): Called with the path of the temporary file; raises
-            CorruptError where the content is wrong.
-        contact_s (float): Seconds after which to give up if no mirror answers,
-            whatever their number and whatever hangs, name lookup included.
+        verify (callable): Called with the temporary file, open for reading
+            bytes; raises ValueError where the content is wrong.
+        missing (str): What is missing and where, for an error.
+        advice (str): What the user can do about it.
+        contact_s (float): Seconds after which to give up if no mirror
+            answers, name lookup included; shared by the mirrors.
         read_s (float): Seconds without data after which a mirror failed.
         max_bytes (int): A mirror that delivers more than this failed.
 
@@ -54,80 +51,52 @@ def fetch(urls, path, verify, contact_s=CONTACT_S, read_s=READ_S,
 
     Raises:
         UnavailableError: No mirror delivered the file.
-        CorruptError: Mirrors delivered the file, with wrong content.
-        UserError: The file cannot be written.
+        UserError: Mirrors delivered the file with wrong content, or the file
+            cannot be written.
 
     """
-    given_up = set()
     reasons = {}
-    wrong = False
-    deadline = time.monotonic() + contact_s
-    for attempt in range(ROUNDS):
-        waiting = [url for url in urls if url not in given_up]
-        if not waiting or time.monotonic() >= deadline:
-            break
-        if attempt:
-            time.sleep(PAUSE_S)
-        for i, url in enumerate(waiting):
-            left = deadline - time.monotonic()
-            if left <= 0:
+    kind = dataset.UnavailableError
+    for url in urls:
+        for _ in range(TRIES):
+            try:
+                response = _open(url, contact_s / len(urls), read_s)
+            except Exception as error:
+                reasons[url] = _reason(error)
                 break
             try:
-                # A mirror that hangs leaves their share to those after it
-                with _open(url, left / (len(waiting) - i), read_s) as response:
-                    try:
-                        return _save(response, url, path, verify, max_bytes)
-                    finally:
-                        # There is a network: the others get their full time
-                        deadline = time.monotonic() + contact_s
-            except _TransferError as error:
-                reasons[url] = str(error)
-                if error.final:
-                    given_up.add(url)
-            except errors.CorruptError as error:
-                reasons[url] = str(error)
-                given_up.add(url)
-                wrong = True
-    said = '; '.join(f'{url}: {reason}' for url, reason in reasons.items())
-    if wrong:
-        raise errors.CorruptError(f'the mirrors deliver other data ({said})')
-    raise errors.UnavailableError(said)
+                with response:
+                    return _save(response, url, path, verify, max_bytes)
+            except _MirrorError as error:
+                reasons[url] = error
+            except ValueError as error:
+                reasons[url] = f'delivers other data ({error})'
+                kind = errors.UserError
+                break
+    why = '; '.join(f'{url}: {reason}' for url, reason in reasons.items())
+    raise kind(f'{missing} and cannot be downloaded ({why}); {advice}')
 
 
 def _open(url, wait_s, read_s):
-    # In a thread, since no timeout of urllib covers the name lookup; a daemon,
-    # so that one that hangs does not keep the process alive
+    # In a thread, since no timeout of urllib covers the name lookup. It is a
+    # daemon, so that one that hangs does not keep the process alive.
     future = concurrent.futures.Future()
-    threading.Thread(
-        target=_contact, args=(url, read_s, future), daemon=True).start()
-    try:
-        return future.result(wait_s)
-    except (concurrent.futures.TimeoutError, TimeoutError):
-        future.add_done_callback(_discard)
-        raise _TransferError(f'no answer in {wait_s:.3g} s') from None
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise _TransferError(_reason(error), error.code < 500) from None
-    except Exception as error:
-        raise _TransferError(_reason(error)) from None
 
+    def contact():
+        request = urllib.request.Request(url, headers={'User-Agent': 'bnn'})
+        try:
+            future.set_result(urllib.request.urlopen(request, timeout=read_s))
+        except Exception as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            future.set_exception(error)
 
-def _contact(url, read_s, future):
-    request = urllib.request.Request(
-        url, headers={'User-Agent': 'bnn-datasets'})
-    try:
-        response = urllib.request.urlopen(request, timeout=read_s)
-    except Exception as error:
-        future.set_exception(error)
-    else:
-        future.set_result(response)
-
-
-def _discard(future):
-    answer = future.exception() or future.result()
-    # Of the exceptions, only an HTTPError holds a connection
-    if hasattr(answer, 'close'):
-        answer.close()
+    threading.Thread(target=contact, daemon=True).start()
+    if not concurrent.futures.wait([future], wait_s).done:
+        future.add_done_callback(
+            lambda late: late.exception() or late.result().close())
+        raise TimeoutError(f'no answer in {wait_s:.3g} s')
+    return future.result()
 
 
 def _save(response, url, path, verify, max_bytes):
@@ -139,12 +108,13 @@ def _save(response, url, path, verify, max_bytes):
             print(f'downloading {name} from {url}', file=sys.stderr)
             for piece in _pieces(response, max_bytes):
                 file.write(piece)
-        result = verify(temporary)
+        with open(temporary, 'rb') as file:
+            result = verify(file)
         if not os.path.lexists(path):
             os.rename(temporary, path)
         return result
     except OSError as error:
-        raise base_errors.UserError(
+        raise errors.UserError(
             f'cannot write {path}: {error.strerror or error}') from None
     finally:
         # Reached by Ctrl-C as well
@@ -153,59 +123,32 @@ def _save(response, url, path, verify, max_bytes):
 
 
 def _pieces(response, max_bytes):
-    total = response.headers.get('Content-Length', '')
-    total = int(total) if total.isdecimal() else None
-    done = 0
-    with _Bar(total) as bar:
-        while True:
-            try:
-                piece = response.read(_CHUNK)
-            except (OSError, http.client.HTTPException) as error:
-                raise _TransferError(
-                    f'broke off at {done} bytes: {_reason(error)}') from None
-            if not piece:
-                break
-            done += len(piece)
-            if done > max_bytes:
-                raise _TransferError(f'more than {max_bytes} bytes', True)
-            bar.update(done)
-            yield piece
-    if total is not None and done < total:
-        raise _TransferError(f'broke off at {done} of {total} bytes')
+    total = int(response.headers.get('Content-Length') or -1)
+    done = drawn = 0
+    while True:
+        try:
+            piece = response.read(_CHUNK)
+        except (OSError, http.client.HTTPException) as error:
+            raise _MirrorError(
+                f'broke off at {done} bytes: {_reason(error)}') from None
+        done += len(piece)
+        # One line of progress on a terminal, ten times a second
+        if sys.stderr.isatty() and (
+                not piece or time.monotonic() - drawn > .1):
+            drawn = time.monotonic()
+            print(f'\r  {done / 1e6:.1f} of {total / 1e6:.1f} MB',
+                  end='' if piece else '\n', file=sys.stderr, flush=True)
+        if done > max_bytes:
+            raise _MirrorError(f'more than {max_bytes} bytes')
+        if not piece:
+            break
+        yield piece
+    if done < total:
+        raise _MirrorError(f'broke off at {done} of {total} bytes')
 
 
 def _reason(error):
-    # Of a URLError the cause alone: its own text wraps it in brackets
-    cause = getattr(error, 'reason', None)
-    if isinstance(error, urllib.error.HTTPError) or cause is None:
-        cause = error
-    return ' '.join(str(cause).split()) or type(cause).__name__
-
-
-class _Bar:
-    """One line of progress on a terminal, nothing elsewhere."""
-
-    def __init__(self, total):
-        self._total = total
-        self._drawn = None
-        self._on = sys.stderr.isatty()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._drawn is not None:
-            print(file=sys.stderr)
-
-    def update(self, done):
-        now = time.monotonic()
-        if not self._on or (done != self._total and self._drawn is not None
-                            and now - self._drawn < .1):
-            return
-        self._drawn = now
-        line = f'{done / 1e6:.1f} MB'
-        if self._total:
-            full = min(30 * done // self._total, 30)
-            line = (f'[{"#" * full:<30}] {done / 1e6:.1f} of '
-                    f'{self._total / 1e6:.1f} MB')
-        print(f'\r  {line}', end='', file=sys.stderr, flush=True)
+    # The text of a URLError wraps its cause in brackets.
+    if not isinstance(error, urllib.error.HTTPError):
+        error = getattr(error, 'reason', error)
+    return ' '.join(str(error).split()) or type(error).__name__

@@ -1,14 +1,16 @@
-"""Where data sets lie."""
+"""Where data sets lie, and how their files are opened."""
+import contextlib
 import os
 
 from bnn import errors
 
 
 def root():
-    """Returns the folder of all data sets, as Chainer has it.
+    """Returns the folder of all data sets.
 
     Returns:
-        str: The folder of ``chainer.dataset.get_dataset_root()``.
+        str: ``$CHAINER_DATASET_ROOT``, or else ``~/.chainer/dataset``, as
+        ``chainer.dataset.get_dataset_root()``.
 
     """
     return os.environ.get('CHAINER_DATASET_ROOT') or os.path.join(
@@ -32,3 +34,54 @@ def resolve(path):
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise errors.UserError(f'{folder} is not a folder')
     return folder
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Makes one line of whatever the system says while a path is read.
+
+    Args:
+        path (str): The file or folder.
+
+    Raises:
+        UserError: It cannot be read.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        raise errors.UserError(
+            f'cannot read {path}: {error.strerror or error}') from None
+
+
+@contextlib.contextmanager
+def open_file(path, advice):
+    """Opens a file to read bytes, and says which it is in an error.
+
+    Args:
+        path (str): The file.
+        advice (str): What the user can do where the content is wrong, for
+            which the body of the ``with`` raises ValueError.
+
+    Yields:
+        io.BufferedReader: The file.
+
+    Raises:
+        UserError: It is not a file, cannot be read, or its content is wrong.
+
+    """
+    if not os.path.isfile(path):
+        # To open a named pipe would block.
+        raise errors.UserError(f'{path} is not a file')
+    try:
+        with reading(path), open(path, 'rb') as stream:
+            yield stream
+    except ValueError as error:
+        raise errors.UserError(f'{path}: {error}; {advice}') from None
+
+
+def delete_or_allow(allow_modified):
+    """Returns the advice for a file that is not as published."""
+    advice = 'delete the file to download it again'
+    return advice if allow_modified else (
+        f'{advice}, or pass --allow-modified if it is your own data')

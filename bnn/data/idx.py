@@ -12,17 +12,14 @@ import zlib
 
 import numpy
 
-from bnn.data import errors
-
 MAX_BYTES = 1 << 30
 _CHUNK = 1 << 20
-_KINDS = {1: 'labels', 3: 'images'}
 
 
 def read(stream, ndim):
     """Reads one IDX file, gzipped or not, as its first bytes say.
 
-    Never more is unpacked than the header announces and one byte.
+    It unpacks one byte more than the header announces at most.
 
     Args:
         stream (io.BufferedReader): The file, opened for reading bytes.
@@ -33,9 +30,7 @@ def read(stream, ndim):
         MD5 of the unpacked file in hex.
 
     Raises:
-        CorruptError: It is no such file. The message gives the reason alone,
-            for the caller to say of which file.
-        OSError: The stream cannot be read.
+        ValueError: It is no such file.
 
     """
     try:
@@ -43,59 +38,33 @@ def read(stream, ndim):
             with gzip.GzipFile(fileobj=stream) as unpacked:
                 return _read_unpacked(unpacked, ndim)
         return _read_unpacked(stream, ndim)
-    except EOFError:
-        raise errors.CorruptError('truncated gzip data') from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise errors.CorruptError(f'corrupt gzip data ({error})') from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f'damaged gzip data ({error})') from None
 
 
 def _read_unpacked(stream, ndim):
-    header = _read_upto(stream, 4 + 4 * ndim)
-    _check_magic(header[:4], ndim)
+    header = stream.read(4 + 4 * ndim)
+    magic = bytes([0, 0, 8, ndim])
+    if header[:4] != magic:
+        raise ValueError(
+            f'not IDX of {"images" if ndim == 3 else "labels"}: it begins '
+            f'with the bytes {header[:4].hex(" ")}, not {magic.hex(" ")}')
     if len(header) < 4 + 4 * ndim:
-        raise errors.CorruptError('truncated: the header is incomplete')
+        raise ValueError('truncated: the header is incomplete')
     shape = struct.unpack(f'>{ndim}I', header[4:])
     size = math.prod(shape)
     if size > MAX_BYTES:
-        raise errors.CorruptError(
+        raise ValueError(
             f'the header announces {size} bytes, more than {MAX_BYTES}')
-    # The byte more finds trailing data, and makes gzip check its CRC
-    body = _read_upto(stream, size + 1)
-    if len(body) < size:
-        raise errors.CorruptError(
-            f'truncated: {len(body)} of {size} bytes after the header')
-    if len(body) > size:
-        raise errors.CorruptError(
-            f'data goes on after the {size} bytes that the header announces')
+    # In pieces, so that memory grows with what is there and not with what the
+    # header claims. One byte more makes gzip check its CRC.
+    body = bytearray()
+    while piece := stream.read(min(_CHUNK, size + 1 - len(body))):
+        body += piece
+    if len(body) != size:
+        raise ValueError(
+            f'{"truncated" if len(body) < size else "too long"}: the header '
+            f'announces {size} bytes')
     md5 = hashlib.md5(header, usedforsecurity=False)
     md5.update(body)
-    array = numpy.frombuffer(body, numpy.uint8).reshape(shape)
-    return array, md5.hexdigest()
-
-
-def _check_magic(magic, ndim):
-    if len(magic) < 4:
-        raise errors.CorruptError(
-            'empty' if not magic else 'truncated: the header is incomplete')
-    if magic[:2] != b'\0\0' or not magic[3]:
-        raise errors.CorruptError('not an IDX file')
-    if magic[2] != 8:
-        raise errors.CorruptError(
-            f'IDX of type 0x{magic[2]:02x}, not of unsigned bytes (0x08)')
-    if magic[3] != ndim:
-        found, wanted = (
-            _KINDS.get(n, f'{n} dimensions') for n in (magic[3], ndim))
-        raise errors.CorruptError(
-            f'mislabelled: IDX of {found} in the place of {wanted}')
-
-
-def _read_upto(stream, size):
-    # In pieces, so that memory grows with what is there and not with what a
-    # header claims
-    data = bytearray()
-    while len(data) < size:
-        piece = stream.read(min(_CHUNK, size - len(data)))
-        if not piece:
-            break
-        data += piece
-    return data
+    return numpy.frombuffer(body, numpy.uint8).reshape(shape), md5.hexdigest()

@@ -8,13 +8,13 @@ import os
 
 import numpy
 
+from bnn import errors
 from bnn.data import dataset
-from bnn.data import errors
 from bnn.data import folders
 from bnn.data import picture_files
 from bnn.data import pictures
 
-TRAIN, VAL = PARTS = 'train', 'val'
+PARTS = 'train', 'val'
 
 
 def load(data_dir=None, workers=None):
@@ -45,68 +45,52 @@ def load(data_dir=None, workers=None):
 
     Raises:
         UnavailableError: There is no such folder. Nothing is downloaded.
-        CorruptError: The folder lacks something.
-        UserError: It cannot be read.
+        UserError: The folder lacks something or cannot be read.
 
     """
     folder = folders.resolve(
         os.path.join(folders.root(), 'imagenet') if data_dir is None
         else data_dir)
-    times = _find_parts(folder)
-    classes = {
-        part: picture_files.subfolders(os.path.join(folder, part))
-        for part in PARTS}
-    _check_classes(folder, classes)
-    pool = concurrent.futures.ThreadPoolExecutor(workers or _usable_cores())
+    train, _ = classes = _find_classes(folder)
+    pool = concurrent.futures.ThreadPoolExecutor(workers or _cores())
     data = []
-    for part in PARTS:
-        files = picture_files.find(
-            os.path.join(folder, part), times[part], classes[part])
+    for part, found in zip(PARTS, classes, strict=True):
+        part = os.path.join(folder, part)
+        names, labels, sizes = picture_files.find(part, found)
         order = numpy.random.RandomState(0).permutation(
-            numpy.arange(len(files), dtype=numpy.int32))
-        data += pictures.Pictures(files, pool, order), files.labels[order]
+            numpy.arange(len(names), dtype=numpy.int32))
+        data += [pictures.Pictures(part, names[order], sizes[order], pool),
+                 labels[order]]
     return dataset.Dataset(
         'imagenet', f'images in {os.path.basename(folder)}', *data,
-        class_names=tuple(classes[TRAIN]), source=folder)
+        class_names=tuple(train), source=folder)
 
 
-def _find_parts(folder):
-    found = {}
-    if os.path.lexists(folder):
-        found = picture_files.subfolders(folder)
-    missing = [part for part in PARTS if part not in found]
-    if len(missing) == 2:
-        raise errors.UnavailableError(
-            f'no pictures in {folder}: it must hold {TRAIN}/<class>/* and '
-            f'{VAL}/<class>/*, such as {TRAIN}/n01440764/picture.JPEG; '
-            'ImageNet is not downloaded, see https://www.image-net.org')
+def _find_classes(folder):
+    paths = [os.path.join(folder, part) for part in PARTS]
+    missing = [path for path in paths if not os.path.isdir(path)]
     if missing:
-        raise errors.CorruptError(
-            f'{folder} lacks the folder {missing[0]} with '
-            f'{missing[0]}/<class>/*')
-    return {part: found[part] for part in PARTS}
+        kind = dataset.UnavailableError if missing == paths else (
+            errors.UserError)
+        raise kind(
+            f'there is no {missing[0]}: the folder must hold train/<class>/* '
+            'and val/<class>/*, such as train/n01440764/picture.JPEG; '
+            'ImageNet is not downloaded, see https://www.image-net.org')
+    train, val = map(picture_files.subfolders, paths)
+    if len(train) < 2:
+        raise errors.UserError(
+            f'{paths[0]} has {len(train)} folders of classes, not 2 or more: '
+            'pictures must lie in train/<class>/')
+    odd = sorted(set(train) ^ set(val))
+    if odd:
+        more = f' and {len(odd) - 1} more' if odd[1:] else ''
+        raise errors.UserError(
+            f'{folder}: train and val must have the same classes, but only '
+            f'one of them has {odd[0]}{more}')
+    return train, val
 
 
-def _check_classes(folder, classes):
-    for part in PARTS:
-        if not classes[part]:
-            raise errors.CorruptError(
-                f'{os.path.join(folder, part)} has no folder of a class: its '
-                f'pictures must lie in {part}/<class>/')
-    for part, other in (PARTS, PARTS[::-1]):
-        missing = sorted(set(classes[part]) - set(classes[other]))
-        if missing:
-            more = f' and {len(missing) - 1} more' if missing[1:] else ''
-            raise errors.CorruptError(
-                f'{folder}: {other} lacks the class {missing[0]}{more} of '
-                f'{part}')
-    if len(classes[TRAIN]) == 1:
-        raise errors.CorruptError(
-            f'{folder} has one class only, {next(iter(classes[TRAIN]))}: '
-            'there is nothing to tell apart')
-
-
-def _usable_cores():
+def _cores():
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,23 +1,16 @@
-"""Nets of one bit: packed, run without Chainer, exported.
+"""Bit-packed nets: made of a trained net, run without Chainer, exported.
 
-Three descriptions of a net follow one another:
+A net is described three times, one description after the other:
 
-1. What it computes, as trained: a list of
-   :mod:`~bnn.deploy.operations`.  ``net.describe()`` gives it
-   (``description.of`` for a link of Chainer's own), and
-   :func:`bnn.deploy.reference.run` is its definition.  An exporter that wants
-   the net as it was trained, with float arithmetic, ONNX for one, reads
-   these: ``Linear.W.dense()`` are the weights as floats, +-1 times alpha.
-
-2. What is stored: a :class:`~bnn.deploy.packed.PackedNet`, a list of stages.
-   :func:`bnn.deploy.packing.pack` makes it of 1.  Batch normalization, bias,
-   alpha, ReLU and the scaling of the pixels are in integer thresholds then.
-   An exporter that wants whole numbers, C for one, reads these: for each
-   :class:`~bnn.deploy.packed.Product` ``weights.rows()`` (or ``values()``)
-   and ``thresholds``; it refuses a stage whose operand or result is
-   ``'float'``, but for the scores at the end.
-
-3. What runs: :func:`load` reads the file and arranges it for this machine.
+1. :mod:`~bnn.deploy.operations`: what the net computes, as it was trained.
+   :mod:`bnn.deploy.reference` defines each operation.  ONNX is written from
+   these, with float arithmetic.
+2. :mod:`~bnn.deploy.stages`: what is stored.  :func:`bnn.deploy.pack.pack`
+   folds batch normalization, bias, alpha, ReLU and the scaling of the pixels
+   into integer thresholds (:mod:`bnn.deploy.fold`).  The ``.bnn`` file, C
+   and the web page hold these.
+3. :mod:`~bnn.deploy.run`: what runs.  :func:`load` reads a file and arranges
+   it for this machine.
 
 ::
 
@@ -27,24 +20,24 @@ Three descriptions of a net follow one another:
 `docs/packed_format.md` describes the file.
 """
 from bnn.deploy import file_format as _file_format
-from bnn.deploy import runtime as _runtime
-from bnn.deploy.runtime import softmax
+from bnn.deploy import run as _run
+from bnn.deploy.run import softmax
 
 __all__ = ['load', 'softmax']
 
 
-def load(path):
+def load(path: str) -> _run.Net:
     """Loads a packed net.
 
     Args:
-        path (str): The file, of ``export.py --to packed``.
+        path: A file of ``export.py --to packed``.
 
     Returns:
-        ~bnn.deploy.runtime.Net: The net, ready to predict.
+        The net, ready to predict.
 
     Raises:
-        ~bnn.errors.UserError: If it cannot be read, is no packed net,
-            truncated, damaged, of a later version, or contradicts itself.
-
+        ~bnn.errors.UserError: If the file cannot be read, is no packed net,
+            is truncated, damaged or of a later version, or contradicts
+            itself.
     """
-    return _runtime.Net(_file_format.load(path))
+    return _run.Net(_file_format.load(path))

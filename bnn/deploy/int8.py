@@ -1,6 +1,6 @@
 """Float first and last layers with 8-bit weights and operands.
 
-The pixels are 8 bits already.  What the last layer is given, unless it is
+The pixels have 8 bits already.  The operand of the last layer, unless it is
 signs or levels, is rounded to 255 steps of the largest value that some
 training images make.
 """
@@ -28,7 +28,6 @@ def quantize_ends(net_operations, rescale, images):
         tuple: The operations, with layers of 8 bits and a Quantize before the
         last one where that was given floats, and the scaling, now of the
         same factor for all channels.
-
     """
     found = list(net_operations)
     first, last = (next(

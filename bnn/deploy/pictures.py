@@ -4,7 +4,6 @@ import numpy
 from bnn import errors
 from bnn.data import augment
 from bnn.data import decoding
-from bnn.data import errors as data_errors
 from bnn.data import mnist
 
 # Of the range of grey: what is nearer to the background is none of the digit.
@@ -34,7 +33,7 @@ def load(path, input_shape, dataset='mnist'):
     """
     try:
         pixels = decoding.read(path)
-    except data_errors.CorruptError as e:
+    except ValueError as e:
         raise errors.UserError('%s: %s' % (path, e)) from None
     size = '%dx%d' % (pixels.shape[1], pixels.shape[0])
     if input_shape[0] == 3:

@@ -1,75 +1,79 @@
-"""The steps in which a packed net runs, stage by stage or several at once."""
+"""The steps in which a packed net runs, one stage or several at once.
+
+A step takes a value and a list of kept scales.  A value is an array
+(n, ...): uint8 pixels, float32 floats or levels, or packed bits, uint32
+(n, h, w, words) or (n, words).
+"""
 import itertools
 import math
 
 import numpy
 
-from bnn.deploy import dense
 from bnn.deploy import operations
-from bnn.deploy import packed
 from bnn.deploy import reference
+from bnn.deploy import stages
 from bnn.kernels import bit_images
 from bnn.kernels import bits
 from bnn.kernels import packed_perceptron
 
 
-def make(stages):
-    """Yields the steps: callables of a value and the kept scales.
+def make(net_stages):
+    """Yields the steps of a net.
 
-    A value is an array (n, ...): uint8 pixels, float32, or packed bits,
-    uint32 (n, h, w, words) or (n, words).  A flattened packed image keeps
-    the order of its words, which the weights that follow are brought into.
+    A flattened packed image keeps the order of its words, to which the
+    weights of the next layer are brought.
+
+    Args:
+        net_stages (sequence): Of :mod:`~bnn.deploy.stages`.
+
+    Yields:
+        callable: A step.
     """
-    stages, i = list(stages), 0
-    image = None  # of flattened bits: the shape that they had
+    rest = list(net_stages)
     is_packed = False
-    while i < len(stages):
-        stage = stages[i]
-        of_signs = isinstance(stage, packed.PixelSigns) and any(
-            map(_is_flatten, stages[i + 1:i + 2]))
-        start = i + 2 * of_signs
-        run = list(itertools.takewhile(_is_perceptron, stages[start:]))
-        ends = [n for n, layer in enumerate(run, 1)
-                if layer.result == 'float' or n == len(run)]
-        if run and (of_signs or is_packed or stage.operand == 'pixels'):
-            run = run[:ends[0]]
-            yield _perceptron(run, image, of_signs)
-            i = start + len(run)
-            is_packed, image = run[-1].result == 'bits', None
+    image = None  # the shape of bits before they were flattened
+    while rest:
+        of_signs = isinstance(rest[0], stages.PixelSigns) and any(
+            map(stages.is_flatten, rest[1:2]))
+        layers = _perceptron_layers(rest[2 * of_signs:])
+        if layers and (of_signs or is_packed or layers[0].operand == 'pixels'):
+            yield _perceptron(layers, image, of_signs)
+            del rest[:2 * of_signs + len(layers)]
+            is_packed, image = layers[-1].result == 'bits', None
             continue
-        i += 1
-        operation = getattr(stage, 'operation', None)
-        if _is_flatten(stage):
+        stage = rest.pop(0)
+        if stages.is_flatten(stage):
             if is_packed and len(stage.input_shape) == 3:
                 image = stage.input_shape
             yield _flatten
-            continue
-        if isinstance(stage, packed.Product):
+        elif isinstance(stage, stages.Product):
             if is_packed and not _is_bit_convolution(stage):
                 yield _unpacker(image or stage.input_shape, stage.input_shape)
                 is_packed, image = False, None
-            if is_packed:
-                yield _bit_convolution(stage)
-            else:
-                yield _dense(stage)
+            yield _bit_convolution(stage) if is_packed else _dense(stage)
             is_packed = stage.result == 'bits'
-        elif isinstance(stage, packed.BitMaxPooling):
+        elif isinstance(stage, stages.BitMaxPooling):
             yield _bit_pooling(stage)
-        elif isinstance(stage, packed.PixelSigns):
+        elif isinstance(stage, stages.PixelSigns):
             yield _pixel_signs
             is_packed = True
         else:
-            yield of_operation(operation)
-            is_packed = isinstance(operation, operations.Sign)
+            yield _operation(stage.operation)
+            is_packed = isinstance(stage.operation, operations.Sign)
 
 
-def _is_flatten(stage):
-    return isinstance(
-        getattr(stage, 'operation', None), operations.Flatten)
+def _perceptron_layers(net_stages):
+    """Returns the layers in front that one kernel computes together."""
+    layers = []
+    for stage in itertools.takewhile(_is_perceptron, net_stages):
+        layers.append(stage)
+        if stage.result == 'float':
+            break
+    return layers
 
 
 def _is_perceptron(stage):
-    return (isinstance(stage, packed.Product) and not stage.is_convolution
+    return (isinstance(stage, stages.Product) and not stage.is_convolution
             and stage.weights.bits == 1 and stage.result != 'levels' and (
                 stage.operand == 'bits' or stage.operand == 'pixels'
                 and stage.result == 'bits' and stage.pixel_map == (1, 0)))
@@ -84,14 +88,15 @@ def _perceptron(layers, image, of_signs):
     weights, limits, sizes, dot = [], [], [], None
     for layer in layers:
         signs = layer.weights.rows()
+        size = signs.shape[1]
+        sizes.append(size)
         if image is not None:  # (channels, h, w) to packed (h, w, channels)
             rows = bits.pack(numpy.ascontiguousarray(numpy.moveaxis(
                 signs.reshape(len(signs), *image), 1, 3), numpy.float32))
             weights.append(rows.reshape(len(signs), -1))
+            image = None
         else:
             weights.append(bits.pack(signs.astype(numpy.float32)))
-        size = signs.shape[1]
-        sizes.append(size)
         if layer.result == 'float':
             limits.append(None)
         elif layer.operand == 'pixels':
@@ -102,7 +107,6 @@ def _perceptron(layers, image, of_signs):
         else:
             limits.append(_limits(
                 (size - layer.thresholds.astype(numpy.int64)) // 2))
-        image = None
     perceptron = packed_perceptron.Perceptron(
         weights, limits, sizes, layers[-1].scale, layers[-1].offset,
         layers[0].operand == 'pixels', dot, of_signs)
@@ -110,7 +114,7 @@ def _perceptron(layers, image, of_signs):
 
 
 def _limits(values):
-    return numpy.clip(values, -1, packed.NEVER).astype(numpy.int32)
+    return numpy.clip(values, -1, stages.NEVER).astype(numpy.int32)
 
 
 def _flatten(x, kept):
@@ -126,19 +130,73 @@ def _bit_convolution(stage):
 
 
 def _dense(stage):
-    layer = dense.Dense(stage)
-    if stage.result != 'bits':
-        return lambda x, kept: layer(x)
+    """Returns the step of a layer whose operand is not bits alone.
 
-    thresholds = stage.thresholds.astype(layer.dtype)
+    The BLAS computes the sums.  Those of whole numbers are exact here too:
+    in float32 as far as it counts, else in float64.
+    """
+    dtype = numpy.float32
+    if stage.is_integer and stage.largest_sum >= 1 << 24:
+        dtype = numpy.float64
+    W = numpy.ascontiguousarray(stage.weights.values(), dtype)
+    multiplier, addend = map(dtype, stage.pixel_map)
+    is_mapped = stage.operand == 'pixels' and stage.pixel_map != (1, 0)
+    thresholds = stage.thresholds
+    if stage.result == 'bits':
+        thresholds = thresholds.astype(dtype)
 
     def step(x, kept):
-        # With the channels last the sums lie as they were computed.  The
-        # sign of a difference of floats is exact.
-        s = numpy.moveaxis(layer.sums(x), 1, -1)
-        return bits.pack(s - thresholds)
+        x = x.astype(dtype, copy=False)
+        if is_mapped:
+            x = x * multiplier + addend
+        if not stage.is_convolution:
+            s = x.reshape(len(x), -1) @ W.T
+        else:
+            s = reference.convolve(
+                _padded(stage, x), W, stage.stride, stage.dilate,
+                stage.groups)
+        if stage.result == 'bits':
+            # With the channels last the sums lie as they were computed.  The
+            # sign of a difference of floats is exact.
+            return bits.pack(numpy.moveaxis(s, 1, -1) - thresholds)
+        return _floats(stage, s) if stage.result == 'float' else _levels(
+            stage, s)
 
     return step
+
+
+def _padded(stage, x):
+    if stage.pad_pixels is None:
+        return reference.padded(x, stage.pad, stage.pad_value)
+    inside = tuple(slice(p, p + n) for p, n in zip(
+        stage.pad, x.shape[2:], strict=True))
+    y = numpy.empty((*x.shape[:2], *(
+        n + 2 * p for n, p in zip(x.shape[2:], stage.pad, strict=True))),
+        x.dtype)
+    y[...] = reference.channels(stage.pad_pixels, x)
+    y[:, :, inside[0], inside[1]] = x
+    return y
+
+
+def _floats(stage, s):
+    s = s.astype(numpy.float32, copy=False)
+    s *= reference.channels(stage.scale, s)
+    s += reference.channels(stage.offset, s)
+    return s
+
+
+def _levels(stage, s):
+    """Returns levels, whole numbers in float32."""
+    if stage.thresholds is None:
+        levels = (s.astype(numpy.int64) * reference.channels(
+            stage.multiplier, s) + reference.channels(
+                stage.addend, s)) >> stage.shift
+        return numpy.clip(levels, stage.low, stage.high).astype(
+            numpy.float32)
+    levels = numpy.full_like(s, stage.low, numpy.float32)
+    for limits in stage.thresholds.T:
+        levels += s >= reference.channels(limits, s)
+    return levels
 
 
 def _unpacker(packed_shape, shape):
@@ -177,7 +235,7 @@ def _pixel_signs(x, kept):
         x.astype(numpy.float32), numpy.full(x.shape[1], 128, numpy.float32))
 
 
-def of_operation(operation):
+def _operation(operation):
     """Returns the step of an operation that stays as it was trained."""
     if isinstance(operation, operations.KeepScale):
         def step(x, kept):
@@ -188,12 +246,12 @@ def of_operation(operation):
             return x * kept.pop()
     elif isinstance(operation, operations.Sign):
         def step(x, kept):
-            limits = numpy.zeros(x.shape[1], x.dtype)
             if operation.shift is not None:
                 x = x - reference.channels(operation.shift, x)
             if x.ndim == 4:
                 return bit_images.pack_channels(
-                    numpy.ascontiguousarray(x), limits)
+                    numpy.ascontiguousarray(x),
+                    numpy.zeros(x.shape[1], x.dtype))
             return bits.pack(x)
     elif isinstance(operation, operations.Quantize):
         def step(x, kept):

@@ -6,7 +6,7 @@ import numpy
 
 from bnn.deploy import operations
 from bnn.deploy import reference
-from bnn.training import inputs
+from bnn.training.learning import inputs
 
 # Images at once; ten where they are of ImageNet's size
 _BATCH, _LARGE_BATCH = 100, 10
@@ -41,7 +41,7 @@ def compare(trained, net, data, explain=True):
 
     Args:
         trained (trained.Trained): The net in Chainer.
-        net (~bnn.deploy.runtime.Net): The packed one.
+        net (~bnn.deploy.run.Net): The packed one.
         data (~bnn.data.Dataset): The data.
         explain (bool): Whether to look for the ties.
 

@@ -7,7 +7,7 @@ from chainer.backends import cuda
 from bnn import errors
 
 
-def get(gpu):
+def get(gpu: int) -> chainer.backend.Device:
     """Returns the device to train on, ready for use.
 
     Args:
@@ -24,45 +24,45 @@ def get(gpu):
         device = chainer.get_device('@numpy')
     else:
         _check_gpu(gpu)
-        device = chainer.get_device('@cupy:%d' % gpu)
+        device = chainer.get_device(f'@cupy:{gpu}')
     device.use()
     return device
 
 
-def describe(device):
+def describe(device: chainer.backend.Device) -> str:
     """Returns the device in words, for the header of a run."""
     if device.xp.__name__ == 'numpy':
-        return 'CPU, %s threads' % (
-            os.environ.get('OMP_NUM_THREADS') or os.cpu_count())
+        n = os.environ.get('OMP_NUM_THREADS') or os.cpu_count()
+        return f'CPU, {n} threads'
     number = device.device.id
     properties = cuda.cupy.cuda.runtime.getDeviceProperties(number)
-    return 'GPU %d, %s' % (number, properties['name'].decode())
+    return f'GPU {number}, {properties["name"].decode()}'
 
 
 def _check_gpu(gpu):
     if gpu < 0:
         raise errors.UserError(
-            '--gpu %d: there is no such GPU; -1 is the CPU' % gpu)
+            f'--gpu {gpu}: there is no such GPU; -1 is the CPU')
     if not cuda.available:
         # Chainer swallows the reason and only says that it is unavailable.
         reason = getattr(cuda, '_resolution_error', None)
         if isinstance(reason, ModuleNotFoundError) and reason.name == 'cupy':
             raise errors.UserError(
-                '--gpu %d: CuPy is not installed; run: '
-                'pip install -r requirements-gpu.txt' % gpu)
+                f'--gpu {gpu}: CuPy is not installed; run: '
+                'pip install -r requirements-gpu.txt')
         raise errors.UserError(
-            '--gpu %d: CUDA cannot be used: %s (a driver is needed, and CuPy '
-            'with its CUDA libraries: pip install -r requirements-gpu.txt)'
-            % (gpu, _one_line(reason)))
+            f'--gpu {gpu}: CUDA cannot be used: {_one_line(reason)} (a driver '
+            'is needed, and CuPy with its CUDA libraries: pip install -r '
+            'requirements-gpu.txt)')
     try:
         count = cuda.cupy.cuda.runtime.getDeviceCount()
     except cuda.cupy.cuda.runtime.CUDARuntimeError as e:
         raise errors.UserError(
-            '--gpu %d: CUDA finds no GPU: %s' % (gpu, _one_line(e))) from e
+            f'--gpu {gpu}: CUDA finds no GPU: {_one_line(e)}') from e
     if gpu >= count:
         raise errors.UserError(
-            '--gpu %d: there is no such GPU; this machine has %d, '
-            'numbered from 0' % (gpu, count))
+            f'--gpu {gpu}: there is no such GPU; this machine has {count}, '
+            'numbered from 0')
 
 
 def _one_line(error):

@@ -127,9 +127,9 @@ def test_trained_net_of_another_kind(tmp_path):
     import chainer.links as L
 
     import net
-    from bnn.training import models
+    from bnn.training.files import model_file
     path = tmp_path / 'mlp.model'
-    models.save(path, L.Classifier(net.FloatMLP(8)), {
+    model_file.save(path, L.Classifier(net.FloatMLP(8)), {
         'net_class': 'FloatMLP', 'dataset': 'mnist', 'input': 'unit',
         'net_args': {'n_units': 8}, 'class_names': list('0123456789')})
     done = subprocess.run(

@@ -1,4 +1,6 @@
 """Convolutional net of BinaryConnect and BinaryNet for CIFAR-10."""
+import functools
+
 import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -7,57 +9,61 @@ from chainer import initializers
 import link_binary_linear
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import link_batch_normalization
-from bnn.deploy import operations
-from zoo import description
 from zoo.binarynet import link_binary_convolution_2d
+from zoo.binarynet import link_stochastic_linear
+from zoo.surrogates import sign
 
 KINDS = ('binary', 'binary-weight', 'float')
 
 
 class ConvNet(chainer.Chain):
-
     """2x128C3 - MP2 - 2x256C3 - MP2 - 2x512C3 - MP2 - 2x1024FC - classes.
 
-    Convolutions ``conv1`` to ``conv6`` (3x3, pad 1), a 2x2 max-pool behind
-    each second one, and fully connected ``l7`` to ``l9``.  Each is followed
-    by batch normalization, ``b1`` to ``b9`` (eps 1e-4), and all but the last
-    by the activation (`BinaryConnect <https://arxiv.org/abs/1511.00363>`_,
-    `BinaryNet <https://arxiv.org/abs/1602.02830>`_).  Weights are from
-    :class:`~chainer.initializers.LeCunNormal` for the sign, from
-    :class:`~chainer.initializers.HeNormal` for ReLU.
+    The convolutions ``conv1`` to ``conv6`` are 3x3 with padding 1.  A 2x2
+    max-pool follows each second one.  ``l7`` to ``l9`` are fully connected.
+    Batch normalization, ``b1`` to ``b9`` (eps 1e-4), follows each layer, and
+    the activation all but the last (`BinaryConnect
+    <https://arxiv.org/abs/1511.00363>`_, `BinaryNet
+    <https://arxiv.org/abs/1602.02830>`_, section 2.3).  The initial weights
+    are from :class:`~chainer.initializers.LeCunNormal` where the activation
+    is the sign, and from :class:`~chainer.initializers.HeNormal` where it is
+    ReLU.
 
     Args:
         n_out (int): Number of classes.
-        kind (str): ``'binary'``, binary weights and sign: BinaryNet, whose
-            images stay float; ``'binary-weight'``, binary weights and ReLU:
-            BinaryConnect; ``'float'``, float weights and ReLU.
+        kind (str): ``'binary'``: binary weights and sign, which is BinaryNet;
+            ``'binary-weight'``: binary weights and ReLU, which is
+            BinaryConnect; ``'float'``: float weights and ReLU.
         width (int): Filters of the first layer; the others are multiples.
-        surrogate (str): Gradient of the sign, see :func:`bst.bst`.
-        pad_value (int): What the padding of the signs is, 0 or 1, see
-            :func:`~zoo.binarynet.function_binary_convolution_2d.binary_convolution_2d`;
-            that of images and of what ReLU gives is 0.
+        surrogate (str): Gradient of the sign, see
+            :func:`zoo.surrogates.sign.sign`.
+        pad_value (int): What the padding of the signs is, 0 or 1.  The
+            padding of images and of the output of ReLU is 0.
         stochastic (bool): Whether training draws the binary weights.
 
     Raises:
         ValueError: If there is no such kind.
     """
 
-    def __init__(self, n_out=10, kind='binary', width=128, surrogate='ste',
-                 pad_value=0, stochastic=False):
+    def __init__(self, n_out: int = 10, kind: str = 'binary',
+                 width: int = 128, surrogate: str = 'ste', pad_value: int = 0,
+                 stochastic: bool = False):
         if kind not in KINDS:
             raise ValueError(
-                'no kind %r; there are: %s' % (kind, ', '.join(KINDS)))
+                f'no kind {kind!r}; there are: {", ".join(KINDS)}')
         super().__init__()
         self.kind = kind
         self.surrogate = surrogate
+        options = {} if kind == 'binary' else {
+            'initialW': initializers.HeNormal()}
         if kind == 'float':
-            convolution, linear, options = L.Convolution2D, L.Linear, {}
+            convolution, linear = L.Convolution2D, L.Linear
         else:
-            convolution = link_binary_convolution_2d.BinaryConvolution2D
-            linear = link_binary_linear.BinaryLinear
-            options = {'stochastic': stochastic}
-        if kind != 'binary':
-            options['initialW'] = initializers.HeNormal()
+            convolution = functools.partial(
+                link_binary_convolution_2d.BinaryConvolution2D,
+                stochastic=stochastic)
+            linear = (link_stochastic_linear.StochasticLinear if stochastic
+                      else link_binary_linear.BinaryLinear)
         channels = [3] + [width * n for n in (1, 1, 2, 2, 4, 4)]
         sizes = [channels[6] * 4 * 4, 8 * width, 8 * width, n_out]
         with self.init_scope():
@@ -65,25 +71,22 @@ class ConvNet(chainer.Chain):
                 padding = {'pad': 1}
                 if kind == 'binary' and i > 1:
                     padding['pad_value'] = pad_value
-                setattr(self, 'conv%d' % i, convolution(
+                setattr(self, f'conv{i}', convolution(
                     channels[i - 1], channels[i], 3, **padding, **options))
             for i in range(7, 10):
-                setattr(self, 'l%d' % i, linear(
+                setattr(self, f'l{i}', linear(
                     sizes[i - 7], sizes[i - 6], **options))
             for i, size in enumerate(channels[1:] + sizes[1:], 1):
-                setattr(self, 'b%d' % i, (
+                setattr(self, f'b{i}', (
                     link_batch_normalization.BatchNormalization(
                         size, eps=1e-4)))
 
-    def activate(self, i, x):
-        """Applies batch normalization ``i`` and the activation."""
-        normalize = self['b%d' % i]
-        if self.kind == 'binary':
-            return link_batch_normalization.binarize(
-                normalize, x, self.surrogate)
-        return F.relu(normalize(x))
+    def activate(self, x: chainer.Variable) -> chainer.Variable:
+        """Applies the activation."""
+        return (sign.sign(x, self.surrogate) if self.kind == 'binary'
+                else F.relu(x))
 
-    def forward(self, x):
+    def forward(self, x) -> chainer.Variable:
         """Computes the class scores.
 
         Args:
@@ -94,27 +97,10 @@ class ConvNet(chainer.Chain):
         """
         h = x
         for i in range(1, 7):
-            h = self['conv%d' % i](h)
+            h = self[f'conv{i}'](h)
             if i % 2 == 0:
                 h = function_max_pooling_2d.max_pooling_2d(h, 2)
-            h = self.activate(i, h)
-        h = self.activate(7, self.l7(h))
-        h = self.activate(8, self.l8(h))
+            h = self.activate(self[f'b{i}'](h))
+        h = self.activate(self.b7(self.l7(h)))
+        h = self.activate(self.b8(self.l8(h)))
         return self.b9(self.l9(h))
-
-    def describe(self):
-        """Describes the net, see :func:`zoo.description.of`."""
-        activation = (operations.Sign if self.kind == 'binary' else
-                      operations.ReLU)
-        found = []
-        for i in range(1, 10):
-            if i == 7:
-                found.append(operations.Flatten())
-            found += description.of(self['%s%d' % (
-                'conv' if i < 7 else 'l', i)])
-            if i in (2, 4, 6):
-                found.append(description.max_pooling(2))
-            found += description.of(self['b%d' % i])
-            if i < 9:
-                found.append(activation())
-        return found

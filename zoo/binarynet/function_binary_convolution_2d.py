@@ -1,48 +1,56 @@
 """Two-dimensional convolution on binarized weights."""
+from collections.abc import Callable
+
+import chainer
 import chainer.functions as F
 import numpy
 from chainer.functions.connection import convolution_2d
+from chainer.utils import conv
 from chainer.utils import type_check
 
-import bst
-from bnn import kernels
+from bnn.kernels import sign_convolution
+from bnn.kernels import signs
 from zoo.binarynet import function_binarize
 
 
-class _OfSigns(convolution_2d.Convolution2DFunction):
+class BinaryConvolution2DFunction(convolution_2d.Convolution2DFunction):
+    """Chainer's convolution, for weights that a binarizer gave.
 
-    """Chainer's convolution, where x and W / abs(W) are signs.
-
-    The scale of a filter comes after the exact sum.
+    Each filter is signs times one scale.  On the CPU, where the input is +1
+    and -1 alone, packed signs are convolved by XNOR and popcount, which is
+    exact.  The scale comes after the sum.
     """
 
     def forward_cpu(self, inputs):
         x, W = inputs[:2]
-        if self.groups > 1 or x.dtype not in (numpy.float32, numpy.float64):
+        stride, pad = (self.sy, self.sx), (self.ph, self.pw)
+        dilate = self.dy, self.dx
+        out_size = [conv.get_conv_outsize(*sizes) for sizes in zip(
+            x.shape[2:], W.shape[2:], stride, pad, (False, False), dilate,
+            strict=True)]
+        # Chainer's has a message for a filter that is larger than the image.
+        if (self.groups > 1 or min(out_size) < 1
+                or x.dtype not in (numpy.float32, numpy.float64)
+                or not signs.is_signs(x)):
             return super().forward_cpu(inputs)
         self.retain_inputs((0, 1))
-        self._get_out_size(x.shape, W.shape)  # checks it
-        y = kernels.sign_convolution(
-            x, W, (self.sy, self.sx), (self.ph, self.pw), (self.dy, self.dx))
+        y = sign_convolution.sign_convolution(x, W, stride, pad, dilate)
         y *= abs(W[:, :1, 0, 0, None])
         if len(inputs) == 3:
             y += inputs[2][:, None, None]
         return y,
 
 
-def binary_convolution_2d(x, W, b=None, stride=1, pad=0, dilate=1, groups=1,
-                          pad_value=0, scaled=False, stochastic=False):
+def binary_convolution_2d(
+        x, W, b=None, stride=1, pad=0, dilate=1, groups=1, pad_value=0,
+        binarize: Callable = function_binarize.binarize) -> chainer.Variable:
     r"""Convolution whose weights are binarized first.
 
-    Chainer's convolution on :func:`~zoo.binarynet.function_binarize.binarize` or
-    :func:`~zoo.binarynet.function_binarize.scaled_binarize` of ``W``, with the gradient
-    described there.
+    Chainer's convolution of ``x`` with ``binarize(W)``.  The gradient of the
+    binary weight goes to the latent weight ``W`` as the binarizer says.
 
-    The padding of a binary input is a third value where it is 0.  With 1 it
-    is the sign of 0, and every operand of the convolution is +-1.
-
-    On the CPU an input that is known to be +-1 (:func:`bst.is_binary`) is
-    convolved by XNOR and popcount, :func:`bnn.kernels.sign_convolution`.
+    A padding with 0 adds a third value to a binary input.  A padding with 1
+    is the sign of 0: then every operand of the convolution is +1 or -1.
 
     Args:
         x (~chainer.Variable or array): Images, (batch, channels, h, w);
@@ -55,42 +63,33 @@ def binary_convolution_2d(x, W, b=None, stride=1, pad=0, dilate=1, groups=1,
         dilate (int or pair of ints): Distance of the filter's elements.
         groups (int): Groups of channels that do not see each other.
         pad_value (int): What the padding is: 0 or 1.
-        scaled (bool or str): Whether the signs are scaled per filter;
-            ``'ste'``: with the plain straight-through gradient.
-        stochastic (bool): Whether training draws the signs.
+        binarize (callable): Makes binary weights of latent ones: signs, or
+            signs times one scale for each filter.
 
     Returns:
-        ~chainer.Variable: (batch, filters, h_out, w_out).
+        ~chainer.Variable: (batch, filters, h_out, w_out), of the dtype of
+        ``x``.
 
     Raises:
-        ValueError: If ``pad_value`` is another, or the weights were to be
-            scaled and drawn.
+        ValueError: If ``pad_value`` is another.
         chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
     """
-    check_options(pad_value, scaled, stochastic)
+    check_pad_value(pad_value)
     if x.dtype != W.dtype:
         raise type_check.InvalidType(
-            'x.dtype == W.dtype', '%s != %s' % (x.dtype, W.dtype))
-    of_signs = bst.is_binary(x)
-    if scaled:
-        W = function_binarize.scaled_binarize(W, scaled == 'ste')
-    else:
-        W = function_binarize.binarize(W, stochastic)
+            'x.dtype == W.dtype', f'{x.dtype} != {W.dtype}')
+    W = binarize(W)
     if pad_value == 1:
         pad_h, pad_w = pad if hasattr(pad, '__getitem__') else (pad, pad)
         x = F.pad(x, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)),
                   'constant', constant_values=1)
         pad = 0
-    if of_signs:
-        function = _OfSigns(stride, pad, dilate=dilate, groups=groups)
-        return function.apply((x, W) if b is None else (x, W, b))[0]
-    return F.convolution_2d(
-        x, W, b, stride, pad, dilate=dilate, groups=groups)
+    function = BinaryConvolution2DFunction(
+        stride, pad, dilate=dilate, groups=groups)
+    return function.apply((x, W) if b is None else (x, W, b))[0]
 
 
-def check_options(pad_value, scaled, stochastic):
-    """Raises ValueError for options of a binary convolution that clash."""
+def check_pad_value(pad_value: int):
+    """Raises ValueError for a padding that is neither 0 nor 1."""
     if pad_value not in (0, 1):
-        raise ValueError('pad_value must be 0 or 1, not %r' % (pad_value,))
-    if scaled and stochastic:
-        raise ValueError('scaled weights cannot be stochastic')
+        raise ValueError(f'pad_value must be 0 or 1, not {pad_value!r}')

@@ -2,8 +2,8 @@
 import chainer
 from chainer import optimizer
 
-from bnn import kernels
 from bnn.chainer_ops import adam
+from bnn.kernels import elementwise
 
 _hyperparam = optimizer.Hyperparameter()
 _hyperparam.adaptivity = 1e-4
@@ -11,11 +11,9 @@ _hyperparam.threshold = 1e-8
 
 
 class BopRule(optimizer.UpdateRule):
-
     """Update rule of Bop for one binary weight; see :class:`Bop`."""
 
     has_latent_weights = False
-    is_replayable = True
 
     def __init__(self, adaptivity=None, threshold=None):
         super().__init__(_hyperparam)
@@ -28,7 +26,7 @@ class BopRule(optimizer.UpdateRule):
         with chainer.using_device(param.device):
             self.state['m'] = param.device.xp.zeros_like(param.array)
             # From now on the parameter is the binary weight itself.
-            param.array[...] = kernels.binarize(param.array)
+            param.array[...] = elementwise.binarize(param.array)
 
     def update_core(self, param):
         grad = param.grad
@@ -37,13 +35,13 @@ class BopRule(optimizer.UpdateRule):
         m = self.state['m']
         m += self.hyperparam.adaptivity * (grad - m)
         xp = param.device.xp
-        # m and w of one sign: the product is |m| there, and -|m| elsewhere.
+        # The weight is +1 or -1, so the product is |m| where both have one
+        # sign and -|m| elsewhere.
         flip = m * param.array > self.hyperparam.threshold
         param.array[...] = xp.where(flip, -param.array, param.array)
 
 
 class Bop(adam.Adam):
-
     r"""Bop for binary weights, Adam for all other parameters.
 
     .. math::
@@ -55,8 +53,8 @@ class Bop(adam.Adam):
         w_{t-1} & \text{otherwise} \end{cases}
 
     (`Latent Weights Do Not Exist <https://arxiv.org/abs/1906.02107>`_,
-    Algorithm 1).  The weights of layers of one bit (``w_bits == 1``) hold
-    +1 and -1 from the first update on; they need no clip.
+    Algorithm 1).  From the first update on, the weights of layers of one bit
+    (``w_bits == 1``) hold +1 and -1.  They need no clip.
 
     Args:
         alpha (float): Step size of Adam.
@@ -64,7 +62,8 @@ class Bop(adam.Adam):
         threshold (float): :math:`\tau`, how large it must be for a flip.
     """
 
-    def __init__(self, alpha=0.001, adaptivity=1e-4, threshold=1e-8):
+    def __init__(self, alpha: float = 0.001, adaptivity: float = 1e-4,
+                 threshold: float = 1e-8):
         super().__init__(alpha=alpha)
         self.adaptivity = adaptivity
         self.threshold = threshold

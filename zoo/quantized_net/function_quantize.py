@@ -1,11 +1,12 @@
 """k-bit weights with a gradient to the latent ones, for any operation."""
+import chainer
 import chainer.functions as F
 
 import bst
 from zoo.quantized_net import qst
 
 
-def quantize(W, bits, quantizer='dorefa'):
+def quantize(W, bits: int, quantizer: str = 'dorefa') -> chainer.Variable:
     r"""k-bit weights with a gradient to the latent ones.
 
     ``'dorefa'`` (`1606.06160 <https://arxiv.org/abs/1606.06160>`_, Eq. (9)):
@@ -16,16 +17,18 @@ def quantize(W, bits, quantizer='dorefa'):
         \frac{1}{2}\right) - 1, \qquad
         q_k(r) = \frac{\mathrm{round}(r (2^k - 1))}{2^k - 1}
 
-    The gradient passes the rounding as it is and follows the rest exactly,
-    the maximum included.  All-zero weights give NaN.
+    The gradient passes the rounding as it is.  It is exact for the rest, the
+    maximum included.  Weights that are all 0 give NaN.
 
-    ``'linear'``: LinearQuant of QNN, see :func:`zoo.quantized_net.qst.qst`; the gradient passes
-    inside [-1, 1], where :class:`~weight_clip.WeightClip` keeps the latent
-    weights.
+    ``'linear'`` is LinearQuant of QNN, see :func:`zoo.quantized_net.qst.qst`.
+    The gradient passes inside [-1, 1], where a
+    :class:`~weight_clip.WeightClip` keeps the latent weights.
+
+    With 1 bit both quantizers are the sign, :func:`bst.bst`.
 
     Args:
         W (~chainer.Variable or array): Latent weights, any shape.
-        bits (int): k: 2 to 8, or 32: the weights as they are.
+        bits (int): k: 1 to 8, or 32: the weights as they are.
         quantizer (str): ``'dorefa'`` or ``'linear'``.
 
     Returns:
@@ -37,7 +40,7 @@ def quantize(W, bits, quantizer='dorefa'):
     """
     qst.check(bits, quantizer)
     if bits == 32:
-        return W
+        return chainer.as_variable(W)
     if bits == 1:
         return bst.bst(W)
     if quantizer == 'linear':

@@ -1,4 +1,5 @@
 """Linear operation on k-bit weights."""
+import chainer
 import chainer.functions as F
 
 import function_binary_linear
@@ -6,12 +7,14 @@ from zoo.quantized_net import function_quantize
 from zoo.quantized_net import qst
 
 
-def quantized_linear(x, W, b=None, bits=1, quantizer='dorefa'):
+def quantized_linear(x, W, b=None, bits: int = 1,
+                     quantizer: str = 'dorefa') -> chainer.Variable:
     r"""Linear operation whose weights are quantized first.
 
-    ``y = x W_q^T + b`` with :func:`~zoo.quantized_net.function_quantize.quantize`.  With 1 bit
-    it is :func:`~function_binary_linear.binary_linear` exactly, whatever the
-    quantizer.
+    :math:`y = x W_q^T + b` with :math:`W_q` of
+    :func:`~zoo.quantized_net.function_quantize.quantize`.  With 1 bit it is
+    :func:`~function_binary_linear.binary_linear` exactly, for both
+    quantizers.
 
     Args:
         x (~chainer.Variable or array): Input, (batch, ...), flattened from

@@ -1,45 +1,46 @@
 """Fully connected layer with k-bit weights."""
-import dataclasses
+import math
 
-import numpy
+import chainer
 from chainer import initializers
 
 import link_binary_linear
-from bnn.deploy import operations
-from zoo import description
-from zoo.quantized_net import function_quantize
 from zoo.quantized_net import function_quantized_linear
 from zoo.quantized_net import qst
 
 
 class QuantizedLinear(link_binary_linear.BinaryLinear):
-
     """Linear layer that computes with k-bit weights.
 
-    See :func:`~zoo.quantized_net.function_quantized_linear.quantized_linear`.  ``W`` holds the
-    latent weights; the linear quantizer and 1 bit need a
-    :class:`~weight_clip.WeightClip` on them.
+    See :func:`~zoo.quantized_net.function_quantized_linear.quantized_linear`.
+    ``W`` holds the latent weights.  With 1 bit, and with the linear
+    quantizer, they need a :class:`~weight_clip.WeightClip`.
 
     Args:
-        in_size (int or None): Number of inputs; ``None``: from the first
-            input.
+        in_size (int or None): Number of inputs.  With ``None`` it is taken
+            from the first input.
         out_size (int): Number of outputs.
         bits (int): Bits of a weight: 1 to 8, or 32 for float weights.
         quantizer (str): ``'dorefa'`` or ``'linear'``.
         nobias (bool): If ``True``, there is no bias.
         initialW (initializer): Initial latent weights.  By default
-            :class:`~chainer.initializers.LeCunNormal`; for the linear
-            quantizer uniform in [-1, 1], since it would round all of the
+            :class:`~chainer.initializers.LeCunNormal`, but uniform in
+            [-1, 1] for the linear quantizer, which would round all of the
             former to 0.
         initial_bias (initializer): Initial bias, 0 by default.
+
+    Attributes:
+        w_bits (int): ``bits``.
+        quantizer (str): ``quantizer``.
 
     Raises:
         ValueError: If a size is not positive, or there is no such quantizer
             or number of bits.
     """
 
-    def __init__(self, in_size, out_size, bits=1, quantizer='dorefa',
-                 nobias=False, initialW=None, initial_bias=None):
+    def __init__(self, in_size: int | None, out_size: int, bits: int = 1,
+                 quantizer: str = 'dorefa', nobias: bool = False,
+                 initialW=None, initial_bias=None):
         qst.check(bits, quantizer)
         if initialW is None and quantizer == 'linear' and 1 < bits < 32:
             initialW = initializers.Uniform(1.)
@@ -48,7 +49,7 @@ class QuantizedLinear(link_binary_linear.BinaryLinear):
         self.quantizer = quantizer
 
     @property
-    def packed_bits(self):
+    def packed_bits(self) -> int:
         """int: Bits that tell the levels of a weight apart."""
         # The linear quantizer reaches both ends: 2^k + 1 levels.
         return self.w_bits + (
@@ -60,7 +61,7 @@ class QuantizedLinear(link_binary_linear.BinaryLinear):
         yield 'bits', self.w_bits
         yield 'quantizer', self.quantizer
 
-    def forward(self, x):
+    def forward(self, x) -> chainer.Variable:
         """Applies the layer.
 
         Args:
@@ -70,20 +71,7 @@ class QuantizedLinear(link_binary_linear.BinaryLinear):
         Returns:
             ~chainer.Variable: (batch, out_size).
         """
-        self.initialize_for(x)
+        if self.W.array is None:
+            self.W.initialize((self.out_size, math.prod(x.shape[1:])))
         return function_quantized_linear.quantized_linear(
             x, self.W, self.b, self.w_bits, self.quantizer)
-
-    def describe(self):
-        """Describes the layer, see :func:`zoo.description.of`."""
-        layer, = super().describe()
-        if 1 < self.w_bits < 32:
-            n = qst.levels(self.w_bits, self.quantizer)[0]
-            W = description.array(function_quantize.quantize(
-                self.W.array, self.w_bits, self.quantizer))
-            values = numpy.rint(numpy.nan_to_num(W) * n).astype(numpy.int16)
-            # Weights that are all 0 have no largest one: NaN, as in training
-            layer = dataclasses.replace(layer, W=operations.Weights(
-                self.w_bits, values, numpy.float32(1 / n) * (
-                    numpy.float32('nan') if numpy.isnan(W).any() else 1)))
-        return [layer]

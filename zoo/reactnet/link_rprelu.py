@@ -1,14 +1,11 @@
 """Leaky ReLU whose corner and slope are learned for each channel."""
+import chainer
 import chainer.functions as F
 from chainer import link
 from chainer import variable
 
-from bnn.deploy import operations
-from zoo import description
-
 
 class RPReLU(link.Link):
-
     r"""PReLU with learnable shifts of its input and its output.
 
     .. math::
@@ -26,11 +23,12 @@ class RPReLU(link.Link):
     Attributes:
         gamma (~chainer.Parameter): Shifts of the input, (n_channels,), 0 at
             first.
-        zeta (~chainer.Parameter): Shifts of the output, the same.
+        zeta (~chainer.Parameter): Shifts of the output, (n_channels,), 0 at
+            first.
         beta (~chainer.Parameter): Slopes, (n_channels,), 0.25 at first.
     """
 
-    def __init__(self, n_channels):
+    def __init__(self, n_channels: int):
         super().__init__()
         with self.init_scope():
             self.gamma = variable.Parameter(0, n_channels)
@@ -41,7 +39,7 @@ class RPReLU(link.Link):
     def printable_specs(self):
         yield 'n_channels', self.beta.size
 
-    def forward(self, x):
+    def forward(self, x) -> chainer.Variable:
         """Applies the activation.
 
         Args:
@@ -52,9 +50,3 @@ class RPReLU(link.Link):
         """
         return F.bias(
             F.prelu(F.bias(x, -self.gamma), self.beta), self.zeta)
-
-    def describe(self):
-        """Describes the activation, see :func:`zoo.description.of`."""
-        return [operations.RPReLU(**{
-            name: description.array(getattr(self, name))
-            for name in ('gamma', 'zeta', 'beta')})]

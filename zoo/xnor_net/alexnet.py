@@ -7,16 +7,12 @@ import chainer.links as L
 from chainer import initializer
 from chainer import initializers
 
-from bnn.chainer_ops import function_dropout
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import link_batch_normalization
-from bnn.deploy import operations
-from zoo import description
 from zoo.xnor_net import link_xnor_block
 
 
 class _Normal(initializer.Initializer):
-
     """N(0, (2/n)^2) with the n weights of a filter."""
 
     def __call__(self, array):
@@ -24,26 +20,30 @@ class _Normal(initializer.Initializer):
 
 
 class AlexNet(chainer.Chain):
-
     """AlexNet with binary middle layers, as XNOR-Net-PyTorch has it.
 
-    Convolution (96 11x11 stride 4), batch normalization (eps 1e-4), ReLU,
-    max-pool; blocks of :class:`~zoo.xnor_net.link_xnor_block.XNORBlock`: 256 5x5 pad 2;
-    max-pool; 384, 384, 256 3x3 pad 1; max-pool; linear 4096, normalized over
-    its 9216 inputs, and 4096 with dropout 0.5; batch normalization (eps
-    1e-3), dropout 0.5, linear to the classes.  Pools are 3x3, stride 2; the
-    first and last layer are float.  Weights from N(0, (2/n)^2) with n of them
-    in a filter (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_).
+    In this order: convolution (96 11x11 stride 4), batch normalization (eps
+    1e-4), ReLU, max-pool; a block of 256 5x5 pad 2; max-pool; blocks of 384,
+    384, 256 3x3 pad 1; max-pool; a linear block of 4096, normalized over its
+    9216 inputs, and one of 4096 with dropout 0.5; batch normalization (eps
+    1e-3), dropout 0.5, linear to the classes.
+
+    The blocks are :class:`~zoo.xnor_net.link_xnor_block.XNORBlock`.  The
+    pools are 3x3 with stride 2.  The first and the last layer are float.  The
+    initial weights are from N(0, (2/n)^2), with n weights in a filter
+    (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_).
 
     Args:
         n_out (int): Number of classes.
-        binary (bool): If ``False``, nothing is binarized: the baseline.
+        binary (bool): If ``False``, nothing is binarized, which is the
+            baseline.
         n_units (int): Units of each linear block.
         options: ``scaled``, ``input_scale``, ``surrogate``, ``shift`` of
             :class:`~zoo.xnor_net.link_xnor_block.XNORBlock`.
     """
 
-    def __init__(self, n_out=1000, binary=True, n_units=4096, **options):
+    def __init__(self, n_out: int = 1000, binary: bool = True,
+                 n_units: int = 4096, **options):
         super().__init__()
         self.binary = binary
         options = {'initialW': _Normal(), 'binary': binary, **options}
@@ -65,7 +65,7 @@ class AlexNet(chainer.Chain):
                 n_units, eps=1e-3)
             self.l8 = L.Linear(n_units, n_out, initialW=_Normal())
 
-    def forward(self, x):
+    def forward(self, x) -> chainer.Variable:
         """Computes the class scores.
 
         Args:
@@ -81,15 +81,4 @@ class AlexNet(chainer.Chain):
         h = self.block5(self.block4(self.block3(h)))
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block7(self.block6(h))
-        return self.l8(function_dropout.dropout(self.bn8(h), .5))
-
-    def describe(self):
-        """Describes the net, see :func:`zoo.description.of`."""
-        pool = description.max_pooling(3, 2)
-        return [
-            *description.of(self.conv1), *description.of(self.bn1),
-            operations.ReLU(), pool, *description.of(self.block2), pool,
-            *description.of(self.block3), *description.of(self.block4),
-            *description.of(self.block5), pool,
-            *description.of(self.block6), *description.of(self.block7),
-            *description.of(self.bn8), *description.of(self.l8)]
+        return self.l8(F.dropout(self.bn8(h), .5))

@@ -1,10 +1,11 @@
 """Scale of a binary operation's input, XNOR-Net's K and beta."""
+import chainer
 import chainer.functions as F
 
 import function_binary_linear
 
 
-def input_scale(x, ksize, stride=1, pad=0, dilate=1):
+def input_scale(x, ksize, stride=1, pad=0, dilate=1) -> chainer.Variable:
     r"""Mean size of what a convolution sees at each place of its input.
 
     .. math::
@@ -12,11 +13,11 @@ def input_scale(x, ksize, stride=1, pad=0, dilate=1):
         A = \frac{1}{c} \sum_i |x_i|, \qquad
         K = A * k, \qquad k_{ij} = \frac{1}{k_h k_w}
 
-    over the ``c`` channels; ``K`` times the convolution of ``sign(x)``
-    stands for that of ``x`` (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_,
-    section 3.2).  The padding counts as 0.  With groups it is the same for
-    all of them, the mean over all channels.  The gradient flows through it
-    to ``x``.
+    over the ``c`` channels.  ``K`` times the convolution of ``sign(x)``
+    approximates the convolution of ``x`` (`XNOR-Net
+    <https://arxiv.org/abs/1603.05279>`_, section 3.2).  The padding counts as
+    0.  All groups share the mean over all channels.  The gradient flows
+    through the scale to ``x``.
 
     Args:
         x (~chainer.Variable or array): Images before the sign, (batch,
@@ -33,12 +34,12 @@ def input_scale(x, ksize, stride=1, pad=0, dilate=1):
     return F.convolution_2d(A, box, None, stride, pad, dilate=dilate)
 
 
-def linear_input_scale(x):
-    r"""Mean size of each example, what :func:`input_scale` is to images.
+def linear_input_scale(x) -> chainer.Variable:
+    r"""Mean size of each example: :func:`input_scale` for a linear layer.
 
     :math:`\beta = \frac{1}{n} \sum_i |x_i|` over the ``n`` inputs (`XNOR-Net
     <https://arxiv.org/abs/1603.05279>`_, section 3.2).  The gradient flows
-    through it to ``x``.
+    through the scale to ``x``.
 
     Args:
         x (~chainer.Variable or array): Before the sign, (batch, ...),

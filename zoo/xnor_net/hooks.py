@@ -3,38 +3,35 @@ import chainer
 import chainer.links as L
 
 import weight_clip
-from bnn import kernels
+from bnn.kernels import elementwise
 from zoo.xnor_net import link_xnor_block
 
 
 def prepare(W):
     """Centres and clamps latent weights, in place.
 
-    ``W`` minus its mean over the input channels, clipped to [-1, 1]
-    (XNOR-Net-PyTorch does so before each binarization).
+    Subtracts the mean over the input channels, then clips to [-1, 1].
+    XNOR-Net-PyTorch does so before each binarization.
 
     Args:
         W (array): Latent weights, (filters, channels, ...).
     """
     W -= W.mean(axis=1, keepdims=True)
-    kernels.clip(W, -1., 1.)
+    elementwise.clip(W, -1., 1.)
 
 
-class WeightPreparation(object):
-
+class WeightPreparation:
     """Centres and clamps latent weights after each update.
 
-    See :func:`prepare`.  XNOR-Net-PyTorch does it in the forward pass, on
-    the stored weights and in evaluation too, which changes a model by testing
-    it.  After the update it is done once, and a forward pass changes nothing;
-    :func:`add_to` does it for the initial weights.
+    See :func:`prepare`.  XNOR-Net-PyTorch changes the stored weights in each
+    forward pass, so that testing a model changes it.  Here the hook changes
+    them once, after the update, and a forward pass changes nothing.
+    :func:`add_to` prepares the initial weights.
     """
 
     name = 'WeightPreparation'
     call_for_each_param = True
     timing = 'post'
-    bounds_weights = True
-    is_replayable = True
 
     def __call__(self, rule, param):
         if param.array is not None:
@@ -42,24 +39,23 @@ class WeightPreparation(object):
                 prepare(param.array)
 
 
-class GradientScale(object):
-
+class GradientScale:
     r"""Multiplies the gradient of latent weights by (1 - 1/c) n ``extra``.
 
-    With ``c`` input channels and ``n`` weights in a filter, as
-    XNOR-Net-PyTorch does.  Adam steps by the ratio of gradients, which takes
-    the factor out again, but not out of what a hook behind this one adds: a
-    weight decay gets that much smaller.  Add this one before it.
+    ``c`` is the number of input channels and ``n`` the number of weights in a
+    filter, as in XNOR-Net-PyTorch.  Adam's step depends on the ratio of
+    gradients, so it cancels the factor.  A weight decay that is added after
+    this hook is not multiplied, and so gets smaller by the factor; add this
+    hook before the weight decay.
 
     Args:
-        extra (float): Another factor, 1e9 for ImageNet in XNOR-Net-PyTorch,
-            which silences the weight decay.
+        extra (float): Another factor.  XNOR-Net-PyTorch has 1e9 for ImageNet,
+            which switches the weight decay off.
     """
 
     name = 'GradientScale'
     call_for_each_param = True
     timing = 'pre'
-    is_replayable = True
 
     def __init__(self, extra=1.):
         self.extra = extra
@@ -71,31 +67,45 @@ class GradientScale(object):
                     (1 - 1 / param.shape[1]) * param[0].size * self.extra)
 
 
-def add_to(model, min_gamma=.01, extra=1., scale_gradient=True):
+def prepared_links(model: chainer.Link) -> list[chainer.Link]:
+    """Lists the layers whose latent weights XNOR-Net centres and clamps.
+
+    Args:
+        model (~chainer.Link): The model.
+
+    Returns:
+        list of ~chainer.Link: The layers of binary weights that are scaled,
+        or in one of XNOR-Net's blocks.
+    """
+    in_blocks = {id(child) for block in model.links() if isinstance(
+        block, link_xnor_block.XNORBlock) for child in block.children()}
+    return [link for link in model.links()
+            if getattr(link, 'w_bits', 32) == 1
+            and (getattr(link, 'scaled', False) or id(link) in in_blocks)]
+
+
+def add_to(model: chainer.Link, min_gamma: float | None = .01,
+           extra: float = 1., scale_gradient: bool = True):
     """Adds XNOR-Net's hooks to a model of its blocks, or of scaled weights.
 
-    Gammas of batch normalization are kept from ``min_gamma`` up as well, so
-    that none changes the order of what the sign compares.  A model without
-    such weights is left alone.
+    The gammas of batch normalization are kept at ``min_gamma`` or more, so
+    that none turns the comparison of the sign round.  A model without such
+    weights is not changed.
 
     Args:
         model (~chainer.Link): A model that an optimizer was set up with.
-        min_gamma (float or None): With ``None`` the gammas are free, as in
-            XNOR-Net-PyTorch's AlexNet; its LeNet-5 and NIN have 0.01.
+        min_gamma (float or None): Least gamma.  XNOR-Net-PyTorch has 0.01
+            for LeNet-5 and NIN, and no limit, ``None``, for AlexNet.
         extra (float): See :class:`GradientScale`.
-        scale_gradient (bool): Whether there is a :class:`GradientScale`,
-            which is for Adam: other optimizers take steps as large as the
+        scale_gradient (bool): Whether to add a :class:`GradientScale`.  It is
+            meant for Adam; the steps of other optimizers grow with the
             gradient.
 
     Raises:
         ValueError: If such a layer is not initialized or has one input
             channel, which centring would make 0.
     """
-    in_blocks = {id(child) for block in model.links() if isinstance(
-        block, link_xnor_block.XNORBlock) for child in block.children()}
-    links = [link for link in model.links()
-             if getattr(link, 'w_bits', 32) == 1
-             and (link.scaled or id(link) in in_blocks)]
+    links = prepared_links(model)
     for link in links:
         if link.W.array is None or link.W.shape[1] == 1:
             raise ValueError(

@@ -5,30 +5,28 @@ import chainer.links as L
 
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import link_batch_normalization
-from bnn.deploy import operations
-from zoo import description
 from zoo.xnor_net import link_xnor_block
 
 
 class LeNet5(chainer.Chain):
-
     """LeNet-5 with binary middle layers, as XNOR-Net-PyTorch has it.
 
-    Convolution (20 5x5), batch normalization, ReLU, max-pool; then two
-    blocks of :class:`~zoo.xnor_net.link_xnor_block.XNORBlock`: convolution (50 5x5) with
-    a max-pool after it, and linear (500), which is normalized over the 50
-    channels; then a linear layer to the classes.  The first and last layer
-    are float (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_).
+    In this order: convolution (20 5x5), batch normalization, ReLU, 2x2
+    max-pool; a block of convolution (50 5x5), 2x2 max-pool; a linear block
+    (500), which is normalized over the 50 channels; a linear layer to the
+    classes.  The blocks are :class:`~zoo.xnor_net.link_xnor_block.XNORBlock`.
+    The first and the last layer are float (`XNOR-Net
+    <https://arxiv.org/abs/1603.05279>`_).
 
     Args:
         n_out (int): Number of classes.
-        binary (bool): If ``False``, the middle layers are float as well, and
-            nothing is binarized: the baseline.
+        binary (bool): If ``False``, nothing is binarized, which is the
+            baseline.
         options: ``scaled``, ``input_scale``, ``surrogate``, ``shift`` of
             :class:`~zoo.xnor_net.link_xnor_block.XNORBlock`.
     """
 
-    def __init__(self, n_out=10, binary=True, **options):
+    def __init__(self, n_out: int = 10, binary: bool = True, **options):
         super().__init__()
         self.binary = binary
         with self.init_scope():
@@ -41,7 +39,7 @@ class LeNet5(chainer.Chain):
                 800, 500, channels=50, binary=binary, **options)
             self.l4 = L.Linear(500, n_out)
 
-    def forward(self, x):
+    def forward(self, x) -> chainer.Variable:
         """Computes the class scores.
 
         Args:
@@ -54,11 +52,3 @@ class LeNet5(chainer.Chain):
         h = function_max_pooling_2d.max_pooling_2d(h, 2)
         h = function_max_pooling_2d.max_pooling_2d(self.block2(h), 2)
         return self.l4(self.block3(h))
-
-    def describe(self):
-        """Describes the net, see :func:`zoo.description.of`."""
-        return [
-            *description.of(self.conv1), *description.of(self.bn1),
-            operations.ReLU(), description.max_pooling(2),
-            *description.of(self.block2), description.max_pooling(2),
-            *description.of(self.block3), *description.of(self.l4)]

@@ -3,21 +3,19 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-import bst
 import function_binary_linear
 import link_binary_linear
-from bnn.chainer_ops import function_dropout
 from bnn.chainer_ops import link_batch_normalization
-from bnn.deploy import operations
-from zoo import description
 from zoo.binarynet import link_binary_convolution_2d
 from zoo.reactnet import link_rprelu
 from zoo.reactnet import link_shifted_bst
+from zoo.surrogates import sign
 from zoo.xnor_net import function_input_scale
+from zoo.xnor_net import link_scaled_convolution_2d
+from zoo.xnor_net import link_scaled_linear
 
 
 class XNORBlock(chainer.Chain):
-
     r"""What the blocks have in common.
 
     Batch normalization (eps 1e-4), sign, dropout, a layer on scaled binary
@@ -28,29 +26,37 @@ class XNORBlock(chainer.Chain):
         h = \mathrm{BN}(x), \qquad
         y = \max(0, \; K \cdot (\mathrm{sign}(h) * \tilde W) + b)
 
-    with :math:`\tilde W` of :func:`~zoo.binarynet.function_binarize.scaled_binarize`
-    (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_, section 3.2; the order
-    and eps are XNOR-Net-PyTorch's, which leaves out K).
+    with :math:`\tilde W` of
+    :func:`~zoo.xnor_net.function_scaled_binarize.scaled_binarize`
+    (`XNOR-Net <https://arxiv.org/abs/1603.05279>`_, section 3.2).  The order
+    and eps are those of XNOR-Net-PyTorch, which leaves out K.
+
+    A subclass makes the layer and defines ``scale``, which computes K, and
+    ``operate``, which applies the layer.
 
     Args:
         n_in (int): Channels that are normalized.
         n_out (int): Channels of the output.
         binary (bool): If ``False``, the block is the float twin: no sign, no
-            binary weights, no K; ``scaled``, ``input_scale`` and
-            ``surrogate`` then mean nothing.
+            binary weights, no K.  ``scaled``, ``input_scale`` and
+            ``surrogate`` then have no effect.
         dropout (float): Ratio of the signs that training drops.
         scaled (bool or str): Whether the signs of the weights are scaled;
             ``'ste'``: with the plain straight-through gradient.
         input_scale (bool): Whether the result is multiplied by K, see
-            :func:`~zoo.xnor_net.function_input_scale.input_scale`, before the bias.
-        surrogate (str): Gradient of the sign, see :func:`bst.bst`.
+            :func:`~zoo.xnor_net.function_input_scale.input_scale`, before the
+            bias.
+        surrogate (str): Gradient of the sign, see
+            :func:`zoo.surrogates.sign.sign`.
         shift (bool): Whether sign and ReLU have learnable shifts, see
             :class:`~zoo.reactnet.link_shifted_bst.ShiftedBST` and
             :class:`~zoo.reactnet.link_rprelu.RPReLU`.
     """
 
-    def __init__(self, n_in, n_out, binary=True, dropout=0., scaled=True,
-                 input_scale=False, surrogate='ste', shift=False):
+    def __init__(self, n_in: int, n_out: int, binary: bool = True,
+                 dropout: float = 0., scaled: bool | str = True,
+                 input_scale: bool = False, surrogate: str = 'ste',
+                 shift: bool = False):
         super().__init__()
         self.binary = binary
         self.dropout = dropout
@@ -68,14 +74,14 @@ class XNORBlock(chainer.Chain):
             if shift:
                 self.rprelu = link_rprelu.RPReLU(n_out)
 
-    def make(self, binary_link, float_link, *sizes, initialW):
+    def make(self, float_link, binary_link, scaled_link, *sizes, initialW):
         """Makes the layer, without a bias of its own where K comes first."""
         options = {'nobias': self.input_scale, 'initialW': initialW}
-        if self.binary:
-            return binary_link(*sizes, scaled=self.scaled, **options)
-        return float_link(*sizes, **options)
+        if self.scaled:
+            return scaled_link(*sizes, scaled=self.scaled, **options)
+        return (binary_link if self.binary else float_link)(*sizes, **options)
 
-    def forward(self, x):
+    def forward(self, x) -> chainer.Variable:
         """Applies the block.
 
         Args:
@@ -84,62 +90,43 @@ class XNORBlock(chainer.Chain):
         Returns:
             ~chainer.Variable: (batch, n_out, ...).
         """
-        if self.binary and not self.shift and not self.input_scale:
-            h = link_batch_normalization.binarize(self.bn, x, self.surrogate)
-        else:
-            h = self.bn(x)
-            K = self.scale(h) if self.input_scale else None
-            if self.binary:
-                h = self.sign(h) if self.shift else bst.bst(
-                    h, self.surrogate)
+        h = self.bn(x)
+        K = self.scale(h) if self.input_scale else None
+        if self.binary:
+            h = self.sign(h) if self.shift else sign.sign(h, self.surrogate)
         if self.dropout:
-            h = function_dropout.dropout(h, self.dropout)
+            h = F.dropout(h, self.dropout)
         h = self.operate(h)
         if self.input_scale:
             h = self.bias(h * K)
         return self.rprelu(h) if self.shift else F.relu(h)
 
-    def describe(self):
-        """Describes the block, see :func:`zoo.description.of`."""
-        found = description.of(self.bn)
-        if self.input_scale:
-            found.append(self.describe_scale())
-        if self.binary:
-            found += description.of(self.sign) if self.shift else [
-                operations.Sign()]
-        found += self.describe_operation()
-        if self.input_scale:
-            found.append(operations.MultiplyScale())
-            found += description.of(self.bias)
-        return found + (description.of(self.rprelu) if self.shift else [
-            operations.ReLU()])
-
 
 class XNORConvolution2D(XNORBlock):
-
     """Block of a convolution, ``conv``; see :class:`XNORBlock`.
 
     Args:
         in_channels (int): Channels of the input.
         out_channels (int): Number of filters.
         ksize, stride, pad (int or pair of ints): See
-            :func:`~zoo.binarynet.function_binary_convolution_2d.binary_convolution_2d`;
-            the padding is 0.
+            :mod:`zoo.binarynet.function_binary_convolution_2d`; the padding
+            is 0.
         initialW (initializer): Initial weights,
             :class:`~chainer.initializers.LeCunNormal` by default.
         options: ``binary``, ``dropout``, ``scaled``, ``input_scale``,
             ``surrogate``, ``shift`` of :class:`XNORBlock`.
     """
 
-    def __init__(self, in_channels, out_channels, ksize, stride=1, pad=0,
-                 initialW=None, **options):
+    def __init__(self, in_channels: int, out_channels: int, ksize, stride=1,
+                 pad=0, initialW=None, **options):
         super().__init__(in_channels, out_channels, **options)
         self.geometry = ksize, stride, pad
         with self.init_scope():
             self.conv = self.make(
+                L.Convolution2D,
                 link_binary_convolution_2d.BinaryConvolution2D,
-                L.Convolution2D, in_channels, out_channels, *self.geometry,
-                initialW=initialW)
+                link_scaled_convolution_2d.ScaledConvolution2D,
+                in_channels, out_channels, *self.geometry, initialW=initialW)
 
     def scale(self, h):
         return function_input_scale.input_scale(h, *self.geometry)
@@ -147,17 +134,8 @@ class XNORConvolution2D(XNORBlock):
     def operate(self, h):
         return self.conv(h)
 
-    def describe_scale(self):
-        return operations.KeepScale(**dict(zip(
-            ('ksize', 'stride', 'pad'), map(description.pair, self.geometry),
-            strict=True)))
-
-    def describe_operation(self):
-        return description.of(self.conv)
-
 
 class XNORLinear(XNORBlock):
-
     """Block of a fully connected layer, ``linear``; see :class:`XNORBlock`.
 
     Args:
@@ -170,16 +148,17 @@ class XNORLinear(XNORBlock):
         options: See :class:`XNORConvolution2D`.
     """
 
-    def __init__(self, in_size, out_size, channels=None, initialW=None,
-                 **options):
+    def __init__(self, in_size: int, out_size: int,
+                 channels: int | None = None, initialW=None, **options):
         super().__init__(channels or in_size, out_size, **options)
         self.channels = channels
         with self.init_scope():
             self.linear = self.make(
-                link_binary_linear.BinaryLinear, L.Linear, in_size, out_size,
+                L.Linear, link_binary_linear.BinaryLinear,
+                link_scaled_linear.ScaledLinear, in_size, out_size,
                 initialW=initialW)
 
-    def forward(self, x):
+    def forward(self, x) -> chainer.Variable:
         if self.channels is None:
             x = function_binary_linear.flatten(x)
         return super().forward(x)
@@ -189,14 +168,3 @@ class XNORLinear(XNORBlock):
 
     def operate(self, h):
         return self.linear(h)
-
-    def describe_scale(self):
-        return operations.KeepScale()
-
-    def describe_operation(self):
-        flatten = [] if self.channels is None else [operations.Flatten()]
-        return flatten + description.of(self.linear)
-
-    def describe(self):
-        flatten = [operations.Flatten()] if self.channels is None else []
-        return flatten + super().describe()

@@ -6,8 +6,6 @@ import threading
 import pytest
 from PIL import Image
 
-from bnn.data import download
-
 
 class _Handler(http.server.BaseHTTPRequestHandler):
 
@@ -50,7 +48,6 @@ def server(monkeypatch):
     broken (closes half-way), stalled (stops half-way), hanging (no answer).
     """
     monkeypatch.setenv('no_proxy', '127.0.0.1')
-    monkeypatch.setattr(download, 'PAUSE_S', .01)
     with http.server.ThreadingHTTPServer(
             ('127.0.0.1', 0), _Handler) as server:
         server.files = {}

@@ -22,7 +22,7 @@ def _make(**changes):
         **changes)
 
 
-def test_digest_tells_data_apart():
+def test_digest():
     one_pixel = numpy.zeros((3, 1, 28, 28), numpy.uint8)
     one_pixel[2, 0, 27, 27] = 1
     digests = {
@@ -35,17 +35,20 @@ def test_digest_tells_data_apart():
               test_images=numpy.zeros((3, 1, 28, 28), numpy.uint8)).digest}
     assert len(digests) == 5
     assert all(len(digest) == 40 for digest in digests)
+    # The values count, not their layout.
+    assert _make().digest == _make(
+        train_labels=numpy.arange(3, dtype='>i4'), source='there',
+        train_images=numpy.zeros((6, 1, 28, 28), numpy.uint8)[::2]).digest
 
 
-def test_digest_is_of_the_values():
-    swapped = numpy.arange(3, dtype='>i4')
-    strided = numpy.zeros((6, 1, 28, 28), numpy.uint8)[::2]
-    other = _make(train_labels=swapped, train_images=strided, source='there')
-    assert other.digest == _make().digest
-
-
-def test_repr_is_short():
-    assert len(repr(_make())) < 200
+def test_parts():
+    data = _make()
+    assert len(repr(data)) < 200
+    assert len(data.head(1).train_images) == len(data.head(1).test_labels) == 1
+    split = data.with_validation(1)
+    assert split.train_labels.tolist() == [0, 1]
+    assert split.validation_labels.tolist() == [2]
+    assert len(split.validation_images) == 1
 
 
 def test_names():
@@ -54,6 +57,8 @@ def test_names():
     assert datasets.IMAGENET_NAMES == ('imagenet',)
     assert tuple(datasets.TITLES) == (
         datasets.NAMES + datasets.CIFAR_NAMES + datasets.IMAGENET_NAMES)
+    assert set(datasets.TITLES) == set(datasets.SHAPES) == set(
+        datasets.STATISTICS)
     with pytest.raises(errors.UserError, match="'cats': choose one of mnist,"):
         datasets.load('cats')
 

@@ -8,35 +8,30 @@ from bnn import errors
 from bnn.data import digits
 
 
-@pytest.fixture(scope='module')
-def data():
-    return digits.load()
-
-
-def test_shapes(data):
+def test_load():
+    before = numpy.random.get_state()
+    data = digits.load()
+    assert data.digest == '355aeabf59e0ead820bab7ac7a06f49228781722'
     assert data.train_images.shape == (1437, 1, 28, 28)
     assert data.test_images.shape == (360, 1, 28, 28)
     for images, labels in ((data.train_images, data.train_labels),
                            (data.test_images, data.test_labels)):
         assert images.dtype == numpy.uint8
         assert images.flags.c_contiguous
-        assert images.min() == 0
-        assert images.max() == 255
+        assert (images.min(), images.max()) == (0, 255)
         assert labels.dtype == numpy.int32
         assert labels.shape == images.shape[:1]
         assert set(labels.tolist()) == set(range(10))
     assert data.class_names == tuple('0123456789')
     assert (data.name, data.title) == ('digits', 'digits')
     assert data.source == 'scikit-learn (embedded)'
+    # The global generator is not touched.
+    after = numpy.random.get_state()
+    assert before[2:] == after[2:]
+    numpy.testing.assert_array_equal(before[1], after[1])
 
-
-def test_same_everywhere(data):
-    assert data.digest == '355aeabf59e0ead820bab7ac7a06f49228781722'
-
-
-def test_can_be_told_apart(data):
     # Nearest mean: the labels belong to the images, and the scaled images
-    # still show what the small ones do
+    # still show what the small ones do.
     train = data.train_images.reshape(-1, 784).astype(float)
     test = data.test_images.reshape(-1, 784).astype(float)
     means = numpy.stack([
@@ -57,14 +52,6 @@ def test_enlarge():
     full = digits.enlarge(numpy.full((1, 8, 8), 16))[0, 0]
     assert (full[2:-2, 2:-2] == 255).all()
     assert full.sum() == 24 * 24 * 255
-
-
-def test_global_random_state_is_untouched():
-    before = numpy.random.get_state()
-    digits.load()
-    after = numpy.random.get_state()
-    assert before[2:] == after[2:]
-    numpy.testing.assert_array_equal(before[1], after[1])
 
 
 def test_without_scikit_learn(monkeypatch):

@@ -9,7 +9,6 @@ from bnn import data as datasets
 from bnn import errors
 from bnn.data import mnist
 
-STEMS = [part.file for part in mnist.PARTS]
 ROOT = os.environ.get('CHAINER_DATASET_ROOT', '')
 
 
@@ -26,8 +25,8 @@ def _arrays(n_train=5, n_test=3):
 
 @pytest.fixture
 def folder(tmp_path):
-    for stem, array in zip(STEMS, _arrays(), strict=True):
-        (tmp_path / f'{stem}.gz').write_bytes(gzip.compress(_pack(array)))
+    for file, array in zip(mnist.FILES, _arrays(), strict=True):
+        (tmp_path / f'{file}.gz').write_bytes(gzip.compress(_pack(array)))
     return tmp_path
 
 
@@ -46,30 +45,24 @@ def _check_own(data):
         numpy.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize('name', ['mnist', 'fashion-mnist'])
-def test_own_data(folder, name):
-    data = datasets.load(name, str(folder), allow_modified=True)
-    _check_own(data)
-    assert data.name == name
-    assert data.title == datasets.TITLES[name] == mnist.FACTS[name].title
-    assert len(set(data.class_names)) == 10
-    assert data.source == str(folder)
+def test_own_data(folder):
+    for name in 'mnist', 'fashion-mnist':
+        data = datasets.load(name, str(folder), allow_modified=True)
+        _check_own(data)
+        assert data.name == name
+        assert data.title == datasets.TITLES[name] == mnist.FACTS[name].title
+        assert len(set(data.class_names)) == 10
+        assert data.source == str(folder)
 
 
-@pytest.mark.parametrize('suffix', ['', '.gz'])
-def test_spellings(folder, suffix):
-    for stem in STEMS:
-        old = folder / f'{stem}.gz'
+def test_spellings(folder):
+    # The content decides, not the suffix.
+    for i, file in enumerate(mnist.FILES):
+        old = folder / f'{file}.gz'
         content = old.read_bytes()
         old.unlink()
-        (folder / (stem.replace('-idx', '.idx') + suffix)).write_bytes(
-            content if suffix else gzip.decompress(content))
-    _check_own(_load_own(folder))
-
-
-def test_content_decides_not_the_suffix(folder):
-    path = folder / f'{STEMS[0]}.gz'
-    path.write_bytes(gzip.decompress(path.read_bytes()))
+        (folder / (file.replace('-idx', '.idx') + '.gz' * (i % 2))
+         ).write_bytes(gzip.decompress(content) if i < 2 else content)
     _check_own(_load_own(folder))
 
 
@@ -79,10 +72,9 @@ def test_default_folders(folder, monkeypatch):
     _check_own(_load_own(None, 'fashion-mnist'))
 
     home = folder.parent / 'home'
-    (home / '.chainer').mkdir(parents=True)
-    (folder.parent / 'fashion-mnist').rename(home / 'mnist')
-    (home / '.chainer' / 'dataset').mkdir()
-    (home / 'mnist').rename(home / '.chainer' / 'dataset' / 'mnist')
+    (home / '.chainer' / 'dataset').mkdir(parents=True)
+    (folder.parent / 'fashion-mnist').rename(
+        home / '.chainer' / 'dataset' / 'mnist')
     monkeypatch.delenv('CHAINER_DATASET_ROOT')
     monkeypatch.setenv('HOME', str(home))
     monkeypatch.setenv('USERPROFILE', str(home))
@@ -90,7 +82,7 @@ def test_default_folders(folder, monkeypatch):
     _check_own(_load_own('~/.chainer/dataset/mnist'))
 
 
-def _fails(folder, message, kind=datasets.CorruptError, **kwargs):
+def _fails(folder, message, kind=errors.UserError, **kwargs):
     before = {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
     kwargs = {'name': 'mnist', 'allow_modified': True} | kwargs
     with pytest.raises(errors.UserError, match=message) as info:
@@ -101,84 +93,72 @@ def _fails(folder, message, kind=datasets.CorruptError, **kwargs):
 
 
 def test_modified_is_refused(folder):
-    _fails(folder, 'train-images.*not the train images of MNIST as published.'
-           '*delete the file.*--allow-modified', allow_modified=False)
-    _fails(folder, 'has 5 train images, not 60000.*--allow-modified',
+    _fails(folder, 'train-images.*holds other data, not train-images.*as publ'
+           '.*delete the file.*--allow-modified', allow_modified=False)
+    _fails(folder, 'has 5 examples, not 60000.*--allow-modified',
            name='fashion-mnist', allow_modified=False)
 
 
-@pytest.mark.parametrize('stem', STEMS)
-@pytest.mark.parametrize('damage, message', [
-    (lambda d: d[:-9], 'truncated gzip data; delete the file'),
-    (lambda d: d[:-8] + bytes(8), 'corrupt gzip data'),
-    (lambda d: gzip.decompress(d)[:-1], 'truncated'),
-    (lambda d: gzip.decompress(d) + b'\0', 'goes on after'),
-    (lambda d: b'<html></html>', 'not an IDX file'),
-    (lambda d: gzip.compress(gzip.decompress(d) + bytes(1 << 22)), 'goes on'),
-    (lambda d: b'', 'empty'),
-])
-def test_corrupt(folder, stem, damage, message):
-    path = folder / f'{stem}.gz'
-    path.write_bytes(damage(path.read_bytes()))
-    _fails(folder, f'{path.name}: .*{message}')
+def test_wrong_content(folder):
+    for i, content, message in (
+            (0, b'', 'not IDX of images'),
+            (1, b'<html></html>', 'not IDX of labels'),
+            (1, _pack(numpy.zeros((5, 28, 28))), 'not IDX of labels'),
+            (2, gzip.compress(_pack(_arrays()[2]))[:-9], 'damaged gzip data'),
+            (2, gzip.compress(_pack(_arrays()[2]) + b'0'), 'too long'),
+            (2, _pack(numpy.zeros((3, 32, 32))), 'are 32x32, not 28x28'),
+            (2, _pack(numpy.zeros((0, 28, 28))), 'it is empty'),
+            (3, _pack(numpy.array([0, 1, 10])), 'label 10 is not in 0 to 9')):
+        path = folder / f'{mnist.FILES[i]}.gz'
+        before = path.read_bytes()
+        path.write_bytes(content)
+        _fails(folder, f'{path.name}: .*{message}.*; delete the file to down')
+        path.write_bytes(before)
+    path = folder / f'{mnist.FILES[1]}.gz'
+    path.write_bytes(_pack(numpy.zeros(4)))
+    _fails(folder, '5 images in train-images.*, but 4 labels in train-labels')
 
 
-@pytest.mark.parametrize('i, array, message', [
-    (0, numpy.zeros(5), 'mislabelled: IDX of labels in the place of images'),
-    (1, numpy.zeros((5, 28, 28)), 'mislabelled: IDX of images in the place'),
-    (2, numpy.zeros((3, 32, 32)), 'images are 32x32, not 28x28'),
-    (3, numpy.array([0, 1, 10]), 'label 10 is not in 0 to 9'),
-    (1, numpy.zeros(4), '5 train images but 4 train labels'),
-    (2, numpy.zeros((0, 28, 28)), 'holds no test images'),
-])
-def test_wrong_content(folder, i, array, message):
-    (folder / f'{STEMS[i]}.gz').write_bytes(_pack(array))
-    _fails(folder, message)
+def test_not_a_file(folder, monkeypatch):
+    path = folder / f'{mnist.FILES[0]}.gz'
+    with pytest.raises(errors.UserError, match='gz is not a folder'):
+        _load_own(path)
+    with monkeypatch.context() as patch:
+        def refuse(*args):
+            raise PermissionError(13, 'Permission denied')
 
-
-def test_not_a_file(folder):
-    path = folder / f'{STEMS[0]}.gz'
+        patch.setattr(mnist.folders, 'open', refuse, raising=False)
+        _fails(folder, 'cannot read .*train-images.*: Permission denied')
     path.unlink()
     path.mkdir()
-    _fails(folder, f'{path.name} is not a file', errors.UserError)
+    _fails(folder, f'{path.name} is not a file')
     path.rmdir()
     if hasattr(os, 'mkfifo'):
         os.mkfifo(path)
-        _fails(folder, f'{path.name} is not a file', errors.UserError)
-    with pytest.raises(errors.UserError, match='gz is not a folder'):
-        _load_own(folder / f'{STEMS[1]}.gz')
+        _fails(folder, f'{path.name} is not a file')
 
 
-def test_unreadable(folder, monkeypatch):
-    def refuse(*args):
-        raise PermissionError(13, 'Permission denied')
-
-    monkeypatch.setattr(mnist, 'open', refuse, raising=False)
-    _fails(folder, 'cannot read .*train-images.*: Permission denied',
-           errors.UserError)
-
-
-def test_own_data_is_not_completed(folder, server):
-    (folder / f'{STEMS[3]}.gz').unlink()
+def test_when_nothing_is_downloaded(folder, server):
+    # Own data is not completed; what is damaged is told first.
+    (folder / f'{mnist.FILES[3]}.gz').unlink()
     _fails(folder, 'lacks t10k-labels-idx1-ubyte: ', mirrors=[server.url])
+    _fails(folder, 'train-images.*holds other data', mirrors=[server.url],
+           allow_modified=False)
     assert server.requested == []
 
 
-def test_corrupt_is_told_before_a_download(folder, server):
-    (folder / f'{STEMS[0]}.gz').unlink()
-    _fails(folder, 'train-labels.*not the train labels',
-           mirrors=[server.url], allow_modified=False)
-    assert server.requested == []
-
-
-@pytest.mark.parametrize('name', ['mnist', 'fashion-mnist'])
-def test_download_of_other_data(tmp_path, server, name):
-    server.files = {f'{stem}.gz': gzip.compress(_pack(array))
-                    for stem, array in zip(STEMS, _arrays(), strict=True)}
+def test_download_of_other_data(tmp_path, server):
+    server.files = {f'{file}.gz': gzip.compress(_pack(array))
+                    for file, array in zip(mnist.FILES, _arrays(),
+                                           strict=True)}
     target = tmp_path / 'new'
-    with pytest.raises(datasets.CorruptError, match='deliver other data'):
-        mnist.load(name, target, mirrors=[server.url + 'good/'])
-    assert list(target.iterdir()) == []
+    for name, reason in (('mnist', 'it holds other data'),
+                         ('fashion-mnist', 'its MD5 is not')):
+        with pytest.raises(errors.UserError, match=(
+                f'cannot be downloaded .*delivers other data .{reason}')) as e:
+            mnist.load(name, target, mirrors=[server.url + 'good/'])
+        assert type(e.value) is errors.UserError
+        assert list(target.iterdir()) == []
 
 
 def test_unavailable(tmp_path, server):
@@ -186,6 +166,9 @@ def test_unavailable(tmp_path, server):
            'downloaded .*absent.*404.*place the four files.*--dataset digits',
            datasets.UnavailableError, mirrors=[server.url + 'absent/'],
            allow_modified=False)
+    for facts in mnist.FACTS.values():
+        assert all(url.startswith('https://') and url.endswith('/')
+                   for url in facts.mirrors)
 
 
 @pytest.fixture(scope='module')
@@ -219,11 +202,10 @@ class TestRealMNIST:
             assert sides.max() == mnist.BOX
 
     def test_download(self, data, tmp_path, server):
-        images = data.train_images, data.test_images
-        labels = data.train_labels, data.test_labels
-        for i, stem in enumerate(STEMS):
-            array = (labels[i // 2] if i % 2 else images[i // 2][:, 0])
-            server.files[f'{stem}.gz'] = gzip.compress(_pack(array), 1)
+        for file, array in zip(mnist.FILES, (
+                data.train_images[:, 0], data.train_labels,
+                data.test_images[:, 0], data.test_labels), strict=True):
+            server.files[f'{file}.gz'] = gzip.compress(_pack(array), 1)
         target = tmp_path / 'new'
         mirrors = [server.url + name + '/' for name in ('wrong', 'good')]
         got = mnist.load('mnist', target, mirrors=mirrors)
@@ -234,10 +216,9 @@ class TestRealMNIST:
         assert len(server.requested) == asked
 
     def test_exchanged(self, data, tmp_path):
-        path = tmp_path / STEMS[0]
+        path = tmp_path / mnist.FILES[0]
         path.write_bytes(_pack(data.test_images[:, 0]))
-        _fails(tmp_path, 'it holds the test images of MNIST, not the train '
-               'images of MNIST', allow_modified=False)
-        _fails(tmp_path, 'it holds the test images of MNIST, not the train '
-               'images of Fashion-MNIST', name='fashion-mnist',
-               allow_modified=False)
+        for name in mnist.FACTS:
+            _fails(tmp_path, 'it holds t10k-images-idx3-ubyte of MNIST, not '
+                   f'train-.* of {datasets.TITLES[name]}', name=name,
+                   allow_modified=False)

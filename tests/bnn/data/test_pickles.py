@@ -1,4 +1,5 @@
 import builtins
+import gc
 import os
 import pickle
 import struct
@@ -9,11 +10,11 @@ import tracemalloc
 import numpy
 import pytest
 
-from bnn.data import errors
 from bnn.data import pickles
 
 DATA = numpy.arange(2 * 5, dtype=numpy.uint8).reshape(2, 5) + 120
 BATCH = {'data': DATA, 'labels': [3, 9]}
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 # As NumPy 1 in Python 2 wrote the published files
 PYTHON_2 = (
@@ -28,59 +29,51 @@ PYTHON_2_TEXT = (
     b"S'cat'\np5\naS'dog'\np6\nas.")
 
 
-def _rename(data):
-    # NumPy 1 called it otherwise
-    return data.replace(b'numpy._core', b'numpy.core')
-
-
 def _check(found):
     assert set(found) == {'data', 'labels'}
     assert found['labels'] == [3, 9]
+    assert type(found['data']) is numpy.ndarray
     assert found['data'].dtype == numpy.uint8
-    assert found['data'].flags.c_contiguous
     numpy.testing.assert_array_equal(found['data'], DATA)
 
 
-@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize('keys', [str, str.encode])
-@pytest.mark.parametrize(
-    'data', [DATA, numpy.asfortranarray(DATA), DATA[::-1][::-1]])
-def test_protocols(protocol, keys, data):
-    batch = {keys('data'): data, keys('labels'): [3, 9]}
-    dumped = pickle.dumps(batch, protocol)
-    _check(pickles.read(dumped))
-    if protocol < 4:  # in later ones the name has its length before it
-        _check(pickles.read(_rename(dumped)))
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_protocols(protocol):
+    for keys in str, str.encode:
+        for data in DATA, numpy.asfortranarray(DATA), DATA[::-1][::-1]:
+            dumped = pickle.dumps(
+                {keys('data'): data, keys('labels'): [3, 9]}, protocol)
+            _check(pickles.read(dumped))
+            if protocol < 4:  # in later ones the name has its length before it
+                _check(pickles.read(
+                    dumped.replace(b'numpy._core', b'numpy.core')))
+    for dtype in 'u1', 'i1', '<i2', '>i2', '<u4', '>i4', '<i8', '>u8':
+        values = numpy.array([1, 2, 100], dtype)
+        found = pickles.read(pickle.dumps({'a': values}, protocol))['a']
+        assert found.dtype == values.dtype
+        numpy.testing.assert_array_equal(found, values)
+    # In protocol 2, Python 3 writes each of these as a call with a tuple.
+    names = [b'%d\xff.png' % i for i in range(10000)]
+    assert pickles.read(pickle.dumps({b'filenames': names}, protocol)) == {
+        'filenames': names}
+    # Large values lie between frames.
+    values = {name: numpy.full(70_000, i, numpy.uint8)
+              for i, name in enumerate('abc')}
+    found = pickles.read(pickle.dumps(values, protocol))
+    for name, value in values.items():
+        numpy.testing.assert_array_equal(found[name], value)
 
 
 def test_python_2():
-    expected = pickle.loads(PYTHON_2, encoding='bytes')
-    numpy.testing.assert_array_equal(expected[b'data'], DATA)
+    numpy.testing.assert_array_equal(
+        pickle.loads(PYTHON_2, encoding='bytes')[b'data'], DATA)
     _check(pickles.read(PYTHON_2))
     assert pickles.read(PYTHON_2_TEXT) == {
         'num_vis': 3072, 'label_names': [b'cat', b'dog']}
 
 
-@pytest.mark.parametrize('dtype', [
-    'u1', 'i1', '<i2', '>i2', '<u4', '>i4', '<i8', '>u8'])
-@pytest.mark.parametrize('protocol', [0, 2, 5])
-def test_integers(dtype, protocol):
-    values = numpy.array([1, 2, 100], dtype)
-    found = pickles.read(pickle.dumps({'a': values}, protocol))['a']
-    assert found.dtype == values.dtype
-    numpy.testing.assert_array_equal(found, values)
-
-
-@pytest.mark.parametrize('protocol', [2, 3])
-def test_many_names(protocol):
-    # In protocol 2, Python 3 writes each of these as a call with a tuple
-    names = [b'%d\xff.png' % i for i in range(5000)]
-    found = pickles.read(pickle.dumps({b'filenames': names}, protocol))
-    assert found == {'filenames': names}
-
-
-def _fails(data, message):
-    with pytest.raises(errors.CorruptError, match=message) as info:
+def _fails(data, message='.'):
+    with pytest.raises(ValueError, match=message) as info:
         pickles.read(data)
     assert '\n' not in str(info.value)
     assert len(str(info.value)) < 200
@@ -95,173 +88,141 @@ class _Calls:
         return self.reduced
 
 
-@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize('call', [
-    _Calls(os.system, ('touch called',)),
-    _Calls(builtins.eval, ('open("called", "w")',)),
-    _Calls(subprocess.Popen, (['touch', 'called'],)),
-    _Calls(numpy.load, ('called',)),
-    _Calls(numpy.zeros, (1 << 30,))])
-@pytest.mark.parametrize('wrap', [
-    lambda c: c, lambda c: {'data': c, 'labels': []},
-    lambda c: {'data': DATA, 'labels': [[{'a': (c,)}]]},
-    lambda c: {'data': numpy.array([c], object)}])
-def test_calls(protocol, call, wrap, tmp_path, monkeypatch):
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_nothing_is_called(protocol, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _fails(pickle.dumps(wrap(call), protocol),
-           'asks for .*which no batch needs|other than integers|no batch')
+    for call in (_Calls(os.system, ('touch called',)),
+                 _Calls(builtins.eval, ('open("called", "w")',)),
+                 _Calls(subprocess.Popen, (['touch', 'called'],)),
+                 _Calls(numpy.load, ('called',)),
+                 _Calls(numpy.zeros, (1 << 30,))):
+        for wrapped in (call, {'data': call, 'labels': []},
+                        {'data': DATA, 'labels': [[{'a': (call,)}]]},
+                        {'data': numpy.array([call], object)}):
+            _fails(pickle.dumps(wrapped, protocol),
+                   r'\(\w+\.\w+ is no array|other than integers')
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize('array', [
-    numpy.array([None]), numpy.zeros(2), numpy.zeros(2, 'U2'),
-    numpy.zeros(2, 'S2'), numpy.zeros(2, 'V4'), numpy.zeros(2, bool),
-    numpy.zeros(2, [('a', 'u1')]), numpy.zeros(2, 'M8[s]'),
-    numpy.zeros(2, 'c8')])
-@pytest.mark.parametrize('protocol', [2, 4, 5])
-def test_other_types(array, protocol):
-    _fails(pickle.dumps({'data': array}, protocol),
-           'other than integers|no batch needs')
-
-
-def test_scalar_and_subclass():
-    _fails(pickle.dumps({'a': numpy.int64(3)}), 'multiarray.scalar, which no')
-    with pytest.warns(PendingDeprecationWarning):
-        matrix = numpy.matrix([[1]])
-    _fails(pickle.dumps({'a': matrix}, 2), 'numpy.matrix')
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_other_values(protocol):
+    for array in (numpy.array([None]), numpy.zeros(2), numpy.zeros(2, 'U2'),
+                  numpy.zeros(2, 'S2'), numpy.zeros(2, 'V4'),
+                  numpy.zeros(2, bool), numpy.zeros(2, [('a', 'u1')]),
+                  numpy.zeros(2, 'M8[s]'), numpy.zeros(2, 'c8')):
+        _fails(pickle.dumps({'data': array}, protocol),
+               'other than integers|is no array')
+    _fails(pickle.dumps({'a': numpy.int64(3)}, protocol), 'is no array')
+    _fails(pickle.dumps([1], protocol), 'it holds no dictionary')
 
 
 @pytest.mark.parametrize('old, new, message', [
-    (b'K\x02K\x05\x86', b'K\x02K\x06\x86', r'shape \(2, 6\) in 10 bytes'),
+    (b'K\x02K\x05\x86', b'K\x02K\x06\x86', 'cannot reshape array'),
     # 2**31 - 1 in both directions
-    (b'K\x02K\x05\x86', b'J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86',
-     r'shape \(2147483647, 2147483647\) in 10 bytes'),
-    (b'K\x02K\x05\x86', b'J\xfe\xff\xff\xffJ\xfb\xff\xff\xff\x86',
-     'impossible shape'),
-    (b'K\x02K\x05\x86', b')', 'impossible shape'),
-    (b'K\x02K\x05\x86', b'N', 'impossible shape'),
-    (b'K\x02K\x05\x86', b'NK\x05\x86', 'impossible shape'),
+    (b'K\x02K\x05\x86', b'J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86', '.'),
+    (b'K\x02K\x05\x86', b'J\xfe\xff\xff\xffJ\xfb\xff\xff\xff\x86', '.'),
+    (b'K\x02K\x05\x86', b')', 'cannot reshape array'),
+    (b'K\x02K\x05\x86', b'NK\x05\x86', '.'),
     (b'U\x02u1', b'U\x01O', 'other than integers'),
     (b'U\x02u1', b'U\x02O8', 'other than integers'),
     (b'U\x02u1', b'U\x04u1u1', 'other than integers'),
     (b'U\x02u1', b'U\x02f8', 'other than integers'),
-    (b'U\x02u1', b'K\x01', 'other than integers'),
-    (b'U\x02u1', b'U\x02u2', 'byte order'),
-    (b'U\x01|NNN', b'U\x01<NNN', 'byte order'),
-    (b'U\x01|NNN', b'U\x00NNN', 'byte order'),
-    (b'U\x01|NNN', b'U\x01|NNU\x01a', 'unknown type'),
-    (b'K\x03U\x01|', b'K\x04U\x01|', 'unknown type'),
-    (b'K\x00tb\x89', b'K\x00tb(\x89', 'array of|corrupt'),
-    (b'K\x00tb\x89', b'K\x00t0\x89', 'without a type'),
-    (b'(K\x01K\x02', b'(K\x02K\x02', 'unknown version'),
-    (b'tbu.', b't0u.', 'array without content'),
-    (b'tbu.', b'tbbu.', 'corrupt|unknown version'),
-    (b'K\x00\x85q\x07', b'K\x09\x85q\x07', 'unknown kind'),
-    (b'U\x01b\x87', b'U\x01c\x87', 'unknown kind'),
-    (b'ndarray\nq\x06', b'dtype\nq\x06', 'unknown kind'),
-    (b'ndarray\nq\x06K\x00\x85q\x07', b'ndarray\nq\x06)Rq\x07',
-     'calls numpy.ndarray'),
-    (b'ndarray\nq\x06', b'ndarray\nq\x06}b', 'changes what it calls'),
+    (b'U\x02u1', b'K\x01', '.'),
+    (b'K\x00tb\x89', b'K\x00tb(\x89', '.'),
+    (b'tbu.', b'tbbu.', '.'),
+    # What a name stands for cannot be changed.
+    (b'ndarray\nq\x06', b'ndarray\nq\x06}b', '__setstate__'),
     (b'_reconstruct\nq\x05', b'_reconstruct\nq\x05}U\x01aK\x01sb',
-     'changes what it calls'),
+     '__setstate__'),
+    (b'_reconstruct\nq\x05', b'_reconstruct\nq\x05N}U\x05arrayK\x01s\x86b',
+     '__setstate__'),
     (b'cnumpy.core.multiarray\n_reconstruct', b'cnumpy\nload', 'numpy.load'),
     (b'cnumpy.core.multiarray\n_reconstruct', b'cnumpy\ncore.multiarray.x',
-     'asks for numpy.core'),
-    (b'U\x06labels', b'K\x06', 'keys that are no text'),
+     'numpy.core.multiarray.x is no array'),
+    (b'cnumpy.core.multiarray\n_reconstruct',
+     b'c_codecs\nencode.__globals__', 'is no array'),
     (b'u.', b'u0N.', 'no dictionary'),
-    (b'u.', b'u', 'truncated'),
-    (b'u.', b'uu.', 'corrupt pickle'),
-    (b'u.', b'u.\0', 'goes on after the'),
+    (b'u.', b'u', 'not a pickled batch'),
+    (b'u.', b'uu.', 'not a pickled batch'),
+    (b'u.', b'u.\0', 'data goes on after'),
 ])
 def test_hostile_arrays(old, new, message):
     assert PYTHON_2.count(old) == 1
     _fails(PYTHON_2.replace(old, new), message)
+    _check(pickles.read(PYTHON_2))
 
 
-def test_stand_ins_start_afresh():
-    for _ in range(2):
-        _check(pickles.read(PYTHON_2))
+def test_without_content():
+    # Not an array, and not an object of another kind
+    found = pickles.read(PYTHON_2.replace(b'tbu.', b't0u.'))
+    assert found['data'] is None
+    for state in b'}U\x05_leftK\x01s', b'N}U\x05_leftK\x01s\x86':
+        _fails(b'\x80\x02}U\x01ac_codecs\nencode\n' + state + b'bs.',
+               'not callable')
+    assert pickles.read(pickle.dumps({b'a': b'\xff'}, 2)) == {'a': b'\xff'}
 
 
-@pytest.mark.parametrize('data', [
-    b'', b'.', b'\x80', b'\x80\xff.', b'N.', b'K\x01.', b']a.', b'<html>',
-    b'\x80\x02}U\x01aPx\n', b'\x80\x02}h\x01.', b'h\xff.',
-    b'\x1f\x8b\x08\0', bytes(1000), b'I' + b'9' * 10000 + b'\n.'])
-def test_no_pickle(data):
-    _fails(data, '.')
-
-
-@pytest.mark.parametrize('batch', [
-    pickle.dumps(BATCH, p) for p in range(6)] + [PYTHON_2, PYTHON_2_TEXT])
-def test_truncated_anywhere(batch):
-    for n in range(1, len(batch)):
-        _fails(batch[:n], 'truncated')
-
-
-def test_wrong_frame():
-    # Of which the two passes could see different opcodes
-    dumped = pickle.dumps(BATCH, 5)
-    assert dumped[2] == 0x95
-    body = dumped[11:]
-    refused = 0
-    for size in range(len(body) + 20):
-        data = dumped[:3] + struct.pack('<Q', size) + body
+def test_memory():
+    # A batch in frames is there twice at most, and no garbage after that.
+    data = numpy.zeros((1000, 3072), numpy.uint8)
+    for protocol in 2, 4, 5:
+        dumped = pickle.dumps({'data': data}, protocol)
+        gc.disable()
+        tracemalloc.start()
         try:
-            # One that ends between two opcodes is right
-            _check(pickles.read(data))
-        except errors.CorruptError as error:
-            assert 'a frame' in str(error)
-            refused += 1
-    assert refused > len(body) // 2
-    _fails(b'\x80\x04\x95' + struct.pack('<Q', 11) + b'\x95'
-           + struct.pack('<Q', 2) + b'}.', 'frame in a frame')
-
-
-def test_several_frames():
-    # Large values lie between frames
-    values = {name: numpy.full(70_000, i, numpy.uint8)
-              for i, name in enumerate('abc')}
-    for protocol in 4, 5:
-        dumped = pickle.dumps(values, protocol)
-        assert dumped.count(b'\x95') > 1
-        found = pickles.read(dumped)
-        for name in values:
-            numpy.testing.assert_array_equal(found[name], values[name])
+            pickles.read(dumped)
+            left, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+        assert left < 1 << 18
+        assert peak < 2.1 * len(dumped) + (1 << 18)
 
 
 def test_damaged_anywhere():
-    # Every byte, some values: a clean result or a clean error
+    # Cut anywhere; every byte, some values: a clean result or a clean error
+    for batch in [PYTHON_2, PYTHON_2_TEXT, *(
+            pickle.dumps(BATCH, protocol) for protocol in PROTOCOLS)]:
+        for n in range(len(batch)):
+            _fails(batch[:n], 'not a pickled batch')
     for i in range(len(PYTHON_2)):
-        for value in 0, ord('.'), ord('R'), ord('b'), 0x85, 0xff:
+        for value in 0, ord('.'), ord('R'), ord('b'), 0x81, 0x85, 0xff:
             damaged = PYTHON_2[:i] + bytes([value]) + PYTHON_2[i + 1:]
             try:
                 pickles.read(damaged)
-            except errors.CorruptError as error:
+            except ValueError as error:
                 assert '\n' not in str(error)
 
 
-_GREEDY = {
-    'memo index': b'}r\xff\xff\xff\x7f.',
-    'memo index as text': b'}p2000000000\n.',
-    'long string': b'\x8e' + struct.pack('<Q', 1 << 34) + b'a.',
-    'long bytearray': b'\x96' + struct.pack('<Q', 1 << 34) + b'a.',
-    'long text': b'\x8d' + struct.pack('<Q', 1 << 34) + b'a.',
-    'frame': b'\x80\x04\x95' + struct.pack('<Q', 1 << 34) + b'}.',
-    'large integer': b'\x8a\x09' + b'\xff' * 8 + b'\0.',
-    'nested tuple': b'})' + b'\x85' * 500_000 + b'Ns.',
-    'many objects': b'(' + b'}' * 1_000_001 + b'l.',
-    'the same bytes again': (
-        b'\x80\x02c_codecs\nencode\nq\0(X' + struct.pack('<I', 1 << 16)
-        + b'a' * (1 << 16) + b'X\6\0\0\0latin1tq\1' + b'h\0h\1R' * 5000
-        + b'.')}
+def test_no_pickle():
+    for data in (
+            b'', b'.', b'\x80', b'\x80\xff.', b'N.', b'K\x01.', b']a.',
+            b'<html>', b'\x80\x02}U\x01aPx\n', b'\x80\x02}h\x01.', b'h\xff.',
+            b'\x1f\x8b\x08\0', bytes(1000), b'I' + b'9' * 10000 + b'\n.'):
+        _fails(data)
 
 
-@pytest.mark.parametrize('name', _GREEDY)
-def test_greedy(name):
-    data = _GREEDY[name]
+def test_any_frame():
+    # A frame that ends within an opcode changes nothing.
+    dumped = pickle.dumps(BATCH, 5)
+    assert dumped[2] == 0x95
+    for size in range(len(dumped) + 20):
+        _check(pickles.read(
+            dumped[:3] + struct.pack('<Q', size) + dumped[11:]))
+
+
+@pytest.mark.parametrize('data', [
+    b'}r\0\0\0\2.', b'}p33554432\n.',  # an index of the memo
+    *(opcode + struct.pack('<Q', 1 << 34) + b'a.' for opcode in (
+        b'\x8e', b'\x96', b'\x8d')),  # a length
+    b'\x80\x04\x95' + struct.pack('<Q', 1 << 34) + b'}r\0\0\0\2.',
+    b'})' + b'\x85' * 500_000 + b'Ns.', b'(' + b'}' * 600_000 + b'l.',
+    b'\x80\x02c_codecs\nencode\nq\0(X' + struct.pack('<I', 1 << 16)
+    + b'a' * (1 << 16) + b'X\6\0\0\0latin1tq\1' + b'h\0h\1R' * 5000 + b'.'])
+def test_greedy(data):
     tracemalloc.start()
     try:
-        _fails(data, '.')
+        _fails(data)
         assert tracemalloc.get_traced_memory()[1] < 10 * len(data) + (1 << 20)
     finally:
         tracemalloc.stop()
@@ -270,11 +231,11 @@ def test_greedy(name):
 def test_deep_tuples_do_not_crash():
     # In a process of its own, for it would take the tests with it
     subprocess.run(
-        [sys.executable, '-c', 'from bnn.data import errors, pickles\n'
-         'for depth in 900, 999, 2000, 200000:\n'
+        [sys.executable, '-c', 'from bnn.data import pickles\n'
+         'for depth in 900, 19000, 200000:\n'
          '    try:\n'
          '        pickles.read(b"})" + b"\\x85" * depth + b"Ns.")\n'
-         '    except errors.CorruptError:\n'
+         '    except ValueError:\n'
          '        pass\n'],
         cwd=os.path.join(os.path.dirname(__file__), *[os.pardir] * 3),
         check=True)

@@ -1,25 +1,19 @@
-"""Small nets of every kind, as descriptions and packed; a browser."""
-import importlib.util
-import os
-import pathlib
-
+"""Small nets of every kind, described and packed."""
 import chainer
 import chainer.links as L
 import numpy
 import pytest
 
 import net
-from bnn import data as datasets
+from bnn.deploy import int8
 from bnn.deploy import operations
-from bnn.deploy import packing
-from bnn.deploy import runtime
+from bnn.deploy import pack as packing
 from zoo.binary_neural_networks import shallow_convnet
 from zoo.binarynet import convnet
 from zoo.xnor_net import alexnet
 from zoo.xnor_net import lenet5
 from zoo.xnor_net import nin
 
-HERE = pathlib.Path(__file__).parent
 _MNIST, _CIFAR = (1, 28, 28), (3, 32, 32)
 _BLOCKS = {'': {}, '-k': {'input_scale': True}, '-shift': {'shift': True},
            '-plain': {'scaled': False}, '-float': {'binary': False}}
@@ -118,71 +112,33 @@ def make_rescale():
 
 
 @pytest.fixture(scope='session')
-def pack(make_net, make_rescale):
-    """A function that packs one of the nets."""
-    def make(name, kind='unit'):
-        shape, predictor = make_net(name)
-        return packing.pack(
-            predictor.describe(), shape, make_rescale(kind, shape[0]),
-            map(str, range(10)))
+def described(make_net):
+    """A function that lists what a net computes, after the images' shape.
+
+    It takes the name of one of the nets, or a net for MNIST.
+    """
+    def make(which):
+        shape, predictor = make_net(which) if isinstance(which, str) else (
+            _MNIST, which)
+        return shape, predictor.describe()
     return make
 
 
-def _module(name):
-    spec = importlib.util.spec_from_file_location(
-        'deploy_' + name, HERE / (name + '.py'))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope='session')
+def pack(described, make_rescale, make_images):
+    """A function that packs a net, see ``described``."""
+    def make(which, kind='unit', int8_ends=False):
+        shape, found = described(which)
+        rescale = make_rescale(kind, shape[0])
+        if int8_ends:
+            found, rescale = int8.quantize_ends(
+                found, rescale, make_images(5, shape))
+        return packing.pack(found, shape, rescale, map(str, range(10)),
+                            pad_pixels=int8_ends)
+    return make
 
 
 @pytest.fixture(scope='session')
-def browser(tmp_path_factory):
-    """A browser; one for all tests."""
-    pytest.importorskip('selenium')
-    module = _module('browser')
-    if module.PROGRAM is None or module.DRIVER is None:
-        pytest.skip('no chromium and chromedriver: on Debian and Ubuntu '
-                    'apt install chromium chromium-driver')
-    browser = module.Browser(tmp_path_factory.mktemp('profile'))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture(scope='session')
-def skeleton():
-    return _module('skeleton')
-
-
-@pytest.fixture(scope='session')
-def data():
-    """What the pages' nets are for: MNIST, or the embedded digits."""
-    root = os.environ.get('CHAINER_DATASET_ROOT') or '/nonexistent'
-    return datasets.load('mnist' if os.path.isdir(
-        os.path.join(root, 'mnist')) else 'digits')
-
-
-@pytest.fixture(scope='session')
-def assert_agrees():
-    """A function that compares the page with the net on the picture that it
-    has now: scores to the last bit, unless it is told how far they may differ
-    of their largest.
-    """
-    def compare(browser, runner, rounding=0):
-        image = numpy.array(browser.run('return bnn.image'), numpy.uint8)
-        assert image.shape == (784,)
-        scores = runner.scores(image[None])[0]
-        numpy.testing.assert_allclose(
-            numpy.array(browser.run('return bnn.scores(bnn.image)'),
-                        numpy.float32), scores, rtol=0,
-            atol=rounding * abs(scores).max())
-        assert browser.run(
-            'return document.getElementById("digit").textContent'
-        ) == runner.class_names[scores.argmax()]
-        shares = [float(text) for text in browser.run(
-            'return [...document.querySelectorAll("#bars .percent")]'
-            '.map(one => one.textContent)')]
-        numpy.testing.assert_allclose(
-            shares, 100 * runtime.softmax(scores[None])[0], atol=.51)
-        return image.reshape(28, 28)
-    return compare
+def net_names():
+    """The names of all nets that ``make_net`` and ``pack`` know."""
+    return list(NETS)

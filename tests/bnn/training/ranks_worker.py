@@ -18,16 +18,16 @@ import net
 import weight_clip
 from bnn import errors
 from bnn.data import image_folder
-from bnn.training import averages
+from bnn.training.learning import means
 from bnn.training import collective
-from bnn.training import data as data_module
+from bnn.training.learning import batches as data_module
 from bnn.training import distributed
-from bnn.training import evaluator
-from bnn.training import inputs
+from bnn.training.learning import evaluator
+from bnn.training.learning import inputs
 from bnn.training import multi_node_bn
-from bnn.training import ranks
-from bnn.training import reports
-from bnn.training import snapshots
+from bnn.training.ranks import launcher
+from bnn.training.reports import log
+from bnn.training.files import snapshots
 from zoo import optimization
 
 CPU = chainer.get_device('@numpy')
@@ -47,7 +47,7 @@ def gather(indices, device):
 
 def classifier():
     chainer.config.dtype = numpy.dtype('d')
-    return L.Classifier(net.BinaryMLP(20, n_in=16), accfun=averages.accuracy)
+    return L.Classifier(net.BinaryMLP(20, n_in=16), accfun=means.accuracy)
 
 
 def train(comm, iterations, resume=None):
@@ -67,7 +67,7 @@ def train(comm, iterations, resume=None):
     trainer = chainer.training.Trainer(
         chainer.training.StandardUpdater(iterator, optimizer, gather, CPU),
         lambda trainer: trainer.updater.iteration >= int(iterations), 'out')
-    report = reports.LogReport(comm)
+    report = log.LogReport(comm)
     trainer.extend(report, name='LogReport')
     trainer.extend(snapshots.RandomState())
     if resume is not None:
@@ -212,16 +212,16 @@ def fail(comm, how, where):
 
 def main(function, *arguments):
     alone = 'ALONE' in os.environ
-    comm = None if alone else ranks.communicator()
+    comm = None if alone else launcher.communicator()
     return globals()[function](comm, *arguments)
 
 
 if __name__ == '__main__':
-    ranks.mute_others()
+    launcher.mute_others()
     try:
         status = main(*sys.argv[1:])
     except errors.UserError as e:
         status = 'worker: error: %s' % e
     except Exception:
         status = traceback.format_exc()
-    ranks.leave(status)
+    launcher.leave(status)

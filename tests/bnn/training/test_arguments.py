@@ -9,10 +9,10 @@ import numpy
 import pytest
 
 from bnn import errors
-from bnn.training import arguments
-from bnn.training import models
-from bnn.training import options
-from bnn.training import resuming
+from bnn.training.command_line import parser
+from bnn.training.files import model_file
+from bnn.training.command_line import config
+from bnn.training.files import resume
 
 SETTINGS = {'batchsize': 10, 'seed': 5, 'dataset': 'digits',
             'test_statistics': 'batch', 'dry_run': False, 'unit': 16,
@@ -22,16 +22,16 @@ SETTINGS = {'batchsize': 10, 'seed': 5, 'dataset': 'digits',
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(arguments.sys, 'argv', ['./train.py'])
+    monkeypatch.setattr(parser.sys, 'argv', ['./train.py'])
     return tmp_path
 
 
 @pytest.fixture
 def parser():
-    parser = arguments.Parser(prog='train.py')
-    options.add_training(
+    parser = parser.Parser(prog='train.py')
+    config.add_training(
         parser, ('mnist', 'digits'), ('none',), epoch=20, batchsize=100)
-    parser.add_setting('--unit', '-u', type=arguments.positive, default=1000)
+    parser.add_setting('--unit', '-u', type=parser.positive, default=1000)
     return parser
 
 
@@ -141,12 +141,12 @@ def test_command_with_changes(parser):
 class TestResume(object):
 
     def resume(self, **changes):
-        return resuming.Resume(
+        return resume.Resume(
             'run/snapshot_iter_9', {}, {**SETTINGS, **changes})
 
     def test_out(self):
         assert self.resume().out == 'run'
-        assert resuming.Resume('snapshot_iter_9', {}, {}).out == '.'
+        assert resume.Resume('snapshot_iter_9', {}, {}).out == '.'
 
     def test_takes_settings(self, parser):
         args = parser.parse(['--resume', 'auto'])
@@ -201,7 +201,7 @@ def write_snapshot(path, **settings):
 class TestFindResume(object):
 
     def find(self, resume, out=None):
-        return resuming.find(
+        return resume.find(
             types.SimpleNamespace(resume=resume, out=out))
 
     def test_none(self, capsys):
@@ -252,7 +252,7 @@ class TestFindResume(object):
 
 def test_settings_of_a_run(parser):
     args = parser.parse(['-b', '10', '--data-dir', '/data'])
-    settings = resuming.settings(
+    settings = resume.settings(
         parser, args, dataset='digits', data_digest='x')
     assert settings == {
         'batchsize': 10, 'seed': 0, 'dataset': 'digits',
@@ -263,21 +263,21 @@ def test_settings_of_a_run(parser):
 
 
 def test_take_from_model(parser):
-    models.save('m', L.Linear(3, 2), {'unit': 7, 'dataset': 'digits'})
+    model_file.save('m', L.Linear(3, 2), {'unit': 7, 'dataset': 'digits'})
     args = parser.parse(['-m', 'm'])
-    resuming.take_from_model(
+    resume.take_from_model(
         parser, args, ['unit', 'dataset', 'other'])
     assert (args.unit, args.dataset) == (7, 'digits')
     assert not hasattr(args, 'other')
     args = parser.parse(['-m', 'm', '-u', '9'])
-    resuming.take_from_model(parser, args, ['unit'])
+    resume.take_from_model(parser, args, ['unit'])
     assert (args.unit, args.dataset) == (9, None)
 
 
 def test_positive():
-    assert arguments.positive('3') == 3
+    assert parser.positive('3') == 3
     for text in ('0', '-1'):
-        with pytest.raises(arguments.argparse.ArgumentTypeError):
-            arguments.positive(text)
+        with pytest.raises(parser.argparse.ArgumentTypeError):
+            parser.positive(text)
     with pytest.raises(ValueError):
-        arguments.positive('x')
+        parser.positive('x')

@@ -4,7 +4,7 @@ import numpy
 import pytest
 from chainer.serializers import npz
 
-from bnn.training import averages
+from bnn.training.learning import means
 
 
 def f32(value):
@@ -12,7 +12,7 @@ def f32(value):
 
 
 def test_adds_in_float64():
-    means = averages.Means()
+    means = means.Means()
     values = [f32(1e8)] + [f32(.25)] * 1000
     for value in values:
         means.add({'loss': value})
@@ -25,14 +25,14 @@ def test_adds_in_float64():
 
 def test_numpy_scalars_too():
     # What x.mean() of an array gives: neither a float nor an array.
-    means = averages.Means()
+    means = means.Means()
     for value in [1e8] + [.25] * 1000:
         means.add({'loss': numpy.float32(value)})
     assert means.compute_mean() == {'loss': (1e8 + 250) / 1001}
 
 
 def test_weights():
-    means = averages.Means()
+    means = means.Means()
     means.add({'a': 1., 'b': 10}, 100)
     means.add({'a': f32(4)}, 50)
     means.add({'b': chainer.Variable(f32(40))}, 50)
@@ -42,11 +42,11 @@ def test_weights():
 
 
 def test_empty():
-    assert averages.Means().compute_mean() == {}
+    assert means.Means().compute_mean() == {}
 
 
 def test_arrays_are_not_kept():
-    means = averages.Means()
+    means = means.Means()
     value = f32(1)
     means.add({'a': value})
     value[...] = 100
@@ -56,7 +56,7 @@ def test_arrays_are_not_kept():
 
 @pytest.mark.parametrize('value', [numpy.nan, numpy.inf])
 def test_not_finite(value):
-    means = averages.Means()
+    means = means.Means()
     means.add({'a': f32(1)})
     means.add({'a': f32(value)})
     assert not numpy.isfinite(means.compute_mean()['a'])
@@ -67,14 +67,14 @@ def test_serialization_in_mid_epoch(tmp_path):
     observations = [
         ({'main/loss': f32(random.rand()), 'x/y': random.rand()}, 1 + i % 3)
         for i in range(20)]
-    whole, first = averages.Means(), averages.Means()
+    whole, first = means.Means(), means.Means()
     for observation in observations:
         whole.add(*observation)
     for observation in observations[:9]:
         first.add(*observation)
     path = str(tmp_path / 'means.npz')
     npz.save_npz(path, first)
-    second = averages.Means()
+    second = means.Means()
     second.add({'stale': 1})
     npz.load_npz(path, second)
     for observation in observations[9:]:
@@ -84,8 +84,8 @@ def test_serialization_in_mid_epoch(tmp_path):
 
 def test_serialization_of_nothing(tmp_path):
     path = str(tmp_path / 'means.npz')
-    npz.save_npz(path, averages.Means())
-    means = averages.Means()
+    npz.save_npz(path, means.Means())
+    means = means.Means()
     npz.load_npz(path, means)
     assert means.compute_mean() == {}
     means.add({'a': 2})
@@ -95,7 +95,7 @@ def test_serialization_of_nothing(tmp_path):
 def test_accuracy_is_exact():
     y = numpy.zeros((3, 4), numpy.float32)
     y[[0, 1, 2], [1, 2, 3]] = 1
-    accuracy = averages.accuracy(
+    accuracy = means.accuracy(
         chainer.Variable(y), numpy.array([1, 2, 0], numpy.int32))
     assert accuracy.dtype == numpy.float64
     assert accuracy.array == 2 / 3  # not that of float32
@@ -106,4 +106,4 @@ def test_accuracy_of_arrays(n_right):
     y = numpy.eye(5, dtype=numpy.float16)
     t = numpy.arange(5, dtype=numpy.int32)
     t[n_right:] = (t[n_right:] + 1) % 5
-    assert averages.accuracy(y, t).array == n_right / 5
+    assert means.accuracy(y, t).array == n_right / 5

@@ -6,8 +6,8 @@ import pytest
 
 from bnn import errors
 from bnn.training import background
-from bnn.training import files
-from bnn.training import snapshots
+from bnn.training.files import atomic
+from bnn.training.files import snapshots
 
 
 def test_one_after_the_other(tmp_path, monkeypatch):
@@ -15,7 +15,7 @@ def test_one_after_the_other(tmp_path, monkeypatch):
     after = []
     writer._add_cleanup_hook(lambda: after.append(1))
     go_on = threading.Event()
-    write = files.atomic_write
+    write = atomic.write
 
     def wait_and_write(path):
         assert go_on.wait(10)

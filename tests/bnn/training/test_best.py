@@ -9,7 +9,7 @@ import pytest
 from chainer.serializers import npz
 
 import train_mnist
-from bnn.training import best
+from bnn.training.learning import keep_best
 
 KEY = 'validation/main/accuracy'
 
@@ -23,12 +23,12 @@ def log_of(*accuracies):
     ([.5], 1), ([.5, .6, .4], 2), ([.5, .6, .6], 2), ([.6, .5, .6], 1),
     ([.1, .1, .1], 1), ([.1, .2, .3], 3), ([0., 0.], 1)])
 def test_first_of_equal_maxima(accuracies, epoch):
-    assert best.best(log_of(*accuracies))['epoch'] == epoch
+    assert keep_best.best(log_of(*accuracies))['epoch'] == epoch
 
 
 def test_kept_on_improvement_only():
     model = L.Linear(2, 1)
-    extension = best.KeepBest(model)
+    extension = keep_best.KeepBest(model)
     log = []
     trainer = types.SimpleNamespace(get_extension=lambda name: {
         'LogReport': types.SimpleNamespace(log=log)}[name])
@@ -43,20 +43,20 @@ def test_kept_on_improvement_only():
 
 def test_snapshots_hold_the_best():
     model = L.Linear(2, 1)
-    extension = best.KeepBest(model)
+    extension = keep_best.KeepBest(model)
     saved = npz.serialize(extension)
-    other = best.KeepBest(L.Linear(2, 1))
+    other = keep_best.KeepBest(L.Linear(2, 1))
     npz.NpzDeserializer(saved).load(other)
     expected = model.W.array.copy()
     model.W.array[...] += 1
     other.restore()
     numpy.testing.assert_array_equal(other._model.W.array, expected)
     with pytest.raises(ValueError, match='shape'):
-        npz.NpzDeserializer(saved).load(best.KeepBest(L.Linear(3, 1)))
+        npz.NpzDeserializer(saved).load(keep_best.KeepBest(L.Linear(3, 1)))
 
 
 def test_trigger():
-    extension = best.KeepBest(L.Linear(2, 1))
+    extension = keep_best.KeepBest(L.Linear(2, 1))
     for new in True, False:
         assert extension.trigger(types.SimpleNamespace(
             updater=types.SimpleNamespace(is_new_epoch=new))) == new

@@ -9,7 +9,7 @@ import pytest
 from chainer import testing
 
 import net
-from bnn.training import classifiers
+from bnn.training.learning import classifier
 
 
 def observe(model, x, t):
@@ -31,7 +31,7 @@ class TestAdversarial(unittest.TestCase):
         x, t = numpy.array([[1, 1, 5], [.5, 2, 5]]), numpy.array([1, 0], 'i')
         predictor = L.Linear(3, 2, nobias=True, initialW=numpy.array(
             [[0, 0, 0], w], 'f'))
-        model = classifiers.Classifier(predictor, adversarial=.5)
+        model = classifier.Classifier(predictor, adversarial=.5)
         model.to_device(backend_config.device)
         model.cleargrads()
         loss, seen = observe(model, *map(
@@ -59,7 +59,7 @@ class TestAdversarial(unittest.TestCase):
 def test_none_in_tests():
     x, t = numpy.ones((2, 3), 'f'), numpy.array([0, 1], 'i')
     predictor = L.Linear(3, 2)
-    model = classifiers.Classifier(predictor, adversarial=.5)
+    model = classifier.Classifier(predictor, adversarial=.5)
     with chainer.using_config('train', False):
         loss, seen = observe(model, x, t)
     assert loss.array == F.softmax_cross_entropy(predictor(x), t).array
@@ -69,7 +69,7 @@ def test_none_in_tests():
 def test_without_it_the_loss_is_chainers():
     x, t = numpy.ones((2, 3), 'f'), numpy.array([0, 1], 'i')
     predictor = L.Linear(3, 2)
-    assert (classifiers.Classifier(predictor)(x, t).array
+    assert (classifier.Classifier(predictor)(x, t).array
             == L.Classifier(predictor)(x, t).array)
 
 
@@ -78,7 +78,7 @@ def test_binary_net():
     x = numpy.random.uniform(0, 1, (50, 20)).astype('f')
     t = numpy.random.randint(0, 10, 50).astype('i')
     kept = x.copy()
-    model = classifiers.Classifier(net.BinaryMLP(30, n_in=20), adversarial=.1)
+    model = classifier.Classifier(net.BinaryMLP(30, n_in=20), adversarial=.1)
     plain = L.Classifier(model.predictor)
     model.cleargrads()
     model(x, t)
@@ -93,7 +93,7 @@ def test_binary_net():
 class TestTop5(object):
 
     def report(self, scores, labels):
-        model = classifiers.Top5Classifier(lambda x: x)
+        model = classifier.Top5Classifier(lambda x: x)
         reporter = chainer.Reporter()
         reporter.add_observer('main', model)
         with reporter:

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from bnn import errors
-from bnn.training import cli
+from bnn.training.command_line import script
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def end(monkeypatch):
     def end(main, script='train_mnist.py'):
         monkeypatch.setattr(sys, 'argv', ['/somewhere/' + script])
         with pytest.raises(SystemExit) as e:
-            cli.run(main)
+            script.run(main)
         return e.value.code
     return end
 
@@ -54,4 +54,4 @@ def test_options(end):
 
 def test_bug(monkeypatch):
     with pytest.raises(ZeroDivisionError):
-        cli.run(raiser(ZeroDivisionError()))
+        script.run(raiser(ZeroDivisionError()))

@@ -6,7 +6,7 @@ import pytest
 from chainer.serializers import npz
 
 from bnn.chainer_ops import adam
-from bnn.training import copies
+from bnn.training.files import copies
 
 
 class Failure(Exception):

@@ -6,8 +6,8 @@ import numpy
 import pytest
 
 from bnn import errors
-from bnn.training import data
-from bnn.training import inputs
+from bnn.training.learning import batches
+from bnn.training.learning import inputs
 
 CPU = chainer.get_device('@numpy')
 
@@ -37,14 +37,14 @@ def take(iterator, n):
 
 def test_same_order_as_chainers():
     numpy.random.seed(0)
-    ours = take(data.Indices(range(10), 4), 6)
+    ours = take(batches.Indices(range(10), 4), 6)
     numpy.random.seed(0)
     assert ours == take(chainer.iterators.SerialIterator(range(10), 4), 6)
 
 
 def test_what_comes_next_is_announced():
     images = Images()
-    iterator = data.Indices(images, 4)
+    iterator = batches.Indices(images, 4)
     batches = take(iterator, 2)
     assert images.announced[0] == batches[0] + batches[1]
     # The third batch goes into the next epoch, whose order is not drawn yet.
@@ -55,7 +55,7 @@ def test_what_comes_next_is_announced():
 
 def test_a_ranks_share_is_announced():
     images = Images()
-    iterator = data.Indices(images, 4)
+    iterator = batches.Indices(images, 4)
     iterator.share = slice(1, None, 2)
     batches = take(iterator, 2)
     assert [len(batch) for batch in batches] == [2, 2]
@@ -64,15 +64,15 @@ def test_a_ranks_share_is_announced():
 
 def test_share_of_a_test():
     images = Images()
-    iterator = data.Indices(
+    iterator = batches.Indices(
         images, 2, slice(1, None, 3), repeat=False, shuffle=False)
     assert list(iterator) == [[1, 4], [7]]
     assert images.announced == [[1, 4, 7], [7]]
 
 
 def feed(images, broken=()):
-    return data.Feed(
-        data.Indices(images, 2, repeat=False, shuffle=False),
+    return batches.Feed(
+        batches.Indices(images, 2, repeat=False, shuffle=False),
         inputs.converter(images, numpy.arange(10), 'unit'))
 
 
@@ -113,7 +113,7 @@ def test_shares_of_feeds():
             n_ranks=2, share=slice(1, None, 2), args=types.SimpleNamespace(
                 batchsize=2, input='unit', augment='none',
                 test_statistics=statistics))
-        train, validation, test = data.feeds(parts, run)
+        train, validation, test = batches.feeds(parts, run)
         assert validation is None
         assert len(next(train.iterator)) == 2
         assert train.iterator.epoch_detail == .4

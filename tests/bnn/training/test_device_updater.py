@@ -17,12 +17,12 @@ from bnn.chainer_ops import momentum_sgd
 from bnn.chainer_ops import sgd
 from bnn.kernels import gpu_launch
 from bnn.kernels import gpu_random
-from bnn.training import averages
-from bnn.training import data as data_module
+from bnn.training.learning import means
+from bnn.training.learning import batches as data_module
 from bnn.training import device_data
 from bnn.training import device_updater
 from bnn.training import graph_reasons
-from bnn.training import inputs
+from bnn.training.learning import inputs
 from zoo.latent_weights import bop
 from zoo.xnor_net import hooks
 
@@ -165,7 +165,7 @@ class Trainer(object):
             gpu_random.Source(numpy, 7), queue if graph else None)
         self.reporter = chainer.Reporter()
         self.reporter.add_observer('main', self.net)
-        self.means = averages.MeansWithSums(self.updater.sums)
+        self.means = means.MeansWithSums(self.updater.sums)
         self.losses = []
 
     def run(self, n, change=None):
@@ -284,7 +284,7 @@ def test_sums_are_read_once(queue, monkeypatch):
     assert len(reads) == 1
     numpy.testing.assert_allclose(
         means['main/loss'], numpy.mean(trainer.losses), rtol=1e-12)
-    trainer.means = averages.MeansWithSums(trainer.updater.sums)
+    trainer.means = means.MeansWithSums(trainer.updater.sums)
     trainer.run(4)
     numpy.testing.assert_allclose(
         trainer.means.compute_mean()['main/loss'],

@@ -12,10 +12,10 @@ import numpy
 import pytest
 
 from bnn import errors
-from bnn.training import data as data_module
+from bnn.training.learning import batches as data_module
 from bnn.training import distributed
 from bnn.training import multi_node_bn
-from bnn.training import ranks
+from bnn.training.ranks import launcher
 
 WORKER = pathlib.Path(__file__).with_name('ranks_worker.py')
 ROOT = WORKER.parents[3]
@@ -220,30 +220,30 @@ def test_needs_mpi4py(monkeypatch):
     monkeypatch.setitem(sys.modules, 'mpi4py', None)
     with pytest.raises(errors.UserError, match=(
             'pip install -r requirements-distributed.txt')):
-        ranks.communicator()
+        launcher.communicator()
 
 
 @pytest.mark.parametrize('name', ['flat', 'pure_nccl'])
 def test_needs_gpu(name):
     with pytest.raises(errors.UserError, match=name + ' needs a GPU'):
-        ranks.communicator(name)
+        launcher.communicator(name)
 
 
 def test_gpu_of():
     comm = types.SimpleNamespace(intra_rank=2)
-    assert ranks.gpu_of(comm, 1) == 3
-    assert ranks.gpu_of(comm, -1) == -1
+    assert launcher.gpu_of(comm, 1) == 3
+    assert launcher.gpu_of(comm, -1) == -1
 
 
 def test_check_alone(monkeypatch):
     for name in 'PMI_SIZE', 'OMPI_COMM_WORLD_SIZE':
         monkeypatch.delenv(name, raising=False)
-    ranks.check_alone()
+    launcher.check_alone()
     monkeypatch.setenv('PMI_SIZE', '1')
-    ranks.check_alone()
+    launcher.check_alone()
     monkeypatch.setenv('PMI_SIZE', '4')
     with pytest.raises(errors.UserError, match='4 times.*--distributed'):
-        ranks.check_alone()
+        launcher.check_alone()
 
 
 def test_batchsize_of_rank():

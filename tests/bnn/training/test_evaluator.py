@@ -5,9 +5,9 @@ import chainer.links as L
 import numpy
 import pytest
 
-from bnn.training import averages
-from bnn.training import data as data_module
-from bnn.training import evaluator
+from bnn.training.learning import means
+from bnn.training.learning import batches as data_module
+from bnn.training.learning import evaluator
 
 
 class Net(chainer.Chain):
@@ -35,7 +35,7 @@ def data():
 
 @pytest.fixture
 def model(data):
-    model = L.Classifier(Net(), accfun=averages.accuracy)
+    model = L.Classifier(Net(), accfun=means.accuracy)
     for _ in range(3):  # running statistics other than the initial ones
         model(*data)
     model.predictor.dropped.clear()

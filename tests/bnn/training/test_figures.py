@@ -7,10 +7,10 @@ import pytest
 from matplotlib import pyplot
 
 import net
-from bnn.training import data
-from bnn.training import evaluator
-from bnn.training import figures
-from bnn.training import inputs
+from bnn.training.learning import batches
+from bnn.training.learning import evaluator
+from bnn.training.reports import figures
+from bnn.training.learning import inputs
 
 CPU = chainer.get_device('@numpy')
 NAMES = [str(i) for i in range(10)]
@@ -72,8 +72,8 @@ def test_broken_images_are_left_out(tmp_path):
         shape = whole.shape
 
     model = make_model(net.BinaryMLP)
-    feed = data.Feed(
-        data.Indices(Images(), 10, repeat=False, shuffle=False),
+    feed = batches.Feed(
+        batches.Indices(Images(), 10, repeat=False, shuffle=False),
         inputs.converter(Images(), labels, 'signed'))
     rows, scores = figures.predict(model.predictor, feed, CPU, Images())
     assert rows.tolist() == [i for i in range(25) if i != 13]
@@ -144,8 +144,8 @@ def test_colours_and_two_classes(tmp_path):
 def test_predict():
     model = make_model(net.BinaryMLP)
     images, labels, _ = make_data(25)
-    feed = data.Feed(
-        data.Indices(images, 10, repeat=False, shuffle=False),
+    feed = batches.Feed(
+        batches.Indices(images, 10, repeat=False, shuffle=False),
         inputs.converter(images, labels, 'signed'))
     tester = evaluator.Evaluator(feed, model, CPU)
     before = model.predictor.b1.avg_mean.copy()

@@ -5,12 +5,12 @@ import os
 import pytest
 
 from bnn import errors
-from bnn.training import files
+from bnn.training.files import atomic
 
 
 def test_appears_at_the_end(tmp_path):
     path = tmp_path / 'new'
-    with files.atomic_write(str(path)) as f:
+    with atomic.write(str(path)) as f:
         f.write(b'content')
         f.flush()
         assert not path.exists()
@@ -21,7 +21,7 @@ def test_appears_at_the_end(tmp_path):
 def test_replaces_at_the_end(tmp_path):
     path = tmp_path / 'file'
     path.write_bytes(b'old')
-    with files.atomic_write(str(path)) as f:
+    with atomic.write(str(path)) as f:
         f.write(b'new')
         f.flush()
         assert path.read_bytes() == b'old'
@@ -30,7 +30,7 @@ def test_replaces_at_the_end(tmp_path):
 
 def test_relative_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with files.atomic_write('file') as f:
+    with atomic.write('file') as f:
         f.write(b'new')
     assert os.listdir(tmp_path) == ['file']
 
@@ -39,7 +39,7 @@ def test_relative_path(tmp_path, monkeypatch):
 def test_exception_inside(tmp_path, error):
     path = tmp_path / 'file'
     path.write_bytes(b'old')
-    with pytest.raises(error), files.atomic_write(str(path)) as f:
+    with pytest.raises(error), atomic.write(str(path)) as f:
         f.write(b'half')
         raise error
     assert path.read_bytes() == b'old'
@@ -56,7 +56,7 @@ def test_full_disk(tmp_path, monkeypatch, name):
     path.write_bytes(b'old')
     monkeypatch.setattr(os, name, raise_no_space)
     with pytest.raises(errors.UserError, match='No space left') as e, \
-            files.atomic_write(str(path)) as f:
+            atomic.write(str(path)) as f:
         f.write(b'new')
     assert str(path) in str(e.value)
     assert path.read_bytes() == b'old'
@@ -67,7 +67,7 @@ def test_full_disk_while_writing(tmp_path):
     path = tmp_path / 'file'
     path.write_bytes(b'old')
     with pytest.raises(errors.UserError, match='No space left'), \
-            files.atomic_write(str(path)) as f:
+            atomic.write(str(path)) as f:
         f.write(b'half')
         raise_no_space()
     assert path.read_bytes() == b'old'
@@ -77,13 +77,13 @@ def test_full_disk_while_writing(tmp_path):
 def test_missing_folder(tmp_path):
     path = str(tmp_path / 'none' / 'file')
     with pytest.raises(errors.UserError, match='No such file'), \
-            files.atomic_write(path):
+            atomic.write(path):
         pass
 
 
 def test_folder_in_the_way(tmp_path):
     (tmp_path / 'file').mkdir()
     with pytest.raises(errors.UserError, match='cannot write'), \
-            files.atomic_write(str(tmp_path / 'file')) as f:
+            atomic.write(str(tmp_path / 'file')) as f:
         f.write(b'x')
     assert os.listdir(tmp_path) == ['file']

@@ -6,7 +6,7 @@ import numpy
 import pytest
 from chainer import testing
 
-from bnn.training import inputs
+from bnn.training.learning import inputs
 
 PIXELS = numpy.array([0, 127, 128, 255], numpy.uint8)
 CPU = chainer.get_device('@numpy')

@@ -8,7 +8,7 @@ import pytest
 from chainer.serializers import npz
 
 import link_binary_linear
-from bnn.training import inside
+from bnn.training.reports import binary_weights
 from zoo.quantized_net import link_quantized_linear
 
 
@@ -38,16 +38,16 @@ def observe(extension):
 
 def test_names():
     model = make_model()
-    assert list(inside.binary_links(model)) == ['l1', 'l2']
-    assert list(inside.binary_links(model.predictor)) == ['l1', 'l2']
-    assert inside.binary_links(model)['l1'] is model.predictor.l1
-    assert inside.binary_links(L.Linear(3, 2)) == {}
+    assert list(binary_weights.binary_links(model)) == ['l1', 'l2']
+    assert list(binary_weights.binary_links(model.predictor)) == ['l1', 'l2']
+    assert binary_weights.binary_links(model)['l1'] is model.predictor.l1
+    assert binary_weights.binary_links(L.Linear(3, 2)) == {}
 
 
 def test_by_hand():
     model = make_model()
     W1, W2 = model.predictor.l1.W.array, model.predictor.l2.W.array
-    extension = inside.BinaryStatistics(model)
+    extension = binary_weights.BinaryStatistics(model)
     extension.initialize(make_trainer())
     # Within the epoch there and back: no flip
     W1[0, 0] = -1
@@ -73,7 +73,7 @@ def test_by_hand():
 
 def test_trigger():
     trainer = make_trainer()
-    extension = inside.BinaryStatistics(make_model())
+    extension = binary_weights.BinaryStatistics(make_model())
     assert extension.trigger(trainer)
     trainer.updater.is_new_epoch = False
     assert not extension.trigger(trainer)
@@ -81,7 +81,7 @@ def test_trigger():
 
 def test_resume_in_mid_epoch():
     model = make_model()
-    extension = inside.BinaryStatistics(model)
+    extension = binary_weights.BinaryStatistics(model)
     extension.initialize(make_trainer())
     model.predictor.l1.W.array[0, :3] = -1  # before the snapshot
     saved = npz.serialize(extension)
@@ -90,7 +90,7 @@ def test_resume_in_mid_epoch():
 
     resumed_model = make_model()
     resumed_model.copyparams(model)
-    resumed = inside.BinaryStatistics(resumed_model)
+    resumed = binary_weights.BinaryStatistics(resumed_model)
     npz.NpzDeserializer({
         name: numpy.asarray(value) for name, value in saved.items()
     }).load(resumed)
@@ -100,14 +100,14 @@ def test_resume_in_mid_epoch():
 
 
 def test_saved_signs_take_a_bit_each():
-    extension = inside.BinaryStatistics(make_model())
+    extension = binary_weights.BinaryStatistics(make_model())
     sizes = {name: value.nbytes
              for name, value in npz.serialize(extension).items()}
     assert sizes == {'l1': 2, 'l2': 1}
 
 
 def test_float_net():
-    extension = inside.BinaryStatistics(L.Classifier(L.Linear(3, 2)))
+    extension = binary_weights.BinaryStatistics(L.Classifier(L.Linear(3, 2)))
     extension.initialize(make_trainer())
     assert observe(extension) == {}
     assert npz.serialize(extension) == {}

@@ -10,8 +10,8 @@ from chainer import gradient_check
 from chainer import testing
 
 from bnn.kernels import gpu_losses
-from bnn.training import averages
-from bnn.training import losses
+from bnn.training.learning import means
+from bnn.training.learning import losses
 
 
 @testing.inject_backend_tests(
@@ -146,7 +146,7 @@ def test_one_launch(n, n_classes, dtype, as_gpu):
         for ours, theirs in zip(*values, strict=True):
             numpy.testing.assert_allclose(
                 ours, theirs, rtol=1e-5, atol=1e-6 if dtype == 'f' else 1e-14)
-        found = averages.accuracy(chainer.Variable(scores), labels)
+        found = means.accuracy(chainer.Variable(scores), labels)
         assert found.dtype == numpy.float64
         assert found.array == (scores.argmax(axis=1) == labels).mean()
     names = {'cross_entropy', 'gradient', 'accuracy'}
@@ -207,7 +207,7 @@ class TestSoftmaxCrossEntropy(unittest.TestCase):
                 y = chainer.Variable(send(scores))
                 loss = losses.softmax_cross_entropy(y, send(t))
                 loss.backward()
-                values.append([loss.array, y.grad, averages.accuracy(
+                values.append([loss.array, y.grad, means.accuracy(
                     y, send(t)).array])
             for ours, theirs in zip(*values, strict=True):
                 numpy.testing.assert_allclose(

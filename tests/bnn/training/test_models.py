@@ -11,10 +11,10 @@ import pytest
 from chainer.serializers import npz
 
 from bnn import errors
-from bnn.training import models
+from bnn.training.files import model_file
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(models.__file__))))
+    os.path.abspath(model_file.__file__))))
 
 
 class Net(chainer.Chain):
@@ -50,7 +50,7 @@ def path(tmp_path):
     path = str(tmp_path / 'mlp.model')
     model = make_model()
     model(numpy.random.rand(6, 3).astype(numpy.float32))
-    models.save(path, model, {'epoch': 3})
+    model_file.save(path, model, {'epoch': 3})
     return path
 
 
@@ -59,7 +59,7 @@ def error(path, model=None):
     model = make_model() if model is None else model
     before = state(model)
     with pytest.raises(errors.UserError) as e:
-        models.load(str(path), model)
+        model_file.load(str(path), model)
     assert_same(state(model), before)
     line = str(e.value)
     assert str(path) in line
@@ -72,9 +72,9 @@ def test_round_trip(tmp_path):
     saved = make_model()
     for _ in range(3):
         saved(numpy.random.rand(6, 3).astype(numpy.float32))
-    models.save(path, saved)
+    model_file.save(path, saved)
     model = make_model()
-    models.load(path, model)
+    model_file.load(path, model)
     assert_same(state(model), state(saved))
     assert os.listdir(tmp_path) == ['mlp.model']
 
@@ -83,9 +83,9 @@ def test_file_of_chainer(tmp_path):
     path = str(tmp_path / 'other.model')
     saved = make_model()
     chainer.serializers.save_hdf5(path, saved)
-    assert models.read_attributes(path) == {}
+    assert model_file.read_attributes(path) == {}
     model = make_model()
-    models.load(path, model)
+    model_file.load(path, model)
     assert_same(state(model), state(saved))
 
 
@@ -95,11 +95,11 @@ def test_attributes(tmp_path):
         'net': 'BinaryMLP', 'net_args': {'n_units': 5, 'n_in': 784},
         'input_range': [0, 1], 'class_names': ['0', 'T-shirt', 'caf\u00e9'],
         'epoch': 20, 'dataset': None, 'x': 1.5}
-    models.save(path, make_model(), attributes)
-    assert models.read_attributes(path) == attributes
+    model_file.save(path, make_model(), attributes)
+    assert model_file.read_attributes(path) == attributes
     with h5py.File(path) as f:
-        assert f.attrs['format'] == models.FORMAT
-        assert f.attrs['format_version'] == models.FORMAT_VERSION
+        assert f.attrs['format'] == model_file.FORMAT
+        assert f.attrs['format_version'] == model_file.FORMAT_VERSION
 
 
 def test_optimizer(tmp_path):
@@ -113,14 +113,14 @@ def test_optimizer(tmp_path):
 
     path = str(tmp_path / 'mlp.state')
     saved, optimizer = make_optimizer(), make_optimizer()
-    models.save(path, saved)
+    model_file.save(path, saved)
     chainer.serializers.load_hdf5(path, optimizer)
     assert_same(state(optimizer), state(saved))
 
 
 def test_broadcast_shape(tmp_path):
     path = str(tmp_path / 'mlp.model')
-    models.save(path, chainer.Sequential(L.Linear(3, 1)))
+    model_file.save(path, chainer.Sequential(L.Linear(3, 1)))
     line = error(path, chainer.Sequential(L.Linear(3, 5)))
     assert '(1' in line
     assert '(5' in line
@@ -226,7 +226,7 @@ def test_empty_dataset(path):
 
 
 @pytest.mark.parametrize('read', [
-    models.read_attributes, lambda path: models.load(path, make_model())])
+    model_file.read_attributes, lambda path: model_file.load(path, make_model())])
 class TestUnreadable(object):
 
     def error(self, read, path):
@@ -266,7 +266,7 @@ def test_future_format(path, version):
     with h5py.File(path, 'a') as f:
         f.attrs['format_version'] = version
     with pytest.raises(errors.UserError, match='format version'):
-        models.read_attributes(path)
+        model_file.read_attributes(path)
 
 
 @pytest.mark.parametrize('value', [3, 'no json', numpy.zeros(3), b'\xff'])
@@ -274,7 +274,7 @@ def test_attribute_that_is_no_json(path, value):
     with h5py.File(path, 'a') as f:
         f.attrs['epoch'] = value
     with pytest.raises(errors.UserError, match='damaged'):
-        models.read_attributes(path)
+        model_file.read_attributes(path)
 
 
 def test_full_disk(path, monkeypatch):
@@ -286,7 +286,7 @@ def test_full_disk(path, monkeypatch):
 
     monkeypatch.setattr(os, 'fsync', fsync)
     with pytest.raises(errors.UserError, match='No space left'):
-        models.save(path, make_model(), {})
+        model_file.save(path, make_model(), {})
     with open(path, 'rb') as f:
         assert f.read() == content
 
@@ -295,7 +295,7 @@ SWEEP = '''
 import sys
 import chainer.links as L, chainer, numpy
 from bnn import errors
-from bnn.training import models
+from bnn.training.files import model_file
 path, flipped = sys.argv[1:]
 whole = open(path, 'rb').read()
 wrong = []
@@ -314,8 +314,8 @@ for k, position in enumerate(
     with open(flipped, 'wb') as f:
         f.write(data)
     print(position, k % 8, flush=True)
-    for read in (models.read_attributes,
-                 lambda path: models.load(path, model)):
+    for read in (model_file.read_attributes,
+                 lambda path: model_file.load(path, model)):
         try:
             read(flipped)
         except errors.UserError:

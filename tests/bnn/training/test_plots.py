@@ -7,8 +7,8 @@ import pytest
 from chainer.serializers import npz
 from chainer.training import extensions
 
-from bnn.training import plots
-from bnn.training import reports
+from bnn.training.reports import curves
+from bnn.training.reports import log
 
 PNG = b'\x89PNG\r\n\x1a\n'
 
@@ -27,8 +27,8 @@ def make_trainer(out, n_epochs=2):
         chainer.iterators.SerialIterator(
             data, 5, repeat=False, shuffle=False), model),
         name='validation')
-    trainer.extend(reports.LogReport(), name='LogReport')
-    plots.extend(trainer)
+    trainer.extend(log.LogReport(), name='LogReport')
+    curves.extend(trainer)
     return trainer
 
 
@@ -73,14 +73,14 @@ def test_nothing_in_snapshots(tmp_path):
 
 def test_labels(tmp_path, monkeypatch):
     seen = []
-    label = plots.CurvePlot._label
+    label = curves.CurvePlot._label
 
     def watch(self, figure, axes, summary):
         label(self, figure, axes, summary)
         seen.append((axes.get_ylabel(),
                      [line.get_label() for line in axes.lines]))
 
-    monkeypatch.setattr(plots.CurvePlot, '_label', watch)
+    monkeypatch.setattr(curves.CurvePlot, '_label', watch)
     make_trainer(tmp_path, 1).run()
     assert sorted(seen) == [
         ('accuracy', ['train', 'test']), ('loss', ['train', 'test'])]

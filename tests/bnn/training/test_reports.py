@@ -9,10 +9,10 @@ import numpy
 import pytest
 from chainer.training import extensions
 
-from bnn.training import averages
-from bnn.training import data as data_module
-from bnn.training import evaluator
-from bnn.training import reports
+from bnn.training.learning import means
+from bnn.training.learning import batches as data_module
+from bnn.training.learning import evaluator
+from bnn.training.reports import log
 
 EPOCH = re.compile(
     r'train mean loss=[0-9.e-]+, accuracy=[0-9.e-]+\n'
@@ -30,7 +30,7 @@ def make_trainer(out, n_epochs=2, n_data=20):
     data = chainer.datasets.TupleDataset(
         random.randn(n_data, 3).astype(numpy.float32),
         random.randint(0, 2, n_data).astype(numpy.int32))
-    model = L.Classifier(L.Linear(3, 2), accfun=averages.accuracy)
+    model = L.Classifier(L.Linear(3, 2), accfun=means.accuracy)
     optimizer = chainer.optimizers.Adam().setup(model)
     updater = chainer.training.StandardUpdater(
         chainer.iterators.SerialIterator(data, 5), optimizer)
@@ -48,9 +48,9 @@ def make_trainer(out, n_epochs=2, n_data=20):
 def test_seed_line():
     means = {'main/loss': 0.5738611787561234, 'main/accuracy': 0.9275666692599,
              'validation/main/loss': 1e-7, 'validation/main/accuracy': 1.}
-    assert reports.seed_line('train', means, 'main/') == (
+    assert log.seed_line('train', means, 'main/') == (
         'train mean loss=0.573861178756, accuracy=0.92756666926')
-    assert reports.seed_line('test ', means, 'validation/main/') == (
+    assert log.seed_line('test ', means, 'validation/main/') == (
         'test  mean loss=1e-07, accuracy=1')
 
 
@@ -58,7 +58,7 @@ class TestLogStream(object):
 
     def test_plain(self):
         out = io.StringIO()
-        stream = reports.LogStream(out)
+        stream = log.LogStream(out)
         stream.write('\033[Jepoch 1\n')
         stream.write('\033[J')
         stream.write('')
@@ -77,7 +77,7 @@ class TestLogStream(object):
             def write(self, text):
                 events.append(text)
 
-        stream = reports.LogStream(Out(), Bar())
+        stream = log.LogStream(Out(), Bar())
         stream.write('\033[J')
         stream.write('epoch 1\n')
         assert events == ['erase', 'epoch 1\n']
@@ -87,7 +87,7 @@ class TestLogReport(object):
 
     def test_means(self, tmp_path):
         trainer = make_trainer(tmp_path)
-        trainer.extend(reports.LogReport(), name='LogReport')
+        trainer.extend(log.LogReport(), name='LogReport')
         losses = []
 
         @chainer.training.make_extension(trigger=(1, 'iteration'),
@@ -119,15 +119,15 @@ class TestLogReport(object):
 
     def test_no_temporary_file(self, tmp_path):
         trainer = make_trainer(tmp_path)
-        trainer.extend(reports.LogReport(), name='LogReport')
+        trainer.extend(log.LogReport(), name='LogReport')
         trainer.run()
         assert [path.name for path in tmp_path.iterdir()] == ['log']
 
 
 def run(tmp_path, report, progress=False, n_epochs=2):
     trainer = make_trainer(tmp_path, n_epochs)
-    trainer.extend(reports.LogReport(), name='LogReport')
-    reports.extend(trainer, report, progress)
+    trainer.extend(log.LogReport(), name='LogReport')
+    log.extend(trainer, report, progress)
     trainer.run()
 
 
@@ -141,7 +141,7 @@ class TestExtend(object):
         assert captured.err == ''
         with open(tmp_path / 'log') as f:
             entry = json.load(f)[1]
-        assert captured.out.splitlines()[-1] == reports.seed_line(
+        assert captured.out.splitlines()[-1] == log.seed_line(
             'test ', entry, 'validation/main/')
 
     def test_table(self, tmp_path, capsys):
@@ -174,7 +174,7 @@ class TestExtend(object):
     @pytest.mark.parametrize('report', ['seed', 'table'])
     def test_bar_on_a_terminal(self, tmp_path, capsys, monkeypatch, report):
         err = Terminal()
-        monkeypatch.setattr(reports.sys, 'stderr', err)
+        monkeypatch.setattr(log.sys, 'stderr', err)
         run(tmp_path, report, progress=None)
         assert '\033' not in capsys.readouterr().out
         assert '\033' in err.getvalue()
@@ -185,10 +185,10 @@ class TestProgressBar(object):
 
     def test_interval(self, tmp_path, monkeypatch):
         clock = [0.]
-        monkeypatch.setattr(reports.time, 'monotonic', lambda: clock[0])
+        monkeypatch.setattr(log.time, 'monotonic', lambda: clock[0])
         out = io.StringIO()
         trainer = make_trainer(tmp_path)
-        trainer.extend(reports.ProgressBar(out))
+        trainer.extend(log.ProgressBar(out))
 
         @chainer.training.make_extension(trigger=(1, 'iteration'))
         def tick(trainer):
@@ -205,16 +205,16 @@ class TestProgressBar(object):
 
     def test_erase(self):
         out = Terminal()
-        reports.ProgressBar(out).erase()
+        log.ProgressBar(out).erase()
         assert out.getvalue().startswith('\033')
         out = io.StringIO()
-        reports.ProgressBar(out).erase()
+        log.ProgressBar(out).erase()
         assert out.getvalue() == ''
 
 
 def test_print_report_is_chainers(tmp_path, capsys):
     trainer = make_trainer(tmp_path)
-    trainer.extend(reports.LogReport(), name='LogReport')
-    reports.extend(trainer, 'table', False)
+    trainer.extend(log.LogReport(), name='LogReport')
+    log.extend(trainer, 'table', False)
     assert isinstance(
         trainer.get_extension('PrintReport'), extensions.PrintReport)

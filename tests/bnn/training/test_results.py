@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from bnn import errors
-from bnn.training import results
+from bnn.training.files import folders
 
 
 @pytest.fixture(autouse=True)
@@ -16,13 +16,13 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_numbering():
-    assert results.latest() is None
+    assert folders.latest() is None
     for i in range(1, 13):
-        out = results.new()
+        out = folders.new()
         assert out == os.path.join('result', str(i))
         assert os.path.isdir(out)
-        assert results.latest() == out
-    assert os.readlink(results.LATEST) == '12'
+        assert folders.latest() == out
+    assert os.readlink(folders.LATEST) == '12'
     assert sorted(os.listdir('result')) == sorted(
         [*map(str, range(1, 13)), 'latest'])
 
@@ -30,27 +30,27 @@ def test_numbering():
 def test_numbers_go_on_after_the_largest():
     for name in ('2', '10', 'mine', '3.old'):
         os.makedirs(os.path.join('result', name))
-    assert results.new() == os.path.join('result', '11')
+    assert folders.new() == os.path.join('result', '11')
 
 
 def test_another_run_is_quicker(monkeypatch):
     os.makedirs('result/1')
-    monkeypatch.setattr(results.os, 'listdir', lambda path: [])
-    assert results.new() == os.path.join('result', '2')
+    monkeypatch.setattr(folders.os, 'listdir', lambda path: [])
+    assert folders.new() == os.path.join('result', '2')
 
 
 def test_latest_of_removed_run():
-    os.rmdir(results.new())
-    assert results.latest() is None
-    assert results.new() == os.path.join('result', '1')
+    os.rmdir(folders.new())
+    assert folders.latest() is None
+    assert folders.new() == os.path.join('result', '1')
 
 
 def test_given(folder):
-    assert results.new('a/b') == 'a/b'
+    assert folders.new('a/b') == 'a/b'
     assert os.path.isdir('a/b')
     assert not os.path.exists('result')
     (folder / 'a/b/notes.txt').write_text('mine')
-    assert results.new('a/b') == 'a/b'  # no results yet
+    assert folders.new('a/b') == 'a/b'  # no results yet
 
 
 @pytest.mark.parametrize('name', [
@@ -59,7 +59,7 @@ def test_refusal(folder, name):
     os.mkdir('out')
     (folder / 'out' / name).write_text('x')
     with pytest.raises(errors.UserError) as e:
-        results.new('out')
+        folders.new('out')
     assert '--resume auto' in str(e.value)
     assert '--out' in str(e.value)
     assert os.listdir('out') == [name]
@@ -69,30 +69,30 @@ def test_refusal(folder, name):
 def test_cannot_be_made(folder, out):
     (folder / 'file').write_text('x')
     with pytest.raises(errors.UserError, match='cannot write to'):
-        results.new(out)
+        folders.new(out)
 
 
 def test_root_cannot_be_made(folder):
     (folder / 'result').write_text('x')
     with pytest.raises(errors.UserError, match='cannot write to result'):
-        results.new()
+        folders.new()
 
 
 def test_lock_twice():
-    out = results.new()
-    lock = results.lock(out)
+    out = folders.new()
+    lock = folders.lock(out)
     with pytest.raises(errors.UserError, match='another run'):
-        results.lock(out)
+        folders.lock(out)
     lock.release()
-    results.lock(out).release()
+    folders.lock(out).release()
 
 
 def test_lock_of_another_process():
-    out = results.new()
+    out = folders.new()
     project = os.path.dirname(os.path.dirname(os.path.dirname(
-        os.path.abspath(results.__file__))))
-    code = ('import sys\nfrom bnn.training import results\n'
-            'lock = results.lock(sys.argv[1])\nprint("locked", flush=True)\n'
+        os.path.abspath(folders.__file__))))
+    code = ('import sys\nfrom bnn.training.files import folders\n'
+            'lock = folders.lock(sys.argv[1])\nprint("locked", flush=True)\n'
             'sys.stdin.read()\n')
     with subprocess.Popen(
             [sys.executable, '-c', code, out], stdin=subprocess.PIPE,
@@ -100,13 +100,13 @@ def test_lock_of_another_process():
             env={**os.environ, 'PYTHONPATH': project}) as process:
         assert process.stdout.readline() == 'locked\n'
         with pytest.raises(errors.UserError, match='another run'):
-            results.lock(out)
+            folders.lock(out)
         process.kill()  # and the lock goes with it
         process.wait()
-    results.lock(out).release()
+    folders.lock(out).release()
 
 
 def test_lock_that_cannot_be_written(folder):
     (folder / 'file').write_text('x')
     with pytest.raises(errors.UserError, match='cannot write to'):
-        results.lock('file')
+        folders.lock('file')

@@ -8,7 +8,7 @@ import pytest
 
 import link_binary_linear
 from bnn import errors
-from bnn.training import schedules
+from bnn.training.learning import schedule
 from zoo.quantized_net import link_quantized_linear
 
 
@@ -17,66 +17,66 @@ def rates(schedule, *epochs):
 
 
 def test_constant():
-    schedule = schedules.Schedule('constant', .1, 4)
+    schedule = schedule.Schedule('constant', .1, 4)
     assert rates(schedule, 0, .5, 3.99, 4, 9) == [.1] * 5
     assert not schedule.depends_on_length
 
 
 def test_step():
-    schedule = schedules.Schedule('step', 1., 6, steps=[2, 4], decay=.5)
+    schedule = schedule.Schedule('step', 1., 6, steps=[2, 4], decay=.5)
     assert rates(schedule, 0, 1.99, 2, 3.5, 4, 6) == [
         1, 1, .5, .5, .25, .25]
     assert not schedule.depends_on_length
-    schedule = schedules.Schedule('step', 1., 6, steps=[5])
+    schedule = schedule.Schedule('step', 1., 6, steps=[5])
     assert rates(schedule, 4.9, 5) == [1, .1]
 
 
 def test_exponential():
-    schedule = schedules.Schedule('exponential', 1., 4, final=1 / 16)
+    schedule = schedule.Schedule('exponential', 1., 4, final=1 / 16)
     assert rates(schedule, 0, 1, 2, 3, 4, 5) == pytest.approx(
         [1, .5, .25, .125, .0625, .0625], rel=1e-12)
     assert schedule.depends_on_length
-    schedule = schedules.Schedule('exponential', .3, 6)
+    schedule = schedule.Schedule('exponential', .3, 6)
     assert rates(schedule, 2, 4, 6) == pytest.approx(
         [.03, .003, .0003], rel=1e-12)
 
 
 def test_cosine():
-    schedule = schedules.Schedule('cosine', 2., 4)
+    schedule = schedule.Schedule('cosine', 2., 4)
     # 1 + cos of 0, 45, 60, 90, 135, 180 degrees
     assert rates(schedule, 0, 1, 4 / 3, 2, 3, 4, 5) == pytest.approx(
         [2, 1.7071067811865475, 1.5, 1, .2928932188134524, 0, 0], abs=1e-12)
     assert schedule.depends_on_length
-    schedule = schedules.Schedule('cosine', 2., 4, final=.5)
+    schedule = schedule.Schedule('cosine', 2., 4, final=.5)
     assert rates(schedule, 0, 2, 4, 7) == pytest.approx(
         [2, 1.25, .5, .5], rel=1e-12)
 
 
 def test_warmup():
-    schedule = schedules.Schedule('constant', .8, 4, warmup=2)
+    schedule = schedule.Schedule('constant', .8, 4, warmup=2)
     assert rates(schedule, 0, .5, 1, 1.5, 2, 3) == pytest.approx(
         [0, .2, .4, .6, .8, .8], rel=1e-12)
-    schedule = schedules.Schedule('cosine', 2., 4, warmup=2)
+    schedule = schedule.Schedule('cosine', 2., 4, warmup=2)
     assert rates(schedule, 1, 2, 3) == pytest.approx(
         [.5 * 1.7071067811865475, 1, .2928932188134524], rel=1e-12)
-    schedule = schedules.Schedule('step', 1., 4, steps=[1], warmup=2)
+    schedule = schedule.Schedule('step', 1., 4, steps=[1], warmup=2)
     assert rates(schedule, .5, 1, 2) == pytest.approx([.25, .05, .1])
-    schedule = schedules.Schedule('constant', 1., 4, warmup=.5)
+    schedule = schedule.Schedule('constant', 1., 4, warmup=.5)
     assert rates(schedule, .25, .5) == [.5, 1]
 
 
 def test_warmup_begins_with_the_first_update():
     # Five updates in a warm-up of half an epoch of ten
-    schedule = schedules.Schedule('constant', 1., 4, warmup=.5)
+    schedule = schedule.Schedule('constant', 1., 4, warmup=.5)
     assert [schedule(i / 10, .1) for i in range(7)] == pytest.approx(
         [.2, .4, .6, .8, 1, 1, 1])
     trainer = make_trainer(chainer.optimizers.SGD(), L.Linear(3, 2))
-    schedules.LearningRate(schedule).initialize(trainer)
+    schedule.LearningRate(schedule).initialize(trainer)
     assert trainer.updater.get_optimizer('main').lr == pytest.approx(.2)
     # A warm-up that is shorter than an update, and other schedules
-    schedule = schedules.Schedule('constant', 1., 4, warmup=.05)
+    schedule = schedule.Schedule('constant', 1., 4, warmup=.05)
     assert schedule(0, .1) == 1
-    schedule = schedules.Schedule('cosine', 2., 4)
+    schedule = schedule.Schedule('cosine', 2., 4)
     assert schedule(1, .1) == schedule(1)
 
 
@@ -92,7 +92,7 @@ def test_warmup_begins_with_the_first_update():
 ])
 def test_refused(args, words):
     with pytest.raises(errors.UserError) as e:
-        schedules.Schedule(lr=.1, n_epochs=10, **args)
+        schedule.Schedule(lr=.1, n_epochs=10, **args)
     for word in words:
         assert word in str(e.value)
     assert '\n' not in str(e.value)
@@ -102,12 +102,12 @@ def test_refused(args, words):
 @pytest.mark.parametrize('name', ['exponential', 'cosine'])
 def test_final_rate_that_is_none(name, final):
     with pytest.raises(errors.UserError, match='--lr-final'):
-        schedules.Schedule(name, .1, 10, final=final)
+        schedule.Schedule(name, .1, 10, final=final)
 
 
 def test_within_the_run():
-    schedules.Schedule('step', .1, 10, steps=[9])
-    schedules.Schedule('constant', .1, 10, warmup=9.5)
+    schedule.Schedule('step', .1, 10, steps=[9])
+    schedule.Schedule('constant', .1, 10, warmup=9.5)
 
 
 # ---- the extension
@@ -129,8 +129,8 @@ def test_sets_the_rate(kind, name):
     optimizer = kind()
     model = L.Linear(3, 2)
     trainer = make_trainer(optimizer, model)
-    extension = schedules.LearningRate(
-        schedules.Schedule('exponential', 1., 4, final=1 / 16))
+    extension = schedule.LearningRate(
+        schedule.Schedule('exponential', 1., 4, final=1 / 16))
     extension.initialize(trainer)
     assert getattr(optimizer, name) == 1
     for epoch, expected in (.5, .5 ** .5), (1, .5), (2, .25):
@@ -146,7 +146,7 @@ def test_what_sgd_does_with_it():
     model = L.Linear(1, 1, initialW=0)
     optimizer = chainer.optimizers.SGD()
     trainer = make_trainer(optimizer, model, epoch=1.)
-    schedules.LearningRate(schedules.Schedule(
+    schedule.LearningRate(schedule.Schedule(
         'step', 4., 3, steps=[1], decay=.5)).initialize(trainer)
     model.W.grad = numpy.ones((1, 1), 'f')
     model.b.grad = numpy.ones(1, 'f')
@@ -157,8 +157,8 @@ def test_what_sgd_does_with_it():
 def test_log_has_the_last_rate_of_the_epoch():
     optimizer = chainer.optimizers.SGD()
     trainer = make_trainer(optimizer, L.Linear(3, 2), .75)
-    extension = schedules.LearningRate(
-        schedules.Schedule('exponential', 1., 4, final=1 / 16))
+    extension = schedule.LearningRate(
+        schedule.Schedule('exponential', 1., 4, final=1 / 16))
     extension.initialize(trainer)
     before = optimizer.lr
     trainer.updater.epoch_detail = 1.
@@ -170,16 +170,16 @@ def test_log_has_the_last_rate_of_the_epoch():
 
 def test_resumes():
     # A new one in the middle has the rates of one that was there all along.
-    schedule = schedules.Schedule('cosine', 1., 5, warmup=1)
+    schedule = schedule.Schedule('cosine', 1., 5, warmup=1)
     optimizer = chainer.optimizers.Adam()
     trainer = make_trainer(optimizer, L.Linear(3, 2))
-    first = schedules.LearningRate(schedule)
+    first = schedule.LearningRate(schedule)
     first.initialize(trainer)
     for epoch in .5, 1, 2.5:
         trainer.updater.epoch_detail = epoch
         first(trainer)
     resumed = chainer.optimizers.Adam()
-    schedules.LearningRate(schedule).initialize(
+    schedule.LearningRate(schedule).initialize(
         make_trainer(resumed, L.Linear(3, 2), 2.5))
     assert resumed.alpha == optimizer.alpha
 
@@ -198,7 +198,7 @@ def mixed():
 
 def test_glorot_scales():
     # sqrt(6 / 1.5) and sqrt(24 / 1.5)
-    assert schedules.glorot_scales(mixed()) == {'/l1/W': 2, '/l2/W': 4}
+    assert schedule.glorot_scales(mixed()) == {'/l1/W': 2, '/l2/W': 4}
 
 
 @pytest.mark.parametrize('kind,name', [
@@ -207,9 +207,9 @@ def test_scales(kind, name):
     optimizer = kind()
     model = mixed()
     trainer = make_trainer(optimizer, model)
-    extension = schedules.LearningRate(
-        schedules.Schedule('step', 1., 4, steps=[1]),
-        schedules.glorot_scales(model))
+    extension = schedule.LearningRate(
+        schedule.Schedule('step', 1., 4, steps=[1]),
+        schedule.glorot_scales(model))
     for epoch, lr in (0, 1), (1, .1), (2, .1):
         trainer.updater.epoch_detail = epoch
         extension(trainer)

@@ -15,8 +15,8 @@ from chainer.serializers import npz
 from chainer.training import extensions
 
 from bnn import errors
-from bnn.training import reports
-from bnn.training import snapshots
+from bnn.training.reports import log
+from bnn.training.files import snapshots
 
 SETTINGS = {'seed': 0, 'batchsize': 5, 'dataset': None}
 
@@ -62,7 +62,7 @@ def make_trainer(out, n_units=4, extend=True, n_data=20):
     if extend:
         trainer.extend(Nothing())
         trainer.extend(snapshots.RandomState())
-        trainer.extend(reports.LogReport(), name='LogReport')
+        trainer.extend(log.LogReport(), name='LogReport')
     return trainer
 
 

@@ -4,9 +4,9 @@ import numpy
 import pytest
 
 import net
-from bnn.training import data as data_module
-from bnn.training import inputs
-from bnn.training import statistics
+from bnn.training.learning import batches as data_module
+from bnn.training.learning import inputs
+from bnn.training.learning import running_statistics
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def recompute(model, images, batchsize):
     feed = data_module.Feed(
         data_module.Indices(images, batchsize, repeat=False, shuffle=False),
         inputs.converter(images, numpy.zeros(len(images), 'i'), 'unit'))
-    statistics.recompute(model, feed, chainer.get_device('@numpy'))
+    running_statistics.recompute(model, feed, chainer.get_device('@numpy'))
 
 
 def layer(link, x):
@@ -65,7 +65,7 @@ def test_of_the_batch(model, images):
     x = inputs.SCALES['unit'](images)
     before = model.predictor.b1.avg_mean.copy()
     with (chainer.using_config('train', False),
-          statistics.of_the_batch(model)):
+          running_statistics.of_the_batch(model)):
         y = model.predictor(x).array
     numpy.testing.assert_array_equal(model.predictor.b1.avg_mean, before)
     recompute(model, images, 30)

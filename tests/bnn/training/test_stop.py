@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from bnn import errors
-from bnn.training import stop
+from bnn.training.learning import stop
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 import net
-from bnn.training import summary
+from bnn.training.reports import summary
 from zoo.xnor_net import link_xnor_block
 
 X = numpy.linspace(0, 1, 12, dtype='f').reshape(1, 1, 3, 4)

@@ -10,7 +10,7 @@ import pytest
 
 import train_mnist
 from bnn import errors
-from bnn.training import tensorboard
+from bnn.training.reports import tensorboard
 
 SMALL = ['--dataset', 'digits', '--unit', '8', '--batchsize', '100',
          '--no-plot', '--report', 'quiet']

@@ -1,41 +1,12 @@
 """RPReLU: against NumPy, with numerical gradients."""
+import chainer
 import numpy
-from chainer import testing
+from chainer import gradient_check
 
 from zoo.reactnet import link_rprelu
 
 RPReLU = link_rprelu.RPReLU
-
-
-@testing.parameterize(*testing.product({'shape': [(5, 3), (2, 3, 4, 5)]}))
-@testing.inject_backend_tests(None, [{}, {'use_cuda': True}])
-class TestRPReLU(testing.LinkTestCase):
-
-    param_names = ('gamma', 'zeta', 'beta')
-
-    def generate_params(self):
-        # A corner that no input is near to: it has no derivative
-        return tuple(numpy.random.uniform(-size, size, 3).astype('f')
-                     for size in (.1, 1, 1))
-
-    def generate_inputs(self):
-        size = numpy.random.uniform(.2, 2, self.shape)
-        sign = numpy.random.choice([-1, 1], self.shape)
-        return (sign * size).astype('f'),
-
-    def create_link(self, initializers):
-        link = RPReLU(3)
-        for name, array in zip(self.param_names, initializers, strict=True):
-            getattr(link, name).array[...] = array
-        return link
-
-    def forward_expected(self, link, inputs):
-        x, = inputs
-        gamma, zeta, beta = (
-            param.array.reshape((1, 3) + (1,) * (x.ndim - 2))
-            for param in (link.gamma, link.zeta, link.beta))
-        return numpy.where(
-            x > gamma, x - gamma, beta * (x - gamma)) + zeta,
+NAMES = 'gamma', 'zeta', 'beta'
 
 
 def test_initial_values():
@@ -57,4 +28,37 @@ def test_by_hand():
         link(numpy.array([[3], [1], [-3]], 'f')).array, [[12], [10], [9]])
 
 
-testing.run_module(__name__, __file__)
+def test_against_numpy():
+    for shape in (5, 3), (2, 3, 4, 5):
+        link = RPReLU(3)
+        # A corner that no input is near to: it has no derivative
+        for name, size in zip(NAMES, (.1, 1, 1), strict=True):
+            getattr(link, name).array[...] = numpy.random.uniform(
+                -size, size, 3)
+        x = numpy.random.choice([-1, 1], shape) * (
+            numpy.random.uniform(.2, 2, shape))
+        gamma, zeta, beta = (
+            getattr(link, name).array.astype('d').reshape(
+                (1, 3) + (1,) * (x.ndim - 2)) for name in NAMES)
+
+        def expected(x, gamma, zeta, beta):
+            return numpy.where(
+                x > gamma, x - gamma, beta * (x - gamma)) + zeta,
+
+        arrays = x, gamma, zeta, beta
+        numpy.testing.assert_allclose(
+            link(x.astype('f')).array, expected(*arrays)[0], rtol=1e-4,
+            atol=1e-5)
+        gy = numpy.random.uniform(-1, 1, shape)
+        gx, *gradients = gradient_check.numerical_grad(
+            lambda arrays=arrays: expected(*arrays), arrays, (gy,))
+        link.cleargrads()
+        v = chainer.Variable(x.astype('f'))
+        y = link(v)
+        y.grad = gy.astype('f')
+        y.backward()
+        numpy.testing.assert_allclose(v.grad, gx, rtol=1e-3, atol=1e-4)
+        for name, gradient in zip(NAMES, gradients, strict=True):
+            numpy.testing.assert_allclose(
+                getattr(link, name).grad, gradient.ravel(), rtol=1e-3,
+                atol=1e-3)

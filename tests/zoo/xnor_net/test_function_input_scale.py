@@ -1,13 +1,16 @@
 """K and beta: against loops in float64, and numerical gradients."""
-import chainer
 import numpy
-import pytest
-from chainer import testing
+from chainer import gradient_check
 
 from zoo.xnor_net import function_input_scale
 
 input_scale = function_input_scale.input_scale
-DTYPES = (numpy.float16, numpy.float32, numpy.float64)
+linear_input_scale = function_input_scale.linear_input_scale
+TOLERANCES = {numpy.float16: 5e-3, numpy.float32: 1e-5, numpy.float64: 1e-12}
+OPTIONS = [
+    {'ksize': 3}, {'ksize': 1}, {'ksize': 3, 'stride': 2, 'pad': 1},
+    {'ksize': (3, 2), 'stride': (1, 2), 'pad': (2, 0)},
+    {'ksize': (2, 3), 'dilate': (3, 2), 'pad': 1}]
 
 
 def pair(x):
@@ -31,55 +34,10 @@ def expected_scale(x, ksize, stride=1, pad=0, dilate=1):
     return K
 
 
-class InputScaleTest(object):
-
-    def setUp(self):
-        if self.dtype == numpy.float16:
-            self.check_forward_options = {'rtol': 5e-3, 'atol': 5e-3}
-            self.check_backward_options = {'rtol': 5e-2, 'atol': 5e-2}
-        # The gradient is piecewise constant: its own is 0.
-        self.skip_double_backward_test = True
-
-    def generate_inputs(self):
-        # No zero nearby, where the size has no derivative
-        sign = numpy.random.choice([-1, 1], self.shape)
-        size = numpy.random.uniform(.2, 2, self.shape)
-        return (sign * size).astype(self.dtype),
-
-
-@testing.parameterize(*testing.product({
-    'dtype': DTYPES,
-    'shape': [(2, 3, 7, 6)],
-    'options': [
-        {'ksize': 3},
-        {'ksize': 1},
-        {'ksize': 3, 'stride': 2, 'pad': 1},
-        {'ksize': (3, 2), 'stride': (1, 2), 'pad': (2, 0)},
-        {'ksize': (2, 3), 'dilate': (3, 2), 'pad': 1},
-    ],
-}))
-@testing.inject_backend_tests(None, [{}, {'use_cuda': True}])
-class TestInputScale(InputScaleTest, testing.FunctionTestCase):
-
-    def forward(self, inputs, device):
-        return input_scale(*inputs, **self.options),
-
-    def forward_expected(self, inputs):
-        return expected_scale(inputs[0], **self.options).astype(self.dtype),
-
-
-@testing.parameterize(*testing.product({
-    'dtype': DTYPES, 'shape': [(3, 5), (2, 3, 2, 4)]}))
-@testing.inject_backend_tests(None, [{}, {'use_cuda': True}])
-class TestLinearInputScale(InputScaleTest, testing.FunctionTestCase):
-
-    def forward(self, inputs, device):
-        return function_input_scale.linear_input_scale(*inputs),
-
-    def forward_expected(self, inputs):
-        x, = inputs
-        return abs(x.astype('d').reshape(len(x), -1)).mean(
-            axis=1, keepdims=True).astype(self.dtype),
+def images(*shape):
+    """No zero nearby, where the size has no derivative."""
+    return numpy.random.choice([-1, 1], shape) * (
+        numpy.random.uniform(.2, 2, shape))
 
 
 def test_by_hand():
@@ -89,25 +47,39 @@ def test_by_hand():
     # The padding counts as 0.
     numpy.testing.assert_array_equal(
         input_scale(x, (1, 2), pad=(0, 1)).array, [[[[1, 2.5, 1.5]]]])
-    numpy.testing.assert_array_equal(
-        function_input_scale.linear_input_scale(x).array, [[2.5]])
+    numpy.testing.assert_array_equal(linear_input_scale(x).array, [[2.5]])
 
 
-@pytest.mark.parametrize('options', [
-    {}, {'stride': 2, 'pad': 1}, {'pad': 2, 'dilate': 2, 'groups': 2}])
-def test_shape_is_that_of_the_convolution(options):
-    x = numpy.random.normal(0, 1, (2, 4, 9, 8)).astype('f')
-    y = chainer.functions.convolution_2d(
-        x, numpy.ones((6, 4 // options.get('groups', 1), 3, 3), 'f'),
-        **options)
-    options.pop('groups', None)
-    assert input_scale(x, 3, **options).shape == (2, 1, *y.shape[2:])
+def test_against_loop():
+    x = images(2, 3, 7, 6)
+    for dtype, tolerance in TOLERANCES.items():
+        for options in OPTIONS:
+            y = input_scale(x.astype(dtype), **options)
+            assert y.dtype == dtype
+            numpy.testing.assert_allclose(
+                y.array, expected_scale(x, **options), rtol=tolerance,
+                atol=tolerance)
+        for shape in (3, 5), (2, 3, 2, 4):
+            x_linear = images(*shape)
+            y = linear_input_scale(x_linear.astype(dtype))
+            assert y.dtype == dtype
+            numpy.testing.assert_allclose(
+                y.array, abs(x_linear).reshape(len(x_linear), -1).mean(
+                    axis=1, keepdims=True), rtol=tolerance)
+
+
+def test_gradients():
+    for options in OPTIONS:
+        x = images(2, 3, 7, 6)
+        gradient_check.check_backward(
+            lambda x, options=options: input_scale(x, **options), x,
+            images(*input_scale(x, **options).shape), dtype=numpy.float64)
+    gradient_check.check_backward(
+        linear_input_scale, images(2, 3, 2, 4), images(2, 1),
+        dtype=numpy.float64)
 
 
 def test_float16_does_not_overflow():
     x = numpy.full((1, 4096, 2, 2), 100, numpy.float16)
     assert (input_scale(x, 2).array == 100).all()
-    assert (function_input_scale.linear_input_scale(x).array == 100).all()
-
-
-testing.run_module(__name__, __file__)
+    assert (linear_input_scale(x).array == 100).all()

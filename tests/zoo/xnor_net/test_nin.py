@@ -1,9 +1,7 @@
 """NIN: layers and shapes of the seed and of Caffe, what they compute."""
 import chainer
 import numpy
-import pytest
 
-from bnn.training import summary
 from zoo.xnor_net import nin
 
 NIN = nin.NIN
@@ -46,56 +44,50 @@ def as_float(table):
     return {name: (*row[:-1], 'float') for name, row in table.items()}
 
 
-@pytest.mark.parametrize('net,expected', [
-    (NIN, CIFAR), (NINImageNet, IMAGENET)])
-def test_layers(net, expected, layer_table):
-    assert layer_table(net()) == expected
-    model = net(binary=False)
-    assert layer_table(model) == as_float(expected)
-    for child in net().children():
-        if child.name.startswith('block'):
-            assert child.dropout == (
-                .5 if child.name in DROPOUT[net] else 0), child.name
-    for model in net(), net(binary=False):
-        for link in model.links():
-            if hasattr(link, 'avg_mean'):
-                assert link.eps == 1e-4
-                affine = getattr(link, 'gamma', None) is not None
-                assert affine == (link.name == 'bn')
+def test_layers(layer_table):
+    for net, expected in (NIN, CIFAR), (NINImageNet, IMAGENET):
+        assert layer_table(net()) == expected
+        assert layer_table(net(binary=False)) == as_float(expected)
+        for child in net().children():
+            if child.name.startswith('block'):
+                assert child.dropout == (
+                    .5 if child.name in DROPOUT[net] else 0), child.name
+        for model in net(), net(binary=False):
+            for link in model.links():
+                if hasattr(link, 'avg_mean'):
+                    assert link.eps == 1e-4
+                    affine = getattr(link, 'gamma', None) is not None
+                    assert affine == (link.name == 'bn')
 
 
-@pytest.mark.parametrize('net,side', [
-    (NIN, 32), (NINImageNet, 227), (NINImageNet, 224)])
-def test_shapes(net, side):
-    *rows, _ = summary.summarize(
-        net(), numpy.zeros((1, 3, side, side), 'f'))
-    sides = [int(row['output'].split('x')[-1]) for row in rows
-             if 'Conv' in row['type']]
-    # The pools round up, as Caffe's: 54 becomes 27 too.
-    assert sides == [54 if s == 55 and side == 224 else s
-                     for s in SIDES[net]]
+def test_shapes(layer_shapes):
+    for net, side in (NIN, 32), (NINImageNet, 227), (NINImageNet, 224):
+        shapes = layer_shapes(net(), numpy.zeros((1, 3, side, side), 'f'))
+        # The pools round up, as Caffe's: 54 becomes 27 too.
+        assert [shape[1] for shape in shapes.values()] == [
+            54 if s == 55 and side == 224 else s for s in SIDES[net]]
 
 
-@pytest.mark.parametrize('net', [NIN, NINImageNet])
-def test_initial_weights(net):
-    for link in net().links():
-        if hasattr(link, 'W'):
-            W = link.W.array.astype('d')
-            assert abs(W.std() / .05 - 1) < 5 / (2 * W.size) ** .5
-            assert (link.b.array == 0).all()
+def test_initial_weights():
+    for net in NIN, NINImageNet:
+        for link in net().links():
+            if hasattr(link, 'W'):
+                W = link.W.array.astype('d')
+                assert abs(W.std() / .05 - 1) < 5 / (2 * W.size) ** .5
+                assert (link.b.array == 0).all()
 
 
-@pytest.mark.parametrize('net', [NIN, NINImageNet])
-def test_options_reach_the_blocks(net):
-    model = net(3, input_scale=True, shift=True, scaled=False,
-                surrogate='approx-sign')
-    blocks = [child for child in model.children()
-              if child.name.startswith('block')]
-    assert len(blocks) == len(SIDES[net]) - 2
-    for block in blocks:
-        assert block.input_scale
-        assert block.sign.surrogate == 'approx-sign'
-        assert not block.conv.scaled
+def test_options_reach_the_blocks():
+    for net in NIN, NINImageNet:
+        model = net(3, input_scale=True, shift=True, scaled=False,
+                    surrogate='approx-sign')
+        blocks = [child for child in model.children()
+                  if child.name.startswith('block')]
+        assert len(blocks) == len(SIDES[net]) - 2
+        for block in blocks:
+            assert block.input_scale
+            assert block.sign.surrogate == 'approx-sign'
+            assert not block.scaled
 
 
 def make(net, reference):
@@ -140,7 +132,7 @@ def test_forward_imagenet(reference):
     x = numpy.random.normal(0, 1, (1, 3, 99, 99))
     h = first(reference, model, x, stride=4)
     for stage, pad in ((3, 0), (6, 2), (9, 1)):
-        names = ['block%d' % i for i in range(stage - 2, stage + 1)]
+        names = [f'block{i}' for i in range(stage - 2, stage + 1)]
         for name in names if stage > 3 else names[1:]:
             h = reference.block(
                 model[name], h, pad=pad if name == names[0] else 0)

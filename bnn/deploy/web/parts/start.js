@@ -1,0 +1,21 @@
+// Everything is there: the page begins.
+
+const relayout = new ResizeObserver(() => {
+  units.forEach(one => one.resize());
+  wake();
+});
+relayout.observe(document.body);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', wake);
+done();
+
+// For tests and the console
+window.bnn = {
+  net, measure, clear, example, draw,
+  get image() {
+    if (isDirty) predict();
+    return Array.from(image);
+  },
+  get strokes() { return strokes; },
+  scores: pixels => Array.from(net.scores(Uint8Array.from(pixels))),
+  get hidden() { return net.hidden.map(one => Array.from(one.step.out)); },
+};

@@ -1,0 +1,417 @@
+"""The configuration of a run: every setting, declared once.
+
+The files of ``configs/`` fill it in, the command line overrides its fields,
+a snapshot and a model file keep it.
+"""
+import dataclasses
+from typing import Any
+
+from bnn import data
+from bnn import errors
+from bnn.training.command_line.setting import Setting
+from bnn.training.command_line.setting import not_negative
+from bnn.training.command_line.setting import not_negative_float
+from bnn.training.command_line.setting import positive
+from bnn.training.command_line.setting import positive_float
+from bnn.training.command_line.setting import ratio
+from bnn.training.command_line.setting import seed
+from bnn.training.command_line.setting import setting
+from bnn.training.learning import inputs
+from bnn.training.learning import losses
+from bnn.training.learning import schedule as schedule_module
+from bnn.training.ranks import launcher
+
+_DATA, _NET, _LEARNING, _RUN = 'data', 'net', 'learning', 'run'
+_RATES = {'adam': 1e-3, 'sgd': 1e-2, 'momentum': 1e-2, 'bop': 1e-3}
+# 1 bit is the sign, 32 are a float.
+BITS = (1, 2, 3, 4, 5, 6, 7, 8, 32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A published result.
+
+    Attributes:
+        accuracy: On the test set, as the source writes it; ``None`` where
+            there is none.
+        source: Where it stands.
+        epoch: The epoch that it is of: ``'last'``, ``'best on test'``,
+            ``'best on validation'``, or ``'unknown'``.
+        reach: What is to be reached here, if that is another number.
+        top5: Share of images whose class is among the five best.
+    """
+
+    accuracy: float | None
+    source: str
+    epoch: str = 'unknown'
+    reach: float | None = None
+    top5: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is trained, on which data, how, and what the run writes.
+
+    Each field carries its help, which is its documentation, and its check;
+    see :class:`~bnn.training.command_line.setting.Setting`.
+
+    Attributes:
+        name: What the configuration is called, the name of its file.
+        title: What it is, in a line.
+        notes: What is known to be wrong in the published experiment.
+        published: Its result; ``None`` where the configuration is ours alone.
+        given: The fields that the command line set, with their values.
+    """
+
+    name: str = ''
+    title: str = ''
+    notes: str = ''
+    published: Published | None = None
+    given: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    dataset: str = setting(
+        'mnist', 'data to train on', _DATA, choices=tuple(data.TITLES))
+    data_dir: str | None = setting(
+        None, 'folder of the data; the only place looked in', _DATA,
+        metavar='DIR', kept='carried')
+    allow_modified: bool = setting(
+        False, 'accept well-formed data files with another content', _DATA,
+        convert=None, kept='carried')
+    augment: str = setting(
+        'none', 'random variants of the training images: ' + '; '.join(
+            f'{name}: {one.words}'
+            for name, one in inputs.AUGMENTATIONS.items()),
+        _DATA, choices=tuple(inputs.AUGMENTATIONS))
+    input: str = setting(
+        'unit', 'pixels in [0, 1], in [-1, 1], of mean 0 and deviation 1 in '
+        'each channel, or as -1 and +1', _DATA, choices=tuple(inputs.SCALES))
+    validation: int = setting(
+        0, 'split the last N training images off; the best epoch on them is '
+        'kept, and tested once at the end', _DATA, convert=not_negative,
+        metavar='N')
+    workers: int | None = setting(
+        None, 'threads that read images from files (default: one for each '
+        'core)', _DATA, convert=positive, metavar='N', kept='free')
+
+    net: str = setting(
+        'BinaryMLP', 'class of the net, one of zoo/nets.py', _NET,
+        metavar='CLASS')
+    unit: int = setting(
+        1000, 'units in each hidden layer', _NET, convert=positive,
+        flags=('-u',), metavar='N')
+    layers: int = setting(
+        2, 'hidden layers', _NET, convert=positive, metavar='N')
+    width: int = setting(
+        128, 'filters of the first layer', _NET, convert=positive,
+        metavar='N')
+    binary: bool = setting(
+        True, 'the binary net, or its float twin', _NET, convert=None)
+    kind: str = setting(
+        'binary', 'binary weights and activations, binary weights alone, or '
+        'float', _NET, choices=('binary', 'binary-weight', 'float'))
+    w_bits: int = setting(
+        2, 'bits of a weight, 1 to 8 or 32', _NET, convert=int, choices=BITS,
+        metavar='K')
+    a_bits: int = setting(
+        2, 'bits of an activation, 1 to 8, or 32: its clip alone', _NET,
+        convert=int, choices=BITS, metavar='K')
+    quantizer: str = setting(
+        'dorefa', "DoReFa's or QNN's LinearQuant", _NET,
+        choices=('dorefa', 'linear'))
+    batch_norm: bool = setting(
+        True, 'batch normalization', _NET, convert=None)
+    dropout_input: float = setting(
+        0., 'ratio of inputs that training drops', _NET, convert=ratio,
+        metavar='P')
+    dropout_hidden: float = setting(
+        0., 'ratio of hidden units that training drops', _NET, convert=ratio,
+        metavar='P')
+    binarize: str = setting(
+        'deterministic', 'sign of a weight, or in training a draw', _NET,
+        choices=('deterministic', 'stochastic'))
+    surrogate: str = setting(
+        'ste', 'what stands for the derivative of the sign of an activation',
+        _NET, choices=('ste', 'approx-sign', 'swish-sign'))
+    weight_scale: str = setting(
+        'corrected', 'the signs of a filter are scaled by the mean of its '
+        'absolute weights, with the gradient of that, the straight-through '
+        'one, or are not', _NET, choices=('corrected', 'ste', 'none'))
+    input_scale: bool = setting(
+        False, 'the result is scaled by the mean of the absolute inputs, K '
+        'of XNOR-Net', _NET, convert=None)
+    shift: bool = setting(
+        False, 'sign and ReLU have learnable shifts, as in ReActNet', _NET,
+        convert=None)
+    pad_value: int = setting(
+        0, 'what the padding of signs is', _NET, convert=int, choices=(0, 1))
+
+    epoch: int = setting(
+        20, 'number of epochs', _LEARNING, convert=positive, flags=('-e',),
+        metavar='N', kept='carried')
+    batchsize: int = setting(
+        100, 'images in a batch, of each rank', _LEARNING, convert=positive,
+        flags=('-b',), metavar='N')
+    seed: int = setting(
+        0, 'seed of the random numbers', _LEARNING, convert=seed, metavar='N')
+    optimizer: str = setting(
+        'adam', 'what updates the weights; bop: binary weights without '
+        'latent ones, Adam for the rest', _LEARNING,
+        choices=('adam', 'sgd', 'momentum', 'bop'))
+    lr: float | None = setting(
+        None, 'learning rate (default: 0.001 for adam and bop, 0.01 for sgd '
+        'and momentum)', _LEARNING, convert=positive_float, metavar='RATE')
+    lr_schedule: str = setting(
+        'constant', 'how the learning rate changes over the run', _LEARNING,
+        choices=schedule_module.SCHEDULES)
+    lr_final: float | None = setting(
+        None, 'rate at the end of an exponential or cosine schedule '
+        '(default: a thousandth of the first, and 0)', _LEARNING,
+        convert=not_negative_float, metavar='RATE')
+    lr_steps: list[int] | None = setting(
+        None, 'epochs after which a step schedule lowers the rate',
+        _LEARNING, convert=positive, several=True, metavar='E')
+    lr_decay: float = setting(
+        .1, 'what a step schedule multiplies the rate with', _LEARNING,
+        convert=positive_float, metavar='FACTOR')
+    warmup: float = setting(
+        0., 'epochs over which the rate rises', _LEARNING,
+        convert=not_negative_float, metavar='E')
+    lr_scale: str = setting(
+        'none', "factors on the rates of binary and k-bit weights: "
+        "BinaryNet's code has the reciprocal of the initial range",
+        _LEARNING, choices=('none', 'glorot'))
+    loss: str = setting(
+        'softmax', 'softmax cross entropy, or the squared hinge of one class '
+        'against the rest', _LEARNING, choices=tuple(losses.LOSSES))
+    label_smoothing: float = setting(
+        0., 'share of each training target that softmax cross entropy '
+        'spreads over all classes', _LEARNING, convert=ratio,
+        metavar='SHARE')
+    adversarial: float = setting(
+        0., 'half of the loss is of images whose pixels are moved by EPS in '
+        'the direction that raises it; pixels as --input has them',
+        _LEARNING, convert=not_negative_float, metavar='EPS')
+    clip: str = setting(
+        'weights', 'what is kept in [-1, 1]: all parameters, or the latent '
+        'weights that need it, of 1 bit or of the linear quantizer',
+        _LEARNING, choices=('all', 'weights', 'none'))
+    weight_decay: float = setting(
+        0., 'what is added to the gradients of weights, times them; not of '
+        'biases and batch normalization', _LEARNING,
+        convert=not_negative_float, metavar='RATE')
+    bop_adaptivity: float = setting(
+        1e-4, 'how fast the average gradient follows (bop)', _LEARNING,
+        convert=positive_float, metavar='GAMMA')
+    bop_threshold: float = setting(
+        1e-8, 'how large the average has to be for a flip (bop)', _LEARNING,
+        convert=not_negative_float, metavar='TAU')
+    min_gamma: float = setting(
+        .01, "least gamma of batch normalization in XNOR-Net's nets; 0 bounds "
+        'none', _LEARNING, convert=not_negative_float, metavar='GAMMA')
+    gradient_scale: float = setting(
+        1., "factor on the gradients of XNOR-Net's weights, which Adam takes "
+        'out again, but not out of the weight decay', _LEARNING,
+        convert=positive_float, metavar='FACTOR')
+    precise_bn: bool = setting(
+        False, "at the end batch normalization's statistics are computed "
+        'anew over the training images, without dropout', _LEARNING,
+        convert=None)
+    test_statistics: str = setting(
+        'running', 'what batch normalization uses in tests: its running '
+        'statistics, or as binary_net those of each test batch', _LEARNING,
+        choices=('running', 'batch'))
+
+    gpu: int = setting(
+        -1, 'GPU to train on, 0 for the first; -1 for the CPU', _RUN,
+        convert=int, flags=('-g',), metavar='ID', kept='free')
+    distributed: bool = setting(
+        False, 'be one of the ranks that mpiexec started, '
+        'docs/distributed.md', _RUN, convert=None, kept='free')
+    communicator: str | None = setting(
+        None, "how ranks exchange gradients, ChainerMN's name (default: "
+        'naive on the CPU, pure_nccl on GPUs)', _RUN,
+        choices=launcher.COMMUNICATORS, kept='free')
+    multi_node_bn: bool = setting(
+        False, 'batch normalization over the batch of all ranks', _RUN,
+        convert=None)
+    initmodel: str | None = setting(
+        None, 'start from this model (mlp.model of another run)', _RUN,
+        flags=('--pretrained', '-m'), metavar='FILE', kept='free')
+    resume: str | None = setting(
+        None, 'go on from a snapshot; auto: from the newest whole one in '
+        '--out, by default of the latest run', _RUN, flags=('-r',),
+        metavar='SNAPSHOT', kept='free')
+    out: str | None = setting(
+        None, 'folder for the results (default: the next number under '
+        'result/)', _RUN, flags=('-o',), metavar='DIR', kept='free')
+    report: str = setting(
+        'seed', "the log lines: binary_net's, a table, or none", _RUN,
+        choices=('seed', 'table', 'quiet'), kept='free')
+    progress: bool | None = setting(
+        None, 'a progress bar (default: on a terminal)', _RUN, convert=None,
+        kept='free')
+    plot: bool = setting(
+        True, 'draw loss.png, accuracy.png and figures.png', _RUN,
+        convert=None, kept='free')
+    tensorboard: bool = setting(
+        False, 'write scalars for TensorBoard into the results', _RUN,
+        convert=None, kept='free')
+    snapshot_every: int | None = setting(
+        None, 'a snapshot also at each N iterations, not only each epoch',
+        _RUN, convert=positive, metavar='N', kept='free')
+    keep_snapshots: int = setting(
+        2, 'how many of the newest snapshots to keep', _RUN,
+        convert=positive, metavar='N', kept='carried')
+    evaluate: bool = setting(
+        False, 'test the model of --initmodel and stop', _RUN, convert=None,
+        kept='free')
+    summary: bool = setting(
+        False, 'print the net layer by layer and stop', _RUN, convert=None,
+        kept='free')
+    dry_run: bool = setting(
+        False, 'a few iterations of everything, to see that it works; '
+        'without --out nothing is kept', _RUN, convert=None)
+
+    @property
+    def n_epochs(self) -> int:
+        """Length of the training."""
+        return min(self.epoch, 2) if self.dry_run else self.epoch
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, by default that of the optimizer."""
+        return _RATES[self.optimizer] if self.lr is None else self.lr
+
+    @property
+    def schedule(self) -> schedule_module.Schedule:
+        """The learning rates over the run.
+
+        Raises:
+            ~bnn.errors.UserError: If they contradict themselves.
+        """
+        name, steps = self.lr_schedule, self.lr_steps
+        if name == 'step' and steps and 'lr_steps' not in self.given:
+            # A shorter run has fewer of the configuration's.
+            steps = [step for step in steps if step < self.epoch]
+            name = name if steps else 'constant'
+        return schedule_module.Schedule(
+            name, self.rate, self.epoch, self.lr_final,
+            steps if name == 'step' else None, self.lr_decay, self.warmup)
+
+    def check(self) -> None:
+        """Refuses settings that contradict one another.
+
+        Raises:
+            ~bnn.errors.UserError: With the two that do.
+        """
+        for name in self.given:
+            reason = self._refusal(name)
+            if reason:
+                raise errors.UserError(
+                    f'{flag(name)} {self.given[name]}: {reason}')
+        if not self.distributed:
+            launcher.check_alone()
+        if self.evaluate and self.initmodel is None:
+            raise errors.UserError('--evaluate tests a trained model; name '
+                                   'it: --initmodel FILE')
+        if self.resume is not None and self.initmodel is not None:
+            raise errors.UserError(
+                '--resume goes on with a run, --initmodel starts one from a '
+                'model: give one of them')
+        if self.label_smoothing and self.loss != 'softmax':
+            raise errors.UserError(
+                f'--label-smoothing {self.label_smoothing:g} belongs to '
+                f'--loss softmax, not {self.loss}; --label-smoothing 0 '
+                'leaves it out')
+        if self.adversarial and self.input == 'binary':
+            raise errors.UserError(
+                f'--adversarial {self.adversarial:g} moves pixels, which '
+                '--input binary has as +-1 alone; --adversarial 0 leaves it '
+                'out')
+        is_of_pictures = inputs.AUGMENTATIONS[self.augment].is_of_pictures
+        if is_of_pictures != (self.dataset == 'imagenet'):
+            raise errors.UserError(
+                f'--augment {self.augment} is for '
+                + ('pictures in files' if is_of_pictures else
+                   'images of one size') + f', not --dataset {self.dataset}')
+        if self.precise_bn and self.test_statistics == 'batch':
+            raise errors.UserError(
+                '--precise-bn computes running statistics, which '
+                '--test-statistics batch does not use')
+        for name, value in (('precise_bn', True),
+                            ('test_statistics', 'batch')):
+            if getattr(self, name) == value and not self.batch_norm:
+                raise errors.UserError(
+                    f'{flag(name)} is about batch normalization, which '
+                    '--no-batch-norm leaves out')
+        if self.lr_final is not None and self.lr_final > self.rate:
+            raise errors.UserError(
+                f'--lr-final {self.lr_final:g} is above --lr {self.rate:g}; '
+                '--warmup raises the rate')
+        if self.optimizer == 'bop':
+            for name, nothing in (
+                    ('lr_scale', 'none'), ('weight_decay', 0),
+                    ('binarize', 'deterministic')):
+                if getattr(self, name) != nothing:
+                    raise errors.UserError(
+                        f'{flag(name)} {getattr(self, name)} is for latent '
+                        'weights, which --optimizer bop has not; give '
+                        f'{flag(name)} {nothing}')
+
+    def _refusal(self, name: str) -> str | None:
+        """Says why a setting that was given does nothing."""
+        if self.evaluate and name in (
+                'adversarial', 'label_smoothing', 'precise_bn'):
+            return ('it belongs to training; --evaluate tests the model as '
+                    'it is')
+        if name in ('communicator', 'multi_node_bn') and (
+                not self.distributed):
+            return 'it belongs to --distributed'
+        if name.startswith('bop_') and self.optimizer != 'bop':
+            return f'it belongs to --optimizer bop, not {self.optimizer}'
+        for wanted, names in ((('exponential', 'cosine'), ('lr_final',)),
+                              (('step',), ('lr_steps', 'lr_decay'))):
+            if name in names and self.lr_schedule not in wanted:
+                return (f'it belongs to --lr-schedule {" or ".join(wanted)}, '
+                        f'not {self.lr_schedule}')
+        return None
+
+
+SETTINGS: dict[str, Setting] = {
+    field.name: field.metadata['setting']
+    for field in dataclasses.fields(Config) if 'setting' in field.metadata}
+DEFAULTS: dict[str, Any] = {
+    field.name: field.default for field in dataclasses.fields(Config)
+    if 'setting' in field.metadata}
+
+
+def names(*kept: str) -> list[str]:
+    """Lists the settings that a snapshot treats in one of these ways."""
+    return [name for name, one in SETTINGS.items() if one.kept in kept]
+
+
+def flag(name: str) -> str:
+    """Returns the option of a field, ``--data-dir`` of ``data_dir``."""
+    return '--' + name.replace('_', '-')
+
+
+def check(name: str, value: Any, path: str) -> Any:
+    """Checks a setting that a file holds.
+
+    Args:
+        name: The field.
+        value: Its value, as JSON gave it.
+        path: The file, for the message.
+
+    Returns:
+        The value.
+
+    Raises:
+        ~bnn.errors.UserError: If the command line could not have given it.
+    """
+    try:
+        return SETTINGS[name].check(value, DEFAULTS[name])
+    except (ValueError, TypeError) as e:
+        raise errors.UserError(
+            f'{path} is damaged or of another program: its {flag(name)} is '
+            f'{value!r:.80}') from e

@@ -1,0 +1,134 @@
+"""The command line of a configuration, which complains in one line."""
+import argparse
+import dataclasses
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from bnn import data
+from bnn.training.command_line import config as config_module
+from bnn.training.command_line import setting
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations and complains in one line.
+
+    Args:
+        description: What the script does, with examples.
+        hint: What to do about an option that there is not.
+    """
+
+    def __init__(self, description: str, hint: str = '') -> None:
+        super().__init__(
+            description=description, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter)
+        self._hint = hint
+
+    def error(self, message):
+        if message.startswith('unrecognized arguments') and self._hint:
+            message += f'; {self._hint}'
+        self.exit(2, f'{self.prog}: error: {message} (see --help)\n')
+
+
+def argument(convert):
+    """Returns an argument type whose errors say what is wrong."""
+    if convert in (str, int, float):
+        return convert
+
+    def converted(text):
+        try:
+            return convert(text)
+        except ValueError as e:
+            if str(e).startswith(('invalid literal', 'could not convert')):
+                raise
+            raise argparse.ArgumentTypeError(str(e)) from e
+
+    converted.__name__ = 'integer' if convert in (
+        setting.positive, setting.not_negative, setting.seed) else 'number'
+    return converted
+
+
+def parse(base: config_module.Config, parser: Parser,
+          only: Sequence[str] | None = None,
+          argv: Sequence[str] | None = None) -> config_module.Config:
+    """Parses the command line over a configuration.
+
+    Args:
+        base: The configuration whose fields the options override.
+        parser: A parser, which gets the options.
+        only: The fields that there are options of; all by default.
+        argv: The arguments; the program's own by default.
+
+    Returns:
+        The configuration, with the options that were given in ``given``.
+    """
+    groups = {}
+    for name in only or config_module.SETTINGS:
+        one = config_module.SETTINGS[name]
+        if one.group not in groups:
+            groups[one.group] = parser.add_argument_group(one.group)
+        if name == 'dataset':
+            # Others have images that the net does not take.
+            one = dataclasses.replace(one, choices=tuple(
+                other for other in one.choices
+                if data.SHAPES[other] == data.SHAPES[base.dataset]))
+        _add(groups[one.group], name, one, getattr(base, name))
+    found = vars(parser.parse_args(argv))
+    given = {name: value for name, value in found.items()
+             if name in config_module.SETTINGS and value is not _NOT_GIVEN}
+    if given.get('data_dir') is not None:
+        given['data_dir'] = os.path.abspath(given['data_dir'])
+    return dataclasses.replace(base, **given, given=given)
+
+
+# Stands for an option that was not given.
+_NOT_GIVEN = object()
+
+
+def _add(group, name, one, default):
+    flags = config_module.flag(name), *one.flags
+    words = one.help
+    if default not in (None, False) and '(default:' not in words:
+        words += f' (default: {default})'
+    words = words.replace('%', '%%')
+    kwargs = {'dest': name, 'default': _NOT_GIVEN, 'help': words}
+    if one.convert is None and default is False:
+        kwargs['action'] = 'store_true'
+    elif one.convert is None:
+        kwargs['action'] = argparse.BooleanOptionalAction
+    else:
+        kwargs.update(type=argument(one.convert), metavar=one.metavar)
+        if one.choices:
+            kwargs['choices'] = one.choices
+        if one.several:
+            kwargs['nargs'] = '+'
+    group.add_argument(*flags, **kwargs)
+
+
+def command(config: config_module.Config, *positional: str,
+            **changes: Any) -> str:
+    """Returns the command line that makes a run, changed somewhat.
+
+    Args:
+        config: What :func:`parse` returned.
+        positional: Words that stand first.
+        changes: Options to set, or with ``None`` to leave out.
+
+    Returns:
+        str: To be pasted into a shell.
+    """
+    # A bare name, of `python train_mnist.py`, is no command.
+    words = [os.path.join(os.path.dirname(sys.argv[0]) or '.',
+                          os.path.basename(sys.argv[0])), *positional]
+    for name, value in {**config.given, **changes}.items():
+        flag = config_module.flag(name)
+        if isinstance(value, bool):
+            words.append(flag if value else '--no-' + flag[2:])
+        elif isinstance(value, list):
+            words += [flag, *map(str, value)]
+        elif value is not None:
+            # Joined, since a value may begin with a dash.
+            words.append(f'{flag}={value}')
+    return shlex.join(words)

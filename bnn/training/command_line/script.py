@@ -1,0 +1,45 @@
+"""How a script ends."""
+import os
+import sys
+import traceback
+
+from bnn import errors
+from bnn.training.ranks import launcher
+
+
+def run(main):
+    """Runs a script's ``main`` and ends the program with its exit status.
+
+    What the user can mend becomes one line on standard error: status 1, or
+    130 after Ctrl-C.  Of several ranks the first one tells it.
+
+    Args:
+        main (callable): Takes nothing, returns an exit status or ``None``.
+    """
+    name = os.path.basename(sys.argv[0])
+    launcher.mute_others()
+    try:
+        status = main()
+        sys.stdout.flush()
+    except errors.UserError as e:
+        status = f'{name}: error: {e}'
+    except BrokenPipeError:
+        # Whoever read the log has gone; nothing is left to be told to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = f'{name}: error: standard output was closed'
+    except OSError as e:
+        status = (f'{name}: error: {e.filename or "input/output"}: '
+                  f'{e.strerror or e}')
+    except MemoryError:
+        status = f'{name}: error: out of memory' + (
+            '; try a smaller --batchsize' if name.startswith('train') else '')
+    except KeyboardInterrupt:
+        print(f'{name}: interrupted', file=sys.stderr)
+        status = 130
+    except SystemExit as e:  # of argparse
+        status = e.code
+    except Exception:
+        if launcher.launched_rank() is None:
+            raise
+        status = traceback.format_exc()
+    launcher.leave(status)

@@ -1,0 +1,197 @@
+"""Model files: HDF5, with attributes that say what is inside."""
+import contextlib
+import io
+import json
+
+import chainer
+import h5py
+import numpy
+from chainer.serializers import npz
+
+from bnn import errors
+from bnn import memory
+from bnn.training.files import atomic
+
+FORMAT = 'bnn-model'
+FORMAT_VERSION = 1
+# Nothing is deflated to less than its 1032nd part.
+_DEFLATE = 1032
+# Bytes that a net may take beyond that: a little larger one is made, and the
+# message names the first array that differs.
+_SLACK = 1 << 28
+
+
+def save(path, target, attributes=None):
+    """Saves a link or an optimizer to HDF5.
+
+    Args:
+        path (str): The file.
+        target: What to save; it serializes itself.
+        attributes (dict or None): Facts to keep beside it, each stored as
+            JSON in an attribute of the file.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be written.
+    """
+    # In memory first: HDF5 itself does not survive a full disk.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, 'w') as f:
+        chainer.serializers.HDF5Serializer(f).save(target)
+        if attributes is not None:
+            f.attrs['format'] = FORMAT
+            f.attrs['format_version'] = FORMAT_VERSION
+            for name, value in attributes.items():
+                f.attrs[name] = json.dumps(value)
+    with atomic.write(path) as f:
+        f.write(buffer.getbuffer())
+
+
+def read_attributes(path):
+    """Reads what a model file says of itself.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        dict: The attributes that :func:`save` got; empty for a file of
+        another program, which may still have the right parameters.
+
+    Raises:
+        ~bnn.errors.UserError: If it is missing, truncated, not HDF5, or
+            written by a later version.
+    """
+    with _open(path) as f:
+        if f.attrs.get('format') != FORMAT:
+            return {}
+        version = f.attrs.get('format_version')
+        if version != FORMAT_VERSION:
+            raise errors.UserError(
+                f'{path} has format version {version}; this program reads '
+                f'{FORMAT_VERSION}: update it')
+        return {name: json.loads(value) for name, value in f.attrs.items()
+                if not name.startswith('format')}
+
+
+@contextlib.contextmanager
+def bounded(path):
+    """Refuses to make a net that is far larger than a model file.
+
+    What a file says of its net may be wrong, or hostile.  Within this context
+    the process gets little more memory than the arrays of the file take.
+
+    Args:
+        path (str): The file.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be read, or the net is
+            larger.
+    """
+    with _open(path) as f:
+        # What has a shape but was never stored would take memory as well.
+        n_bytes = sum(
+            array.nbytes for array in map(f.get, _names(f))
+            if array.nbytes <= _DEFLATE * array.id.get_storage_size())
+    try:
+        # A parameter has a gradient, and initial values of float64.
+        with memory.limited(8 * n_bytes + _SLACK):
+            yield
+    except MemoryError as e:
+        raise errors.UserError(
+            f'{path} is not of this net: its arrays take {n_bytes:,} bytes, '
+            'those of the net many more; name the file of another model'
+        ) from e
+
+
+def load(path, model):
+    """Loads the parameters and statistics of a model.
+
+    Every name, shape and type is compared first: Chainer would broadcast a
+    wrong shape silently, and leave out what the model has not.
+
+    Args:
+        path (str): A file of :func:`save`, or of
+            ``chainer.serializers.save_hdf5``.
+        model (~chainer.Link): The model to fill, initialized.
+
+    Raises:
+        ~bnn.errors.UserError: If the file is missing, truncated, hostile, or
+            of another net; the model is then as it was.
+    """
+    with _open(path) as f:
+        # Sorted: Chainer walks a chain's children in no fixed order, and the
+        # first difference that a message names should not vary.
+        expected = npz.serialize(model)
+        for name, ours in sorted(expected.items()):
+            theirs = _dataset(f, name)
+            if theirs is None:
+                raise errors.UserError(
+                    f'{path} is not of this net: it has no {name}')
+            if theirs.shape != numpy.shape(ours):
+                raise errors.UserError(
+                    f'{path} is not of this net: {name} has the shape '
+                    f'{theirs.shape}, here it is {numpy.shape(ours)}')
+            if theirs.dtype.kind not in 'fiu':
+                raise errors.UserError(
+                    f'{path}: {name} holds no numbers')
+        for name in sorted(set(_names(f)) - set(expected)):
+            raise errors.UserError(
+                f'{path} is not of this net, which has no {name}')
+        chainer.serializers.HDF5Deserializer(f).load(model)
+
+
+def _names(f):
+    """Returns the names of the arrays in a file."""
+    names = []
+    f.visit(names.append)
+    return [name for name in names if _dataset(f, name) is not None]
+
+
+def _dataset(f, name):
+    # Hard links and plain storage only: others can reach into other files.
+    group = f
+    for part in name.split('/'):
+        if (not isinstance(group, h5py.Group)
+                or not isinstance(group.get(part, getlink=True),
+                                  h5py.HardLink)):
+            return None
+        group = group[part]
+    if (not isinstance(group, h5py.Dataset) or group.external
+            or group.is_virtual):
+        return None
+    return group
+
+
+class _open:
+    """An HDF5 file for reading; what HDF5 says of it becomes a UserError."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __enter__(self):
+        try:
+            with open(self._path, 'rb') as f:
+                magic = f.read(8)
+        except OSError as e:
+            raise errors.UserError(
+                f'cannot read {self._path}: {e.strerror or e}') from e
+        if magic[:2] == b'PK':
+            raise errors.UserError(
+                f'{self._path} is a snapshot, not a model file; use --resume '
+                'for it')
+        try:
+            self._file = h5py.File(self._path, 'r')
+        except (OSError, RuntimeError, ValueError) as e:
+            raise self._damaged(e) from e
+        return self._file
+
+    def __exit__(self, kind, error, traceback):
+        self._file.close()
+        # What h5py raises on broken or hostile contents.
+        if isinstance(error, (OSError, RuntimeError, ValueError, KeyError,
+                              TypeError, MemoryError)):
+            raise self._damaged(error) from error
+
+    def _damaged(self, error):
+        return errors.UserError(
+            f'{self._path} is damaged or not a model file: '
+            f'{" ".join(str(error).split())}')

@@ -1,0 +1,169 @@
+"""What a run takes over from the files of another: its settings."""
+import dataclasses
+import os
+import sys
+from typing import Any
+
+import numpy
+
+from bnn import errors
+from bnn.training.command_line import config as config_module
+from bnn.training.files import folders
+from bnn.training.files import model_file
+from bnn.training.files import snapshots
+from bnn.training.ranks import alone
+
+
+@dataclasses.dataclass
+class Snapshot:
+    """A run to go on with.
+
+    Attributes:
+        path: The file.
+        arrays: What it holds, names to arrays.
+        settings: The settings of the run.
+    """
+
+    path: str
+    arrays: dict[str, numpy.ndarray]
+    settings: dict[str, Any]
+
+    @property
+    def out(self) -> str:
+        """The folder of the run."""
+        return os.path.dirname(self.path) or '.'
+
+
+def find(resume: str | None, out: str | None) -> Snapshot | None:
+    """Finds the snapshot that ``--resume`` means.
+
+    Args:
+        resume: A file; ``'auto'``: the newest whole one; ``None``: none.
+        out: The folder where ``'auto'`` looks; that of the latest run by
+            default.
+
+    Returns:
+        ``None`` to start anew; a line on standard error says so.
+
+    Raises:
+        ~bnn.errors.UserError: If a named snapshot cannot be read.
+    """
+    if resume is None:
+        return None
+    if resume != 'auto':
+        return Snapshot(resume, *snapshots.read(resume))
+    folder = folders.latest() if out is None else out
+    for path in snapshots.find(folder) if folder else ():
+        try:
+            return Snapshot(path, *snapshots.read(path))
+        except errors.UserError as e:
+            print(f'warning: {e}; trying the one before', file=sys.stderr)
+    print(f'no snapshot in {folder or folders.ROOT}: starting anew',
+          file=sys.stderr)
+    return None
+
+
+def take_over(config: config_module.Config, ranks=alone.ALONE
+              ) -> tuple[config_module.Config, Snapshot | None]:
+    """Takes the settings of the run or the model that a run goes on from.
+
+    Args:
+        config: What the command line says.
+        ranks: The processes of the run, see :mod:`bnn.training.ranks.alone`.
+
+    Returns:
+        The configuration, checked, and the snapshot to go on from, if any.
+
+    Raises:
+        ~bnn.errors.UserError: If a setting that was given is another than
+            that of the snapshot, or settings contradict one another.
+    """
+    config.check()
+    snapshot = ranks.first(find, config.resume, config.out)
+    if snapshot is not None:
+        settings = dict(snapshot.settings)
+        # A snapshot has the batch of all ranks.
+        settings['batchsize'] = ranks.part_of_batch(
+            config_module.check('batchsize', settings.get('batchsize'),
+                                snapshot.path), snapshot.path)
+        config = _go_on(config, settings, snapshot.path)
+    elif config.initmodel is not None and config.evaluate:
+        config = take_from_model(
+            config, ['input', 'loss', 'dataset'], config.initmodel)
+    config.check()
+    config.schedule  # refuses what contradicts itself
+    if (snapshot is not None and config.schedule.depends_on_length
+            and snapshot.settings.get('epoch') != config.epoch):
+        raise errors.UserError(
+            f'--epoch is {config.epoch}, but {snapshot.path} was made with '
+            f'{snapshot.settings.get("epoch")}, and its --lr-schedule '
+            f'{config.lr_schedule} depends on it; leave it out to go on')
+    return config, snapshot
+
+
+def _go_on(config, settings, path):
+    if settings.get('name', config.name) != config.name:
+        raise errors.UserError(
+            f'{path} is of the configuration {settings["name"]}, not '
+            f'{config.name}')
+    values = {}
+    for name in config_module.names('fixed'):
+        # A snapshot may be older than the setting.
+        saved = settings.get(name, config_module.DEFAULTS[name])
+        if name in config.given and config.given[name] != saved:
+            raise errors.UserError(
+                f'{config_module.flag(name)} is {config.given[name]}, but '
+                f'{path} was made with {saved}; leave it out to go on, or '
+                'start a new run without --resume')
+        values[name] = config_module.check(name, saved, path)
+    for name in config_module.names('carried'):
+        if name not in config.given and name in settings:
+            values[name] = config_module.check(name, settings[name], path)
+    return dataclasses.replace(config, **values)
+
+
+def kept(config: config_module.Config, **more: Any) -> dict[str, Any]:
+    """Returns what snapshots and models keep of a configuration.
+
+    Args:
+        config: The configuration.
+        more: What they keep beside it.
+
+    Returns:
+        dict: For JSON.
+    """
+    return {'name': config.name, **{
+        name: getattr(config, name)
+        for name in config_module.names('fixed', 'carried')}, **more}
+
+
+def take_from_model(config: config_module.Config, names: list[str],
+                    path: str) -> config_module.Config:
+    """Takes settings that were not given from a model file.
+
+    Args:
+        config: The configuration.
+        names: Which settings; attributes of these names in the file.
+        path: The file.
+
+    Returns:
+        The configuration with those that the file has.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be read, or with
+            ``--evaluate`` holds another value than was given.
+    """
+    attributes = model_file.read_attributes(path)
+    values = {}
+    for name in names:
+        if name not in attributes:
+            continue
+        if name not in config.given:
+            values[name] = config_module.check(name, attributes[name], path)
+        elif (config.evaluate and name != 'dataset'
+              and config.given[name] != attributes[name]):
+            raise errors.UserError(
+                f'{config_module.flag(name)} is {config.given[name]}, but '
+                f'{path} is of a net with {attributes[name]!r:.80}; leave it '
+                'out')
+    return dataclasses.replace(config, **values)

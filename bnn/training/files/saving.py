@@ -1,0 +1,118 @@
+"""What a finished or interrupted run leaves behind."""
+import os
+import sys
+from typing import Any
+
+import chainer
+
+from bnn import data
+from bnn import errors
+from bnn import machine
+from bnn.training import devices
+from bnn.training.command_line import config as config_module
+from bnn.training.command_line import parser
+from bnn.training.files import model_file
+from bnn.training.files import resume
+from bnn.training.ranks import alone
+from bnn.training.reports import lines
+
+
+def settings(config: config_module.Config, dataset: data.Dataset,
+             **more: Any) -> dict[str, Any]:
+    """Returns what snapshots and models keep of a run, for JSON.
+
+    Args:
+        config: The configuration.
+        dataset: The data.
+        more: What they keep beside it.
+    """
+    return resume.kept(config, dataset=dataset.name,
+                       data_digest=dataset.digest, **more)
+
+
+def is_finished(trainer: chainer.training.Trainer, ranks=alone.ALONE) -> bool:
+    """Tells whether a resumed run has nothing left to do, and says so.
+
+    Args:
+        trainer: The trainer, restored from a snapshot.
+        ranks: The processes of the run.
+
+    Returns:
+        bool: Whether its epochs are done and its results are in its folder.
+    """
+    if not trainer.stop_trigger.is_finished(trainer) or not ranks.first(
+            _is_saved, trainer):
+        return False
+    print(f'{trainer.out} is finished: {trainer.updater.epoch} epochs are '
+          'done; a larger --epoch goes on', file=sys.stderr)
+    return True
+
+
+def _is_saved(trainer):
+    # By the file that is written last
+    state = os.path.join(trainer.out, 'mlp.state')
+    if not all(map(os.path.exists, (
+            state, os.path.join(trainer.out, 'mlp.model')))):
+        return False
+    try:
+        attributes = model_file.read_attributes(state)
+    except errors.UserError:
+        return False
+    return attributes.get('iteration') == trainer.updater.iteration
+
+
+def save(config: config_module.Config, trainer: chainer.training.Trainer,
+         dataset: data.Dataset, device: chainer.backend.Device,
+         entry: dict[str, Any], test: dict[str, float],
+         **attributes: Any) -> None:
+    """Writes the model, with what it is, and the optimizer.
+
+    Args:
+        config: The configuration.
+        trainer: The trainer, at its end.
+        dataset: The data.
+        device: Where the model was trained.
+        entry: The entry of the log whose model it is.
+        test: Its test, ``'main/loss'`` and ``'main/accuracy'``.
+        attributes: What else the file is to say: ``net_class`` and
+            ``net_args``.
+
+    Raises:
+        ~bnn.errors.UserError: If a file cannot be written.
+    """
+    optimizer = trainer.updater.get_optimizer('main')
+    lines.say(config, 'save the model')
+    model_file.save(
+        os.path.join(trainer.out, 'mlp.model'), optimizer.target,
+        settings(
+            config, dataset, **attributes, class_names=dataset.class_names,
+            machine={**machine.describe(), 'device': devices.describe(device)},
+            epoch=entry['epoch'], iteration=entry['iteration'],
+            **{name.replace('main/', 'test_'): value
+               for name, value in test.items()}))
+    lines.say(config, 'save the optimizer')
+    model_file.save(os.path.join(trainer.out, 'mlp.state'), optimizer,
+                    {'iteration': trainer.updater.iteration})
+
+
+def say_how_to_go_on(config: config_module.Config,
+                     trainer: chainer.training.Trainer, *positional: str,
+                     ranks=alone.ALONE) -> int:
+    """Tells of a run that a signal ended, after its last snapshot.
+
+    Args:
+        config: The configuration.
+        trainer: The trainer.
+        positional: Words of the command that stand first.
+        ranks: The processes of the run.
+
+    Returns:
+        The exit status, 128 + the number of the signal.
+    """
+    words = f'stopped at iteration {trainer.updater.iteration}'
+    if not config.dry_run or config.out is not None:
+        words += ', snapshot saved; to go on: ' + ranks.command(
+            parser.command(config, *positional, out=trainer.out,
+                           resume='auto', initmodel=None))
+    print(words, file=sys.stderr)
+    return 128 + trainer.stop_trigger.signal

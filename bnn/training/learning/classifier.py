@@ -1,0 +1,78 @@
+"""What turns scores and labels into a loss to train with."""
+from collections.abc import Callable
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+
+
+class Classifier(L.Classifier):
+    r"""Chainer's Classifier, which may train against adversarial images.
+
+    With ``adversarial`` :math:`\epsilon` the loss of a training is
+
+    .. math::
+
+        \frac{1}{2} J(x, t) + \frac{1}{2} J(x + \epsilon \,
+        \mathrm{sign}(\nabla_x J(x, t)), t),
+
+    J the loss function: half of it is that of images whose pixels were moved
+    by :math:`\epsilon` in the direction that raises it (the fast gradient
+    sign method, `1412.6572 <https://arxiv.org/abs/1412.6572>`_, section 6).
+    A pixel that dropout took away has no gradient and stays; the second half
+    has draws of its own.  The moved images are data: no gradient goes through
+    the sign.  What is reported as accuracy is that of the images as they are.
+    Where ``chainer.config.train`` is false all is as in Chainer.
+
+    Args:
+        predictor (~chainer.Link): The net.
+        lossfun (callable): Takes scores and labels, returns a scalar.
+        accfun (callable): Likewise.
+        adversarial (float): :math:`\epsilon`, in units of what the net sees;
+            0: the images are taken as they are.
+    """
+
+    def __init__(self, predictor: chainer.Link, lossfun: Callable,
+                 accfun: Callable = F.accuracy,
+                 adversarial: float = 0.) -> None:
+        super().__init__(predictor, lossfun, accfun)
+        self.adversarial = adversarial
+
+    def forward(self, x, t):
+        """Computes and reports loss and accuracy.
+
+        Args:
+            x (~chainer.Variable or array): Images, as the net takes them.
+            t (~chainer.Variable or array): Labels, int32 (batch,).
+
+        Returns:
+            ~chainer.Variable: The loss, a scalar.
+        """
+        if not (self.adversarial and chainer.config.train):
+            return super().forward(x, t)
+        x = chainer.Variable(chainer.as_array(x))
+        loss = super().forward(x, t)
+        gradient, = chainer.grad([loss], [x])
+        xp = chainer.backend.get_array_module(gradient)
+        moved = x.array + self.adversarial * xp.sign(gradient.array)
+        self.loss = (loss + self.lossfun(self.predictor(moved), t)) / 2
+        chainer.report({'loss': self.loss}, self)
+        return self.loss
+
+
+class Top5Classifier(Classifier):
+    """A classifier that reports ``accuracy_top5`` too.
+
+    The share of examples whose class has one of the five highest scores; a
+    tie with the fifth counts as in.
+    """
+
+    def forward(self, x, t):
+        loss = super().forward(x, t)
+        y = self.y.array
+        xp = chainer.backend.get_array_module(y)
+        # Higher scores than that of the true class; NaN is none.
+        n_higher = (y > y[xp.arange(len(t)), t][:, None]).sum(axis=1)
+        chainer.report({'accuracy_top5': (
+            (n_higher < 5) & xp.isfinite(y).all(axis=1)).mean()}, self)
+        return loss

@@ -1,0 +1,60 @@
+"""Keeping the model of the best epoch on the validation part."""
+import chainer
+from chainer.training import extension
+
+from bnn.training.files import copies
+
+_KEY = 'validation/main/accuracy'
+
+
+def best(log):
+    """Returns the best entry of a log: the first of the highest accuracy.
+
+    Args:
+        log (list of dict): Entries of Chainer's LogReport.
+
+    Returns:
+        dict: The entry.
+    """
+    return max(log, key=lambda entry: entry[_KEY])
+
+
+class KeepBest(extension.Extension):
+    """Keeps a copy of the model from the best epoch so far.
+
+    The copy is in the snapshots, so that it is always that of the log's best
+    entry, wherever a run goes on.
+
+    Args:
+        model (~chainer.Link): The model, initialized.
+    """
+
+    # After the LogReport, before the snapshot.
+    priority = extension.PRIORITY_READER - 1
+
+    def __init__(self, model):
+        self._model = model
+        self._arrays = copies.take(model)
+
+    def trigger(self, trainer):
+        return trainer.updater.is_new_epoch
+
+    def __call__(self, trainer):
+        log = trainer.get_extension('LogReport').log
+        if best(log) is log[-1]:
+            self._arrays = copies.take(self._model)
+
+    def restore(self):
+        """Puts the best epoch's parameters and statistics into the model."""
+        copies.restore(self._model, self._arrays)
+
+    def serialize(self, serializer):
+        """Saves or loads the copy."""
+        loading = isinstance(serializer, chainer.Deserializer)
+        for name, ours in self._arrays.items():
+            theirs = serializer(name, None if loading else ours)
+            if loading:
+                if theirs.shape != ours.shape:
+                    raise ValueError(f'the best {name} has the shape {theirs.shape}, '
+                                     f'not {ours.shape}')
+                self._arrays[name] = theirs

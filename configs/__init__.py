@@ -1,0 +1,1 @@
+"""The experiments, a file each: what is trained, on which data, and how."""

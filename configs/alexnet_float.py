@@ -1,0 +1,12 @@
+"""Float AlexNet of XNOR-Net-PyTorch."""
+import dataclasses
+
+from configs import alexnet
+
+CONFIG = dataclasses.replace(
+    alexnet.CONFIG,
+    name='alexnet_float',
+    title='XNOR-Net-PyTorch: float AlexNet, 100 epochs',
+    notes='Its number is the best epoch on the test set.',
+    published=None,
+    binary=False)

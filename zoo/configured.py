@@ -1,0 +1,152 @@
+"""A net as a configuration asks for it."""
+import contextlib
+import dataclasses
+from typing import Any
+
+import chainer
+
+from bnn import data
+from bnn import errors
+from bnn.training.command_line import config as config_module
+from bnn.training.files import model_file
+from zoo import nets
+
+_MLP = 'unit', 'layers', 'dropout_input', 'dropout_hidden'
+_BLOCKS = 'surrogate', 'weight_scale', 'input_scale', 'shift'
+#: The fields of a configuration that each class of net takes
+FIELDS = {
+    'BinaryMLP': (*_MLP, 'batch_norm', 'binarize', 'surrogate'),
+    'QuantizedMLP': (*_MLP, 'batch_norm', 'w_bits', 'a_bits', 'quantizer'),
+    'FloatMLP': (*_MLP, 'batch_norm'),
+    'BinaryWeightMLP': (*_MLP, 'batch_norm', 'binarize'),
+    'ShallowConvNet': ('binary', 'batch_norm', 'binarize'),
+    'ConvNet': ('kind', 'width', 'binarize', 'surrogate', 'pad_value'),
+    'LeNet5': ('binary', *_BLOCKS),
+    'NIN': ('binary', *_BLOCKS),
+    'NINImageNet': ('binary', *_BLOCKS),
+    'AlexNet': ('binary', 'unit', *_BLOCKS),
+}
+# A damaged model file may name many more, each of which takes time to make.
+_MAX_LAYERS = 1000
+# What a constructor calls a field, where it calls it otherwise
+_ARGUMENTS = {'unit': 'n_units', 'layers': 'n_layers',
+              'binarize': 'stochastic', 'weight_scale': 'scaled'}
+_VALUES = {'binarize': {'deterministic': False, 'stochastic': True},
+           'weight_scale': {'corrected': True, 'ste': 'ste', 'none': False}}
+# Fields of binary layers, which a float twin has none of
+_OF_BINARY = ('binarize', 'surrogate', 'weight_scale', 'input_scale',
+              'pad_value', 'clip', 'lr_scale')
+# Fields that another training of a model may change
+_FREE = 'binarize', 'surrogate', 'dropout_input', 'dropout_hidden'
+
+
+def check(config: config_module.Config) -> None:
+    """Refuses settings that do nothing with the net.
+
+    Args:
+        config: The configuration.
+
+    Raises:
+        ~bnn.errors.UserError: If a setting that was given belongs to other
+            nets.
+    """
+    if config.net not in FIELDS:
+        raise errors.UserError(f'--net {config.net}: there is none; there '
+                               f'are: {", ".join(FIELDS)}')
+    is_float = (config.net == 'FloatMLP'
+                or 'binary' in FIELDS[config.net] and not config.binary
+                or 'kind' in FIELDS[config.net] and config.kind == 'float'
+                or config.net == 'QuantizedMLP' and config.w_bits == 32)
+    if config.layers > _MAX_LAYERS:
+        raise errors.UserError(
+            f'--layers {config.layers}: at most {_MAX_LAYERS}')
+    for name in config.given:
+        takers = [net for net, fields in FIELDS.items() if name in fields]
+        if takers and config.net not in takers:
+            raise errors.UserError(
+                f'{config_module.flag(name)} does nothing with '
+                f'{config.net}; it is of {", ".join(takers)}')
+        if name in _OF_BINARY and is_float and config.given[name] != 'none':
+            raise errors.UserError(
+                f'{config_module.flag(name)} is for binary and k-bit '
+                f'weights; {config.net} has none here')
+    if config.optimizer == 'bop' and (
+            is_float or config.net not in (
+                'BinaryMLP', 'BinaryWeightMLP', 'ShallowConvNet', 'ConvNet')
+            and not (config.net == 'QuantizedMLP' and config.w_bits == 1)):
+        raise errors.UserError(
+            '--optimizer bop has no latent weights: it takes the nets whose '
+            'binary weights are plain signs, BinaryMLP, BinaryWeightMLP, '
+            'ShallowConvNet, ConvNet, QuantizedMLP with --w-bits 1')
+
+
+def make(config: config_module.Config, dataset: data.Dataset
+         ) -> tuple[chainer.Chain, dict[str, Any]]:
+    """Makes the net that a configuration asks for.
+
+    Args:
+        config: The configuration.
+        dataset: The data, for the sizes.
+
+    Returns:
+        The net, and the arguments of its class, for its file.
+
+    Raises:
+        ~bnn.errors.UserError: If ``--initmodel`` is of a far smaller net.
+    """
+    arguments = {}
+    for name in FIELDS[config.net]:
+        value = getattr(config, name)
+        arguments[_ARGUMENTS.get(name, name)] = (
+            _VALUES[name][value] if name in _VALUES else value)
+    if 'layers' in FIELDS[config.net]:
+        arguments['n_in'] = dataset.train_images[0].size
+    arguments['n_out'] = len(dataset.class_names)
+    # Some of the sizes are the file's.
+    with (contextlib.nullcontext() if config.initmodel is None
+          else model_file.bounded(config.initmodel)):
+        return nets.NETS[config.net](**arguments), arguments
+
+
+def of_model(config: config_module.Config) -> config_module.Config:
+    """Takes settings of the net that were not given from ``--initmodel``.
+
+    Args:
+        config: The configuration.
+
+    Returns:
+        The configuration with what the file says of its net: sizes, bits,
+        layers; what another training may change stays.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be read or is of another
+            class of net, or with ``--evaluate`` has another setting than was
+            given.
+    """
+    path = config.initmodel
+    attributes = model_file.read_attributes(path)
+    theirs = attributes.get('net_class', config.net)
+    arguments = attributes.get('net_args', {})
+    if theirs != config.net or not isinstance(arguments, dict):
+        raise errors.UserError(
+            f'{path} is of the net {theirs!r:.80}, not {config.net}; choose '
+            'a configuration of that net')
+    values = {}
+    for name in FIELDS[config.net]:
+        argument = _ARGUMENTS.get(name, name)
+        if argument not in arguments or name in _FREE:
+            continue
+        value = arguments[argument]
+        for word, one in _VALUES.get(name, {}).items():
+            if type(one) is type(value) and one == value:
+                value = word
+        if name not in config.given:
+            values[name] = config_module.check(name, value, path)
+        elif config.evaluate and config.given[name] != value:
+            raise errors.UserError(
+                f'{config_module.flag(name)} is {config.given[name]}, but '
+                f'{path} is of a net with {value!r:.80}; leave it out')
+    if 'input' in attributes and 'input' not in config.given:
+        values['input'] = config_module.check(
+            'input', attributes['input'], path)
+    return dataclasses.replace(config, **values)

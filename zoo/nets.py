@@ -1,0 +1,27 @@
+"""The table of all nets."""
+from zoo.binary_neural_networks import binary_weight_mlp
+from zoo.binary_neural_networks import float_mlp
+from zoo.binary_neural_networks import shallow_convnet
+from zoo.binarynet import convnet
+from zoo.binarynet import deep_binary_mlp
+from zoo.quantized_net import quantized_mlp
+from zoo.xnor_net import alexnet
+from zoo.xnor_net import lenet5
+from zoo.xnor_net import nin
+
+#: Names, as model files have them, to classes.
+NETS = {
+    # net.BinaryMLP is this class with its defaults.  Older model files have
+    # the name for the class with all its options.
+    'BinaryMLP': deep_binary_mlp.DeepBinaryMLP,
+    'DeepBinaryMLP': deep_binary_mlp.DeepBinaryMLP,
+    'QuantizedMLP': quantized_mlp.QuantizedMLP,
+    'FloatMLP': float_mlp.FloatMLP,
+    'BinaryWeightMLP': binary_weight_mlp.BinaryWeightMLP,
+    'ShallowConvNet': shallow_convnet.ShallowConvNet,
+    'ConvNet': convnet.ConvNet,
+    'LeNet5': lenet5.LeNet5,
+    'NIN': nin.NIN,
+    'NINImageNet': nin.NINImageNet,
+    'AlexNet': alexnet.AlexNet,
+}
