@@ -23,10 +23,10 @@ import numpy
 
 from bnn import data as datasets
 from bnn import machine
-from bnn.deploy import c_export
 from bnn.deploy import int8
-from bnn.deploy import packing
-from bnn.deploy import runtime
+from bnn.deploy import pack
+from bnn.deploy import run
+from bnn.deploy.c import folder as c_folder
 from bnn.training import agreement
 from bnn.training.command_line import script
 from bnn.training.files import atomic
@@ -67,18 +67,18 @@ def export(args, folder):
     if args.int8_ends:
         found, rescale = int8.quantize_ends(found, rescale, agreement.pixels(
             trained, data.train_images, range(500))[0])
-    net = packing.pack(
+    net = pack.pack(
         found, trained.input_shape, rescale, trained.class_names,
         trained.facts, pad_pixels=args.int8_ends)
-    c_net = c_export.export(net)
-    c_export.write(c_net, folder, atomic.write)
+    c_net = c_folder.export(net)
+    c_folder.write(c_net, folder, atomic.write)
     x = agreement.pixels(trained, data.test_images,
                          range(len(data.test_labels)))[0]
     for name, some in (('all.bin', x), ('some.bin', x[:200]),
                        ('images.bin', x[:20])):
         pathlib.Path(folder, name).write_bytes(
             numpy.ascontiguousarray(some).tobytes())
-    return c_net, runtime.Net(net).predict(x)
+    return c_net, run.Net(net).predict(x)
 
 
 def on_cortex_m4(folder, expected):

@@ -18,8 +18,8 @@ import net
 import timing
 from bnn import errors
 from bnn.deploy import file_format
-from bnn.deploy import onnx_export
-from bnn.deploy import packing
+from bnn.deploy import pack
+from bnn.deploy.onnx import model as onnx_model
 from bnn.training.files import model_file
 from zoo import trained as trained_module
 
@@ -55,7 +55,7 @@ def write(folder, n_units, n_layers, n_images, model=None):
     if model is not None:
         shutil.copyfile(model, path)
     found = trained.predictor.describe()
-    packed = packing.pack(found, trained.input_shape, trained.rescale,
+    packed = pack.pack(found, trained.input_shape, trained.rescale,
                           trained.class_names, trained.facts)
     with open(os.path.join(folder, 'net.bnn'), 'wb') as f:
         f.write(file_format.dump(packed))
@@ -73,14 +73,14 @@ def write(folder, n_units, n_layers, n_images, model=None):
             for i, layer in enumerate(layers)
             for name, array in zip('WT', layer) if array is not None})
     try:
-        onnx = onnx_export.require()
+        onnx = onnx_model.require()
     except errors.UserError:
         return sizes
 
     def save(name, model):
         onnx.save(model, os.path.join(folder, name + '.onnx'))
 
-    save('net', onnx_export.build(
+    save('net', onnx_model.build(
         [trained.rescale, *found], trained.input_shape))
     save('folded', _folded(onnx, layers, last))
     save('integers', _integers(onnx, layers, last))
@@ -95,7 +95,7 @@ def write(folder, n_units, n_layers, n_images, model=None):
                ('Cast', None, onnx.TensorProto.UINT8), product], 'a', 'FLOAT',
         'INT32'))
     try:
-        onnx_export.require('onnxruntime')
+        onnx_model.require('onnxruntime')
     except errors.UserError:
         return sizes
     _quantize(folder, images[:N_CALIBRATION])
@@ -151,8 +151,8 @@ def _graph(onnx, nodes, name='pixels', kind='UINT8', result='FLOAT',
             [value(name, getattr(types, kind), ['n', *(shape or [width])])],
             [value(x, getattr(types, result), ['n', n_out])],
             arrays),
-        opset_imports=[onnx.helper.make_opsetid('', onnx_export.OPSET)],
-        ir_version=onnx_export.IR_VERSION)
+        opset_imports=[onnx.helper.make_opsetid('', onnx_model.OPSET)],
+        ir_version=onnx_model.IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -1,5 +1,6 @@
 """export.py: from a model file to a packed net."""
 import errno
+import itertools
 import json
 import pathlib
 import sys
@@ -68,7 +69,8 @@ def test_of_a_training(trained, capsys, tmp_path):
 @pytest.mark.parametrize('make, net_args, kind', [
     (net.QuantizedMLP, {'n_units': 9, 'w_bits': 2, 'a_bits': 3}, 'signed'),
     (net.BinaryWeightMLP, {'n_units': 9}, 'standard'),
-    (lenet5.LeNet5, {'n_out': 10}, 'standard'),
+    pytest.param(lenet5.LeNet5, {'n_out': 10}, 'standard',
+                 marks=pytest.mark.slow),
     (net.BinaryMLP, {'n_units': 9}, 'binary')])
 def test_other_nets(make, net_args, kind, write_model, capsys):
     path = write_model(make(**net_args), net_args, input=kind)
@@ -77,6 +79,7 @@ def test_other_nets(make, net_args, kind, write_model, capsys):
     assert deploy.load('mlp.bnn').packed.rescale.kind == kind
 
 
+@pytest.mark.slow
 def test_int8_ends(write_model, capsys):
     path = write_model(lenet5.LeNet5(), {}, input='standard')
     assert export.main([path, '--int8-ends']) == 0
@@ -114,12 +117,11 @@ def test_script(script, binary_model):
     assert 'a.bnn: ' in out and 'predictions that differ: 0' in out
 
 
-@pytest.mark.parametrize('words', [
-    ['none.model'], ['text.model'], ['--to', 'x', 'text.model'], []])
-def test_script_refuses(script, words):
+def test_script_refuses(script):
     (script.cwd / 'text.model').write_text('no model')
-    line = script.refuse(*words)
-    assert line.startswith('export.py: error: ')
+    for words in ['text.model'], ['--to', 'x', 'text.model']:
+        line = script.refuse(*words)
+        assert line.startswith('export.py: error: ')
 
 
 def test_cannot_write(binary_model):
@@ -127,11 +129,11 @@ def test_cannot_write(binary_model):
         export.main([binary_model, '-o', 'none/x.bnn', '--no-check'])
 
 
-@pytest.mark.parametrize('kind', ['packed', 'web', 'c'])
-def test_the_model_stays(binary_model, kind):
+def test_the_model_stays(binary_model):
     before = pathlib.Path(binary_model).read_bytes()
     pathlib.Path('link').symlink_to(binary_model)
-    for out in binary_model, './' + binary_model, 'link':
+    for kind, out in itertools.product(('packed', 'web', 'c'), (
+            binary_model, './' + binary_model, 'link')):
         with pytest.raises(errors.UserError, match='is the model itself'):
             export.main([binary_model, '--to', kind, '-o', out, '--no-check'])
     assert pathlib.Path(binary_model).read_bytes() == before
@@ -210,13 +212,13 @@ def test_tie_is_explained(write_model, capsys, monkeypatch):
 
 
 def test_wrong_packing_is_found(binary_model, capsys, monkeypatch):
-    load = export.runtime.Net
+    load = export.run.Net
 
     class Wrong(load):
         def scores(self, images):
             return -super().scores(images)
 
-    monkeypatch.setattr(export.runtime, 'Net', Wrong)
+    monkeypatch.setattr(export.run, 'Net', Wrong)
     assert export.main([binary_model]) == 1
     assert 'no tie explains it' in capsys.readouterr().out
 

@@ -41,7 +41,7 @@ def compare(trained, net, data, explain=True):
 
     Args:
         trained (trained.Trained): The net in Chainer.
-        net (~bnn.deploy.runtime.Net): The packed one.
+        net (~bnn.deploy.run.Net): The packed one.
         data (~bnn.data.Dataset): The data.
         explain (bool): Whether to look for the ties.
 

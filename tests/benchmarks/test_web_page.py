@@ -10,7 +10,7 @@ import pytest
 from bnn import data as datasets
 from bnn.deploy import file_format
 from bnn.deploy import operations
-from bnn.deploy import packing
+from bnn.deploy import pack
 from net import BinaryMLP
 
 SCRIPT = pathlib.Path(
@@ -26,7 +26,7 @@ def run(*options):
 @pytest.fixture
 def net(tmp_path):
     path = tmp_path / 'net.bnn'
-    path.write_bytes(file_format.dump(packing.pack(
+    path.write_bytes(file_format.dump(pack.pack(
         BinaryMLP(9).describe(), datasets.SHAPES['digits'],
         operations.Rescale(kind='unit', mean=(), std=()), '0123456789')))
     return path

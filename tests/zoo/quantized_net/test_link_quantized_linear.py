@@ -66,14 +66,6 @@ def test_initial_weights():
         assert abs(W.std() / deviation - 1) < .01
 
 
-def test_specs():
-    link = QuantizedLinear(3, 2, 4, 'linear')
-    specs = dict(link.printable_specs)
-    assert specs['bits'] == 4
-    assert specs['quantizer'] == 'linear'
-    assert 'bits=4' in str(link)
-
-
 def test_wrong_arguments():
     for args in ((0, 2, 2), (3, 0, 2), (-1, 2, 2), (3, 2, 0), (3, 2, 9),
                  (3, 2, 16), (3, 2, None), (3, 2, 2, 'log'), (None, 0, 2)):
