@@ -1,10 +1,11 @@
 """A net layer by layer: shapes, bits, operations, bytes."""
+from typing import Any
+
 import chainer
 import numpy
 
 
 class _Layers(chainer.LinkHook):
-
     """Notes what each layer that has parameters does to its input."""
 
     name = 'Layers'
@@ -45,7 +46,8 @@ class _Layers(chainer.LinkHook):
                     n_params - n_weights + n_persistents + n_scales)})
 
 
-def summarize(predictor, x):
+def summarize(predictor: chainer.Chain, x: numpy.ndarray
+              ) -> list[dict[str, Any]]:
     """Lists the layers of a net.
 
     A multiply-accumulate counts as 1-bit where weights and inputs are both
@@ -54,11 +56,11 @@ def summarize(predictor, x):
     other value 4 bytes, the scale of a filter too.
 
     Args:
-        predictor (~chainer.Chain): The net.
-        x (numpy.ndarray): One image as the net sees it, (1, ...).
+        predictor: The net.
+        x: One image as the net sees it, (1, ...).
 
     Returns:
-        list of dict: The layers in the order of computation, and a last row
+        The layers in the order of computation, and a last row
         with the totals.
     """
     hook = _Layers(predictor)
@@ -71,20 +73,20 @@ def summarize(predictor, x):
     return hook.rows + [total]
 
 
-def describe(predictor, x):
+def describe(predictor: chainer.Chain, x: numpy.ndarray) -> str:
     """Returns what :func:`summarize` finds as a table of text."""
     return table(summarize(predictor, x))
 
 
-def table(rows, n_left=3):
+def table(rows: list[dict[str, Any]], n_left: int = 3) -> str:
     """Returns rows as a table of text.
 
     Args:
-        rows (list of dict): The rows, of the same columns.
-        n_left (int): Columns of words, which are flush left.
+        rows: The rows, of the same columns.
+        n_left: Columns of words, which are flush left.
 
     Returns:
-        str: A line for the names of the columns, and one for each row.
+        A line for the names of the columns, and one for each row.
     """
     cells = [list(rows[0])] + [
         [format(value, ',') if isinstance(value, int) else value
