@@ -27,7 +27,7 @@ from bnn.deploy import int8
 from bnn.deploy import pack
 from bnn.deploy import run
 from bnn.deploy.c import folder as c_folder
-from bnn.training import agreement
+from bnn.training.reports import agreement
 from bnn.training.command_line import script
 from bnn.training.files import atomic
 from bnn.training.reports import summary

@@ -9,7 +9,7 @@ import numpy
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import operations
-from bnn.deploy import trace
+from bnn.deploy import tracing
 from bnn.training.files import model_file
 from bnn.training.learning import inputs
 from zoo import nets
@@ -62,8 +62,8 @@ class Trained:
                 if name in self.attributes}
 
     def operations(self) -> list:
-        """Lists what the net computes, see :func:`bnn.deploy.trace.trace`."""
-        return trace.trace(
+        """Lists what the net computes, see :func:`bnn.deploy.tracing.trace`."""
+        return tracing.trace(
             self.predictor, numpy.zeros((1, *self.input_shape), numpy.float32))
 
     def scale(self, images: numpy.ndarray) -> numpy.ndarray:

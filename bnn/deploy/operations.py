@@ -1,7 +1,7 @@
 """What a trained net computes in a test, operation by operation.
 
 Whoever packs or exports a net reads these and knows no link;
-:mod:`bnn.deploy.trace` makes them.  Arrays are NumPy's, images (batch,
+:mod:`bnn.deploy.tracing` makes them.  Arrays are NumPy's, images (batch,
 channels, h, w).  :mod:`bnn.deploy.reference` computes them: it is their
 definition.
 """

@@ -12,7 +12,7 @@ from bnn import data as datasets
 from bnn.deploy import file_format
 from bnn.deploy import operations
 from bnn.deploy import pack
-from bnn.deploy import trace
+from bnn.deploy import tracing
 from net import BinaryMLP
 
 SCRIPT = pathlib.Path(
@@ -29,7 +29,7 @@ def run(*options):
 def net(tmp_path):
     path = tmp_path / 'net.bnn'
     path.write_bytes(file_format.dump(pack.pack(
-        trace.trace(BinaryMLP(9), numpy.zeros((1, 784), 'f')),
+        tracing.trace(BinaryMLP(9), numpy.zeros((1, 784), 'f')),
         datasets.SHAPES['digits'],
         operations.Rescale(kind='unit', mean=(), std=()), '0123456789')))
     return path

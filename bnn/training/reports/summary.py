@@ -6,7 +6,7 @@ import chainer
 import numpy
 
 from bnn.deploy import operations
-from bnn.deploy import trace
+from bnn.deploy import tracing
 
 # Signs stay signs behind these.
 _KEEP_SIGNS = (operations.Flatten, operations.MaxPooling2D,
@@ -49,13 +49,13 @@ def summarize(predictor: chainer.Chain, x: numpy.ndarray
         with the totals.
 
     Raises:
-        ~bnn.errors.UserError: If :func:`bnn.deploy.trace.trace` does not know
+        ~bnn.errors.UserError: If :func:`bnn.deploy.tracing.trace` does not know
             a function of the net.
     """
     links = {path.strip('/'): link for path, link in predictor.namedlinks()}
     shape, rows = x.shape[1:], []
     is_signs = bool((abs(x) == 1).all())
-    for operation in trace.trace(predictor, x):
+    for operation in tracing.trace(predictor, x):
         shape = operation.output_shape(shape)
         link, own = links[operation.name], _Sizes()
         own.save(link)

@@ -7,7 +7,7 @@ import pytest
 from bnn.deploy import int8
 from bnn.deploy import operations
 from bnn.deploy import pack as packing
-from bnn.deploy import trace
+from bnn.deploy import tracing
 from zoo.binary_neural_networks import binary_weight_mlp
 from zoo.binary_neural_networks import float_mlp
 from zoo.binary_neural_networks import shallow_convnet
@@ -125,7 +125,7 @@ def described(make_net):
     def make(which):
         shape, predictor = make_net(which) if isinstance(which, str) else (
             _MNIST, which)
-        return shape, trace.trace(
+        return shape, tracing.trace(
             predictor, numpy.zeros((1, *shape), numpy.float32))
     return make
 

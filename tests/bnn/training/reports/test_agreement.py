@@ -5,7 +5,7 @@ import numpy
 import pytest
 
 from bnn.deploy import operations
-from bnn.training import agreement
+from bnn.training.reports import agreement
 from zoo import trained as trained_module
 from zoo.binarynet import deep_binary_mlp
 from zoo.quantized_net import quantized_mlp

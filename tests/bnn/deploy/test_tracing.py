@@ -13,7 +13,7 @@ import net
 from bnn import errors
 from bnn.deploy import operations
 from bnn.deploy import reference
-from bnn.deploy import trace
+from bnn.deploy import tracing
 from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import link_xnor_block
 
@@ -77,7 +77,7 @@ def test_every_net(net_names, make_net):
         shape, model = make_net(name)
         x = random(2, *shape)
         expected = scores(model, x)
-        found = trace.trace(model, x)
+        found = tracing.trace(model, x)
         for operation in found:
             shape = operation.output_shape(shape)
         assert tuple(shape) == expected.shape[1:], name
@@ -113,7 +113,7 @@ def test_binary_mlp():
             operations.Linear(name=f'l{i}', b=layer.b.array, W=(
                 operations.Weights(1, signs(layer.W.array)))),
             normalization(f'b{i}', model[f'b{i}'], 2e-5), operations.Sign()]
-    assert_same(trace.trace(model, random(1, 1, 3, 4)), wanted[:-1])
+    assert_same(tracing.trace(model, random(1, 1, 3, 4)), wanted[:-1])
 
 
 def test_xnor_block():
@@ -123,7 +123,7 @@ def test_xnor_block():
     W = block.conv.W.array
     W[1], block.sign.alpha.array[0] = 0, 0
     geometry = {'stride': (1, 2), 'pad': (1, 1)}
-    assert_same(trace.trace(chainer.Sequential(block), random(1, 2, 5, 6)), [
+    assert_same(tracing.trace(chainer.Sequential(block), random(1, 2, 5, 6)), [
         normalization('0/bn', block.bn, 1e-4),
         operations.KeepScale(name='0', ksize=(3, 2), **geometry),
         operations.Sign(name='0/sign', shift=block.sign.alpha.array),
@@ -150,7 +150,7 @@ def test_quantized_mlp(quantizer, n, levels, low):
         step = numpy.float32(numpy.nan)  # 0 / 0, as in training
     else:
         values, step = numpy.rint(numpy.clip(W, -1, 1) * n), 1 / n
-    assert_same(trace.trace(model, random(1, 12)), [
+    assert_same(tracing.trace(model, random(1, 12)), [
         operations.Linear(name='l1', b=model.l1.b.array, W=operations.Weights(
             3, values.astype(numpy.int16), numpy.float32(1 / n), levels)),
         normalization('b1', model.b1, 2e-5),
@@ -200,7 +200,7 @@ SUPPORTED = {
 def test_supported(name):
     function, shape, links = SUPPORTED[name]
     model, x = disturb(Net(function, **links)), random(*shape)
-    found = trace.trace(model, x)
+    found = tracing.trace(model, x)
     assert ', '.join(words(found)) == name
     numpy.testing.assert_allclose(
         reference.run(found, x), scores(model, x), rtol=1e-5, atol=1e-6)
@@ -208,7 +208,7 @@ def test_supported(name):
 
 def test_operations_are_copies():
     model = Net(lambda s, x: s.l(x), l=L.Linear(6, 4))
-    layer, = trace.trace(model, random(1, 6))
+    layer, = tracing.trace(model, random(1, 6))
     before = layer.W.values.copy()
     model.l.W.array[...] += 1
     model.l.b.array[...] += 1
@@ -219,7 +219,7 @@ def test_operations_are_copies():
 def test_net_stays_as_it_was():
     model = Net(lambda s, x: s.b(F.dropout(s.l(x))), b=L.BatchNormalization(3),
                 l=link_binary_linear.BinaryLinear(None, 3))
-    trace.trace(model, random(2, 5))
+    tracing.trace(model, random(2, 5))
     assert not model.b.avg_mean.any()
     assert chainer.config.train
 
@@ -228,7 +228,7 @@ def test_float_weights_that_are_made_of_parameters():
     """Only what functions say is known: here it is no grid any more."""
     model = Net(lambda s, x: F.linear(x, .5 * bst.bst(s.l.W)),
                 l=L.Linear(3, 2))
-    layer, = trace.trace(model, random(1, 3))
+    layer, = tracing.trace(model, random(1, 3))
     assert layer.W.bits == 32 and layer.name == 'l'
     numpy.testing.assert_array_equal(
         layer.W.values, .5 * signs(model.l.W.array))
@@ -263,7 +263,7 @@ def linear(function):
 ])
 def test_not_supported(function, message):
     with pytest.raises(errors.UserError) as e:
-        trace.trace(linear(function), random(1, 6))
+        tracing.trace(linear(function), random(1, 6))
     assert str(e.value).startswith(message) and '\n' not in str(e.value)
 
 
@@ -276,8 +276,8 @@ def test_not_supported_of_images():
             (lambda x: F.relu(F.pad(x, pads, 'constant')), 'Pad before ReLU'),
             (lambda x: F.pad(x, pads, 'constant'), 'Pad at the end')):
         with pytest.raises(errors.UserError, match=message):
-            trace.trace(Net(lambda s, x, f=function: f(x)), x)
+            tracing.trace(Net(lambda s, x, f=function: f(x)), x)
     model = Net(lambda s, x: s.l(x), l=L.Deconvolution2D(2, 1, 3))
     with pytest.raises(errors.UserError, match=(
             'Deconvolution2DFunction in l is not supported: supported are')):
-        trace.trace(model, x)
+        tracing.trace(model, x)
