@@ -20,6 +20,7 @@ from bnn.data import augment
 from bnn.deploy import pictures
 from bnn.training.command_line import parser as parsers
 from bnn.training.command_line import script
+from bnn.training.command_line import setting
 
 _BATCH = 1000  # of pictures that are read; others come net.batch at a time
 
@@ -32,7 +33,7 @@ def make_parser():
         'pictures', nargs='*', metavar='PICTURE',
         help='image files, of any size, in colour or grey')
     parser.add_argument(
-        '--top', type=parsers.positive, default=1, metavar='N',
+        '--top', type=setting.positive, default=1, metavar='N',
         help='how many classes to print, the likeliest first')
     parser.add_argument('--json', action='store_true',
                         help='print JSON')
