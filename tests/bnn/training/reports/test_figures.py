@@ -19,6 +19,7 @@ from zoo.binary_neural_networks import float_mlp
 from zoo.binarynet import deep_binary_mlp
 from zoo.quantized_net import quantized_mlp
 
+pytestmark = pytest.mark.slow  # A page takes seconds to draw.
 CPU = chainer.get_device('@numpy')
 NETS = (deep_binary_mlp.DeepBinaryMLP, float_mlp.FloatMLP,
         quantized_mlp.QuantizedMLP, binary_weight_mlp.BinaryWeightMLP)
@@ -87,7 +88,6 @@ class Scores(chainer.Chain):
     _seen = 0
 
 
-@pytest.mark.slow
 def test_other_pages(tmp_path):
     for kind in NETS:
         draw(tmp_path, make_model(kind), make_data())
@@ -132,7 +132,6 @@ def test_page(tmp_path):
         dataset, test_images=Images()))
 
 
-@pytest.mark.slow
 def test_the_model_stays(tmp_path):
     model, dataset = make_model(), make_data(25)
     model(*make_feed(dataset).converter(range(10), CPU))

@@ -9,6 +9,7 @@ from zoo.binarynet import deep_binary_mlp
 from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import link_xnor_block
 
+DeepBinaryMLP = deep_binary_mlp.DeepBinaryMLP
 X = numpy.linspace(0, 1, 12, dtype='f').reshape(1, 1, 3, 4)
 COLUMNS = ['layer', 'type', 'output', 'params', 'bits', '1-bit MACs',
            'other MACs', 'float bytes', 'packed bytes']
@@ -20,7 +21,7 @@ def rows_of(model, x=X):
 
 
 def test_every_row_has_the_columns_in_their_order():
-    for row in summary.summarize(deep_binary_mlp.DeepBinaryMLP(8, 3, 12, n_layers=1), X):
+    for row in summary.summarize(DeepBinaryMLP(8, 3, 12, n_layers=1), X):
         assert list(row) == COLUMNS
 
 
@@ -34,7 +35,7 @@ def test_binary():
         'l2': ('BinaryLinear', '3', 27, 1, 24, 0, 108, 15),
         'b2': ('BatchNormalization', '3', 6, 32, 0, 0, 52, 52),
         'total': ('', '', 153, '', 24, 96, 708, 243)}
-    model = deep_binary_mlp.DeepBinaryMLP(8, 3, 12, n_layers=1)
+    model = DeepBinaryMLP(8, 3, 12, n_layers=1)
     rows = rows_of(model)
     assert list(rows) == list(expected)
     assert rows == expected
@@ -42,14 +43,14 @@ def test_binary():
 
 def test_binary_inputs():
     x = numpy.where(X > .5, 1, -1).astype('f')
-    rows = rows_of(deep_binary_mlp.DeepBinaryMLP(8, 3, 12, n_layers=1), x)
+    rows = rows_of(DeepBinaryMLP(8, 3, 12, n_layers=1), x)
     assert rows['l1'][4:6] == (96, 0)
     assert rows['total'][4:6] == (120, 0)
 
 
 def test_bits_that_fill_no_byte():
     # 5 x 3 weights are 15 bits, 2 bytes
-    rows = rows_of(deep_binary_mlp.DeepBinaryMLP(5, 5, 3, n_layers=1), X[..., :1])
+    rows = rows_of(DeepBinaryMLP(5, 5, 3, n_layers=1), X[..., :1])
     assert rows['l1'][7] == 2 + 5 * 4
 
 
@@ -108,7 +109,7 @@ def test_layers_in_blocks():
 
 
 def test_leaves_the_net_as_it_was():
-    model = deep_binary_mlp.DeepBinaryMLP(8, 3, 12, n_layers=1, dropout_hidden=.5)
+    model = DeepBinaryMLP(8, 3, 12, n_layers=1, dropout_hidden=.5)
     before = model.b1.avg_mean.copy()
     numpy.random.seed(0)
     state = numpy.random.get_state()[1].copy()
@@ -119,7 +120,7 @@ def test_leaves_the_net_as_it_was():
 
 
 def test_describe():
-    lines = summary.describe(deep_binary_mlp.DeepBinaryMLP(40, 3, 12, n_layers=1),
+    lines = summary.describe(DeepBinaryMLP(40, 3, 12, n_layers=1),
                              X).splitlines()
     assert len(lines) == 6
     for name in COLUMNS:
