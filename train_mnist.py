@@ -51,7 +51,7 @@ def main():
     # Arguments, and with --resume the snapshot to go on from
     args = parser.parse(binary_net.CONFIG, parser.Parser(
         __doc__, './train.py binary_net has more options'), OPTIONS)
-    args, snapshot = resume.take_over(args)
+    args, snapshot = resume.take_over(args, only=OPTIONS)
     device = devices.get(args.gpu)
     numpy.random.seed(args.seed)
 
@@ -60,7 +60,8 @@ def main():
     train = batches.training(dataset, args)
 
     # Net: 784-1000-1000-10, and the softmax cross entropy of its scores
-    predictor = net.BinaryMLP(args.unit, 10)
+    with model_file.bounded(args.initmodel):  # whose size it may be
+        predictor = net.BinaryMLP(args.unit, 10)
     model = L.Classifier(predictor, accfun=means.accuracy)
     if args.initmodel:
         model_file.load(args.initmodel, model)

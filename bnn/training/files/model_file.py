@@ -80,12 +80,15 @@ def bounded(path):
     the process gets little more memory than the arrays of the file take.
 
     Args:
-        path (str): The file.
+        path (str or None): The file; ``None`` sets no bound.
 
     Raises:
         ~bnn.errors.UserError: If the file cannot be read, or the net is
             larger.
     """
+    if path is None:
+        yield
+        return
     with _open(path) as f:
         # What has a shape but was never stored would take memory as well.
         n_bytes = sum(
