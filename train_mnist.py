@@ -20,6 +20,7 @@ from chainer.training import extensions
 
 import net
 import weight_clip
+from bnn import data
 from bnn.chainer_ops import adam
 from bnn.training import devices
 from bnn.training.command_line import parser
@@ -56,11 +57,11 @@ def main():
     numpy.random.seed(args.seed)
 
     # Data: uint8 images, scaled to [0, 1] batch by batch
-    dataset = batches.load(args, snapshot)
+    dataset = batches.load(args, data.NAMES, snapshot)
     train = batches.training(dataset, args)
 
     # Net: 784-1000-1000-10, and the softmax cross entropy of its scores
-    with model_file.bounded(args.initmodel):  # whose size it may be
+    with resume.bounded(args, snapshot):
         predictor = net.BinaryMLP(args.unit, 10)
     model = L.Classifier(predictor, accfun=means.accuracy)
     if args.initmodel:

@@ -25,6 +25,14 @@ FIELDS = {
     'NINImageNet': ('binary', *_BLOCKS),
     'AlexNet': ('binary', 'unit', *_BLOCKS),
 }
+#: The data sets whose images each class of net takes
+DATA = {
+    **dict.fromkeys(('BinaryMLP', 'QuantizedMLP', 'FloatMLP',
+                     'BinaryWeightMLP'), data.NAMES + data.CIFAR_NAMES),
+    **dict.fromkeys(('ShallowConvNet', 'ConvNet', 'NIN'), data.CIFAR_NAMES),
+    'LeNet5': data.NAMES,
+    **dict.fromkeys(('NINImageNet', 'AlexNet'), data.IMAGENET_NAMES),
+}
 # What a constructor calls a field, where it calls it otherwise
 _ARGUMENTS = {'unit': 'n_units', 'layers': 'n_layers',
               'binarize': 'stochastic', 'weight_scale': 'scaled'}
@@ -84,9 +92,6 @@ def make(config: config_module.Config, dataset: data.Dataset
 
     Returns:
         The net, and the arguments of its class, for its file.
-
-    Raises:
-        ~bnn.errors.UserError: If ``--initmodel`` is of a far smaller net.
     """
     arguments = {}
     for name in FIELDS[config.net]:
@@ -96,9 +101,7 @@ def make(config: config_module.Config, dataset: data.Dataset
     if 'layers' in FIELDS[config.net]:
         arguments['n_in'] = dataset.train_images[0].size
     arguments['n_out'] = len(dataset.class_names)
-    # Some of the sizes are the file's.
-    with model_file.bounded(config.initmodel):
-        return nets.NETS[config.net](**arguments), arguments
+    return nets.NETS[config.net](**arguments), arguments
 
 
 def of_model(config: config_module.Config) -> config_module.Config:

@@ -80,20 +80,32 @@ def bounded(path):
     the process gets little more memory than the arrays of the file take.
 
     Args:
-        path (str or None): The file; ``None`` sets no bound.
+        path (str): The file.
 
     Raises:
         ~bnn.errors.UserError: If the file cannot be read, or the net is
             larger.
     """
-    if path is None:
-        yield
-        return
     with _open(path) as f:
         # What has a shape but was never stored would take memory as well.
         n_bytes = sum(
             array.nbytes for array in map(f.get, _names(f))
             if array.nbytes <= _DEFLATE * array.id.get_storage_size())
+    with at_most(path, n_bytes):
+        yield
+
+
+@contextlib.contextmanager
+def at_most(path, n_bytes):
+    """Refuses to make a net that is far larger than some arrays.
+
+    Args:
+        path (str): Where they are, for the message.
+        n_bytes (int): What they take.
+
+    Raises:
+        ~bnn.errors.UserError: If the net is larger.
+    """
     try:
         # A parameter has a gradient, and initial values of float64.
         with memory.limited(8 * n_bytes + _SLACK):

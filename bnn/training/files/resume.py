@@ -1,4 +1,5 @@
 """What a run takes over from the files of another: its settings."""
+import contextlib
 import dataclasses
 import os
 import sys
@@ -131,6 +132,27 @@ def _go_on(config, settings, path, only):
         if name not in config.given and name in settings:
             values[name] = config_module.check(name, settings[name], path)
     return dataclasses.replace(config, **values)
+
+
+def bounded(config: config_module.Config, snapshot: Snapshot | None
+            ) -> contextlib.AbstractContextManager:
+    """Refuses to make a net that is far larger than the file of its sizes.
+
+    What a file says of its net may be wrong, or hostile.
+
+    Args:
+        config: The configuration, with the sizes.
+        snapshot: The run to go on with, if any.
+
+    Returns:
+        A context, see :func:`bnn.training.files.model_file.at_most`.
+    """
+    if snapshot is not None:
+        return model_file.at_most(snapshot.path, sum(
+            array.nbytes for array in snapshot.arrays.values()))
+    if config.initmodel is not None:
+        return model_file.bounded(config.initmodel)
+    return contextlib.nullcontext()
 
 
 def kept(config: config_module.Config, **more: Any) -> dict[str, Any]:
