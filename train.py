@@ -72,12 +72,14 @@ def main():
     numpy.random.seed(config.seed)
 
     # Data: uint8 images, scaled and varied batch by batch
-    dataset = batches.load(config, snapshot, ranks)
+    dataset = batches.load(
+        config, configured.DATA[config.net], snapshot, ranks)
     train = batches.training(dataset, config, ranks)
     test = batches.one_pass(dataset, 'test', config, ranks=ranks)
 
     # Net
-    predictor, net_args = configured.make(config, dataset)
+    with resume.bounded(config, snapshot):
+        predictor, net_args = configured.make(config, dataset)
     top5 = config.dataset == 'imagenet'
     model = (classifier.Top5Classifier if top5 else classifier.Classifier)(
         predictor, losses.make(config.loss, config.label_smoothing),
