@@ -27,7 +27,7 @@ from bnn.deploy import int8
 from bnn.deploy import pack
 from bnn.deploy import run
 from bnn.deploy.c import folder as c_folder
-from bnn.training import agreement
+from bnn.training.reports import agreement
 from bnn.training.command_line import script
 from bnn.training.files import atomic
 from bnn.training.reports import summary
@@ -63,7 +63,7 @@ def export(args, folder):
     """Writes the C net and images; returns it and what Python predicts."""
     trained = trained_module.load(args.model)
     data = datasets.load(trained.dataset, args.data_dir)
-    found, rescale = trained.predictor.describe(), trained.rescale
+    found, rescale = trained.operations(), trained.rescale
     if args.int8_ends:
         found, rescale = int8.quantize_ends(found, rescale, agreement.pixels(
             trained, data.train_images, range(500))[0])

@@ -54,7 +54,7 @@ def write(folder, n_units, n_layers, n_images, model=None):
         sys.exit('%s is no binary perceptron on pixels in [0, 1]' % model)
     if model is not None:
         shutil.copyfile(model, path)
-    found = trained.predictor.describe()
+    found = trained.operations()
     packed = pack.pack(found, trained.input_shape, trained.rescale,
                           trained.class_names, trained.facts)
     with open(os.path.join(folder, 'net.bnn'), 'wb') as f:

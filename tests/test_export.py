@@ -17,6 +17,8 @@ from bnn import deploy
 from bnn import errors
 from bnn.training.files import atomic
 from bnn.training.files import model_file
+from zoo.binary_neural_networks import binary_weight_mlp
+from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import lenet5
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -67,8 +69,8 @@ def test_of_a_training(trained, capsys, tmp_path):
 
 
 @pytest.mark.parametrize('make, net_args, kind', [
-    (net.QuantizedMLP, {'n_units': 9, 'w_bits': 2, 'a_bits': 3}, 'signed'),
-    (net.BinaryWeightMLP, {'n_units': 9}, 'standard'),
+    (quantized_mlp.QuantizedMLP, {'n_units': 9, 'w_bits': 2, 'a_bits': 3}, 'signed'),
+    (binary_weight_mlp.BinaryWeightMLP, {'n_units': 9}, 'standard'),
     pytest.param(lenet5.LeNet5, {'n_out': 10}, 'standard',
                  marks=pytest.mark.slow),
     (net.BinaryMLP, {'n_units': 9}, 'binary')])

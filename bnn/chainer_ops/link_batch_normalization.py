@@ -73,6 +73,7 @@ batch_normalization`.
         x, mean = chainer.as_array(x), self.avg_mean
         return (type(x) is type(mean) is numpy.ndarray and x.ndim >= 2
                 and x.dtype in (numpy.float32, numpy.float64)
+                and self.axis in (None, (0, *range(2, x.ndim)))
                 and mean.ndim == 1 and mean.dtype == x.dtype
                 # With one value a channel Chainer warns.
                 and x.size > mean.size == x.shape[1])

@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sys
 
+import numpy
 import pytest
 
 from bnn import data as datasets
 from bnn.deploy import file_format
 from bnn.deploy import operations
 from bnn.deploy import pack
+from bnn.deploy import tracing
 from net import BinaryMLP
 
 SCRIPT = pathlib.Path(
@@ -27,7 +29,8 @@ def run(*options):
 def net(tmp_path):
     path = tmp_path / 'net.bnn'
     path.write_bytes(file_format.dump(pack.pack(
-        BinaryMLP(9).describe(), datasets.SHAPES['digits'],
+        tracing.trace(BinaryMLP(9), numpy.zeros((1, 784), 'f')),
+        datasets.SHAPES['digits'],
         operations.Rescale(kind='unit', mean=(), std=()), '0123456789')))
     return path
 

@@ -4,8 +4,10 @@ import dataclasses
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
+from typing import NoReturn
 
 from bnn import data
 from bnn.training.command_line import config as config_module
@@ -26,13 +28,13 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter)
         self._hint = hint
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         if message.startswith('unrecognized arguments') and self._hint:
             message += f'; {self._hint}'
         self.exit(2, f'{self.prog}: error: {message} (see --help)\n')
 
 
-def argument(convert):
+def argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     """Returns an argument type whose errors say what is wrong."""
     if convert in (str, int, float):
         return convert
@@ -117,7 +119,7 @@ def command(config: config_module.Config, *positional: str,
         changes: Options to set, or with ``None`` to leave out.
 
     Returns:
-        str: To be pasted into a shell.
+        To be pasted into a shell.
     """
     # A bare name, of `python train_mnist.py`, is no command.
     words = [os.path.join(os.path.dirname(sys.argv[0]) or '.',

@@ -2,19 +2,21 @@
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from typing import NoReturn
 
 from bnn import errors
 from bnn.training.ranks import launcher
 
 
-def run(main):
+def run(main: Callable[[], int | None]) -> NoReturn:
     """Runs a script's ``main`` and ends the program with its exit status.
 
     What the user can mend becomes one line on standard error: status 1, or
     130 after Ctrl-C.  Of several ranks the first one tells it.
 
     Args:
-        main (callable): Takes nothing, returns an exit status or ``None``.
+        main: Takes nothing, returns an exit status or ``None``.
     """
     name = os.path.basename(sys.argv[0])
     launcher.mute_others()

@@ -91,8 +91,8 @@ def take_over(config: config_module.Config, ranks=alone.ALONE
         config = take_from_model(
             config, ['input', 'loss', 'dataset'], config.initmodel)
     config.check()
-    config.schedule  # refuses what contradicts itself
-    if (snapshot is not None and config.schedule.depends_on_length
+    schedule = config.schedule  # which refuses what contradicts itself
+    if (snapshot is not None and schedule.depends_on_length
             and snapshot.settings.get('epoch') != config.epoch):
         raise errors.UserError(
             f'--epoch is {config.epoch}, but {snapshot.path} was made with '
@@ -130,7 +130,7 @@ def kept(config: config_module.Config, **more: Any) -> dict[str, Any]:
         more: What they keep beside it.
 
     Returns:
-        dict: For JSON.
+        For JSON.
     """
     return {'name': config.name, **{
         name: getattr(config, name)

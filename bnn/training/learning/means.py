@@ -56,9 +56,10 @@ class Means:
         loading = isinstance(serializer, chainer.Deserializer)
         total = {} if loading else self._total()
         names = json.loads(str(serializer('names', json.dumps(list(total)))))
-        sums = serializer('sums', numpy.array(
+        # With None a deserializer returns an array of the saved shape.
+        sums = serializer('sums', None if loading else numpy.array(
             [value / n for value, _ in total.values()]))
-        weights = serializer('weights', numpy.array(
+        weights = serializer('weights', None if loading else numpy.array(
             [weight // n for _, weight in total.values()], numpy.int64))
         if loading:
             self._sums = dict(zip(names, map(float, sums), strict=True))

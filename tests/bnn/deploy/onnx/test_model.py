@@ -15,7 +15,7 @@ from bnn import errors
 from bnn.deploy import operations
 from bnn.deploy import reference
 from bnn.deploy.onnx import model as onnx_model
-from bnn.training import models
+from bnn.training.files import model_file
 
 onnx = pytest.importorskip(
     'onnx', reason='onnx is not installed: pip install onnx')
@@ -214,7 +214,7 @@ def test_metadata():
 def model_file(tmp_path):
     """A model file of a net on the embedded digits."""
     path = tmp_path / 'mlp.model'
-    models.save(path, L.Classifier(net.BinaryMLP(16)), {
+    model_file.save(path, L.Classifier(net.BinaryMLP(16)), {
         'net': 'binary', 'net_class': 'BinaryMLP', 'dataset': 'digits',
         'input': 'unit', 'net_args': {'n_units': 16}, 'class_names': list(
             '0123456789')})

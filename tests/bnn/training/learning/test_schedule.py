@@ -11,98 +11,99 @@ from bnn import errors
 from bnn.training.learning import schedule
 from zoo.quantized_net import link_quantized_linear
 
+KINDS = [(chainer.optimizers.Adam, 'alpha'), (chainer.optimizers.SGD, 'lr'),
+         (chainer.optimizers.MomentumSGD, 'lr')]
 
-def rates(schedule, *epochs):
-    return [schedule(epoch) for epoch in epochs]
+
+def rates(one, *epochs):
+    return [one(epoch) for epoch in epochs]
 
 
 def test_constant():
-    schedule = schedule.Schedule('constant', .1, 4)
-    assert rates(schedule, 0, .5, 3.99, 4, 9) == [.1] * 5
-    assert not schedule.depends_on_length
+    one = schedule.Schedule('constant', .1, 4)
+    assert rates(one, 0, .5, 3.99, 4, 9) == [.1] * 5
+    assert not one.depends_on_length
 
 
 def test_step():
-    schedule = schedule.Schedule('step', 1., 6, steps=[2, 4], decay=.5)
-    assert rates(schedule, 0, 1.99, 2, 3.5, 4, 6) == [
+    one = schedule.Schedule('step', 1., 6, steps=[2, 4], decay=.5)
+    assert rates(one, 0, 1.99, 2, 3.5, 4, 6) == [
         1, 1, .5, .5, .25, .25]
-    assert not schedule.depends_on_length
-    schedule = schedule.Schedule('step', 1., 6, steps=[5])
-    assert rates(schedule, 4.9, 5) == [1, .1]
+    assert not one.depends_on_length
+    one = schedule.Schedule('step', 1., 6, steps=[5])
+    assert rates(one, 4.9, 5) == [1, .1]
 
 
 def test_exponential():
-    schedule = schedule.Schedule('exponential', 1., 4, final=1 / 16)
-    assert rates(schedule, 0, 1, 2, 3, 4, 5) == pytest.approx(
+    one = schedule.Schedule('exponential', 1., 4, final=1 / 16)
+    assert rates(one, 0, 1, 2, 3, 4, 5) == pytest.approx(
         [1, .5, .25, .125, .0625, .0625], rel=1e-12)
-    assert schedule.depends_on_length
-    schedule = schedule.Schedule('exponential', .3, 6)
-    assert rates(schedule, 2, 4, 6) == pytest.approx(
+    assert one.depends_on_length
+    one = schedule.Schedule('exponential', .3, 6)
+    assert rates(one, 2, 4, 6) == pytest.approx(
         [.03, .003, .0003], rel=1e-12)
 
 
 def test_cosine():
-    schedule = schedule.Schedule('cosine', 2., 4)
+    one = schedule.Schedule('cosine', 2., 4)
     # 1 + cos of 0, 45, 60, 90, 135, 180 degrees
-    assert rates(schedule, 0, 1, 4 / 3, 2, 3, 4, 5) == pytest.approx(
+    assert rates(one, 0, 1, 4 / 3, 2, 3, 4, 5) == pytest.approx(
         [2, 1.7071067811865475, 1.5, 1, .2928932188134524, 0, 0], abs=1e-12)
-    assert schedule.depends_on_length
-    schedule = schedule.Schedule('cosine', 2., 4, final=.5)
-    assert rates(schedule, 0, 2, 4, 7) == pytest.approx(
+    assert one.depends_on_length
+    one = schedule.Schedule('cosine', 2., 4, final=.5)
+    assert rates(one, 0, 2, 4, 7) == pytest.approx(
         [2, 1.25, .5, .5], rel=1e-12)
 
 
 def test_warmup():
-    schedule = schedule.Schedule('constant', .8, 4, warmup=2)
-    assert rates(schedule, 0, .5, 1, 1.5, 2, 3) == pytest.approx(
+    one = schedule.Schedule('constant', .8, 4, warmup=2)
+    assert rates(one, 0, .5, 1, 1.5, 2, 3) == pytest.approx(
         [0, .2, .4, .6, .8, .8], rel=1e-12)
-    schedule = schedule.Schedule('cosine', 2., 4, warmup=2)
-    assert rates(schedule, 1, 2, 3) == pytest.approx(
+    one = schedule.Schedule('cosine', 2., 4, warmup=2)
+    assert rates(one, 1, 2, 3) == pytest.approx(
         [.5 * 1.7071067811865475, 1, .2928932188134524], rel=1e-12)
-    schedule = schedule.Schedule('step', 1., 4, steps=[1], warmup=2)
-    assert rates(schedule, .5, 1, 2) == pytest.approx([.25, .05, .1])
-    schedule = schedule.Schedule('constant', 1., 4, warmup=.5)
-    assert rates(schedule, .25, .5) == [.5, 1]
+    one = schedule.Schedule('step', 1., 4, steps=[1], warmup=2)
+    assert rates(one, .5, 1, 2) == pytest.approx([.25, .05, .1])
+    one = schedule.Schedule('constant', 1., 4, warmup=.5)
+    assert rates(one, .25, .5) == [.5, 1]
 
 
 def test_warmup_begins_with_the_first_update():
     # Five updates in a warm-up of half an epoch of ten
-    schedule = schedule.Schedule('constant', 1., 4, warmup=.5)
-    assert [schedule(i / 10, .1) for i in range(7)] == pytest.approx(
+    one = schedule.Schedule('constant', 1., 4, warmup=.5)
+    assert [one(i / 10, .1) for i in range(7)] == pytest.approx(
         [.2, .4, .6, .8, 1, 1, 1])
     trainer = make_trainer(chainer.optimizers.SGD(), L.Linear(3, 2))
-    schedule.LearningRate(schedule).initialize(trainer)
+    schedule.LearningRate(one).initialize(trainer)
     assert trainer.updater.get_optimizer('main').lr == pytest.approx(.2)
     # A warm-up that is shorter than an update, and other schedules
-    schedule = schedule.Schedule('constant', 1., 4, warmup=.05)
-    assert schedule(0, .1) == 1
-    schedule = schedule.Schedule('cosine', 2., 4)
-    assert schedule(1, .1) == schedule(1)
+    one = schedule.Schedule('constant', 1., 4, warmup=.05)
+    assert one(0, .1) == 1
+    one = schedule.Schedule('cosine', 2., 4)
+    assert one(1, .1) == one(1)
 
 
-@pytest.mark.parametrize('args,words', [
-    ({'name': 'step'}, ['--lr-steps']),
-    ({'name': 'step', 'steps': []}, ['--lr-steps']),
-    ({'name': 'step', 'steps': [2, 10]}, ['--lr-steps 10', '10 epochs']),
-    ({'name': 'step', 'steps': [30, 2]}, ['--lr-steps 30', '10 epochs']),
-    ({'name': 'exponential', 'final': 0.}, ['--lr-final 0']),
-    ({'name': 'exponential', 'final': -1.}, ['--lr-final -1']),
-    ({'name': 'constant', 'warmup': 10}, ['--warmup 10', '10 epochs']),
-    ({'name': 'cosine', 'warmup': 25.5}, ['--warmup 25.5', '10 epochs']),
-])
-def test_refused(args, words):
-    with pytest.raises(errors.UserError) as e:
-        schedule.Schedule(lr=.1, n_epochs=10, **args)
-    for word in words:
-        assert word in str(e.value)
-    assert '\n' not in str(e.value)
-
-
-@pytest.mark.parametrize('final', [-1., float('nan'), float('inf')])
-@pytest.mark.parametrize('name', ['exponential', 'cosine'])
-def test_final_rate_that_is_none(name, final):
-    with pytest.raises(errors.UserError, match='--lr-final'):
-        schedule.Schedule(name, .1, 10, final=final)
+def test_refused():
+    for args, *words in (
+            ({'name': 'step'}, '--lr-steps'),
+            ({'name': 'step', 'steps': []}, '--lr-steps'),
+            ({'name': 'step', 'steps': None}, '--lr-steps'),
+            ({'name': 'step', 'steps': [2, 10]}, '--lr-steps 10',
+             '10 epochs'),
+            ({'name': 'step', 'steps': [30, 2]}, '--lr-steps 30',
+             '10 epochs'),
+            ({'name': 'exponential', 'final': 0.}, '--lr-final 0'),
+            *(({'name': name, 'final': final}, '--lr-final')
+              for name in ('exponential', 'cosine')
+              for final in (-1., float('nan'), float('inf'))),
+            ({'name': 'constant', 'warmup': 10}, '--warmup 10', '10 epochs'),
+            ({'name': 'cosine', 'warmup': 25.5}, '--warmup 25.5',
+             '10 epochs')):
+        with pytest.raises(errors.UserError) as e:
+            schedule.Schedule(lr=.1, n_epochs=10, **args)
+        for word in words:
+            assert word in str(e.value)
+        assert '\n' not in str(e.value)
 
 
 def test_within_the_run():
@@ -122,9 +123,7 @@ def make_trainer(optimizer, model, epoch=0., new=False):
     return types.SimpleNamespace(updater=updater, observation={})
 
 
-@pytest.mark.parametrize('kind,name', [
-    (chainer.optimizers.Adam, 'alpha'), (chainer.optimizers.SGD, 'lr'),
-    (chainer.optimizers.MomentumSGD, 'lr')])
+@pytest.mark.parametrize('kind,name', KINDS)
 def test_sets_the_rate(kind, name):
     optimizer = kind()
     model = L.Linear(3, 2)
@@ -170,16 +169,16 @@ def test_log_has_the_last_rate_of_the_epoch():
 
 def test_resumes():
     # A new one in the middle has the rates of one that was there all along.
-    schedule = schedule.Schedule('cosine', 1., 5, warmup=1)
+    one = schedule.Schedule('cosine', 1., 5, warmup=1)
     optimizer = chainer.optimizers.Adam()
     trainer = make_trainer(optimizer, L.Linear(3, 2))
-    first = schedule.LearningRate(schedule)
+    first = schedule.LearningRate(one)
     first.initialize(trainer)
     for epoch in .5, 1, 2.5:
         trainer.updater.epoch_detail = epoch
         first(trainer)
     resumed = chainer.optimizers.Adam()
-    schedule.LearningRate(schedule).initialize(
+    schedule.LearningRate(one).initialize(
         make_trainer(resumed, L.Linear(3, 2), 2.5))
     assert resumed.alpha == optimizer.alpha
 
@@ -201,8 +200,7 @@ def test_glorot_scales():
     assert schedule.glorot_scales(mixed()) == {'/l1/W': 2, '/l2/W': 4}
 
 
-@pytest.mark.parametrize('kind,name', [
-    (chainer.optimizers.Adam, 'alpha'), (chainer.optimizers.SGD, 'lr')])
+@pytest.mark.parametrize('kind,name', KINDS)
 def test_scales(kind, name):
     optimizer = kind()
     model = mixed()

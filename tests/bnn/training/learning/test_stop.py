@@ -9,6 +9,7 @@ import pytest
 
 from bnn import errors
 from bnn.training.learning import stop
+from bnn.training.ranks import alone
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,8 +44,8 @@ def test_signal(number, handlers, capsys):
         # The second one ends the program at once.
         assert signal.getsignal(number) == signal.SIG_DFL
     captured = capsys.readouterr()
-    assert captured.err == '%s: stopping after this iteration\n' % (
-        signal.Signals(number).name)
+    assert captured.err == (
+        f'{signal.Signals(number).name}: stopping after this iteration\n')
     assert captured.out == ''
     for each in SIGNALS:
         assert signal.getsignal(each) is handlers
@@ -67,32 +68,55 @@ def test_both_signals(handlers, capsys):
     capsys.readouterr()
 
 
-@pytest.mark.parametrize('epoch,finished', [
-    (0, False), (2, False), (3, True), (4, True), (7, True)])
-def test_epochs(epoch, finished):
+def test_epochs():
     trigger = stop.StopTrigger(3)
-    assert trigger(trainer_at(epoch)) is finished
-    assert trigger.is_finished(trainer_at(epoch)) is finished
+    for epoch, finished in (
+            (0, False), (2, False), (3, True), (4, True), (7, True)):
+        assert trigger(trainer_at(epoch)) is finished
+        assert trigger.is_finished(trainer_at(epoch)) is finished
     assert trigger.get_training_length() == (3, 'epoch')
 
 
-@pytest.mark.parametrize('loss', [
-    0., 1e30, numpy.array(2., numpy.float32), numpy.float32(3),
-    chainer.Variable(numpy.array(2., numpy.float32))])
-def test_finite(loss):
-    stop.StopOnNonFinite()(trainer_at(loss=loss))
+class Other(alone.Alone):
+    """Processes of which another one got a signal."""
+
+    def largest(self, value):
+        return max(value, signal.SIGTERM)
 
 
-@pytest.mark.parametrize('value', ['nan', 'inf', '-inf'])
-@pytest.mark.parametrize('make', [
-    float, numpy.float32, lambda v: numpy.array(float(v), numpy.float32),
-    lambda v: chainer.Variable(numpy.array(float(v), numpy.float32))])
-def test_not_finite(value, make, tmp_path):
-    loss = make(value)
-    with pytest.raises(errors.UserError) as e:
-        stop.StopOnNonFinite()(trainer_at(0, 17, loss, str(tmp_path)))
-    assert str(e.value) == (
-        'the loss is %s at iteration 17; there is no snapshot yet' % value)
+def test_signal_of_another_process():
+    trigger = stop.StopTrigger(3, Other())
+    assert trigger(trainer_at())
+    assert trigger.signal == signal.SIGTERM
+
+
+def test_numpy_is_silent_in_it():
+    before = numpy.geterr()
+    with stop.StopTrigger(3):
+        assert numpy.float32(1e38) * 10 == numpy.inf
+    assert numpy.geterr() == before
+
+
+def kinds(value):
+    value = numpy.float32(value)
+    return (float(value), value, numpy.array(value),
+            chainer.Variable(numpy.array(value)))
+
+
+def test_finite():
+    for value in 0, 2, 1e30:
+        for loss in kinds(value):
+            stop.StopOnNonFinite()(trainer_at(loss=loss))
+
+
+def test_not_finite(tmp_path):
+    for value in 'nan', 'inf', '-inf':
+        for loss in kinds(value):
+            with pytest.raises(errors.UserError) as e:
+                stop.StopOnNonFinite()(
+                    trainer_at(0, 17, loss, str(tmp_path)))
+            assert str(e.value) == (f'the loss is {value} at iteration 17; '
+                                    'there is no snapshot yet')
 
 
 def test_not_finite_names_the_snapshot(tmp_path):
@@ -103,8 +127,7 @@ def test_not_finite_names_the_snapshot(tmp_path):
     with pytest.raises(errors.UserError) as e:
         stop.StopOnNonFinite()(
             trainer_at(0, 17, numpy.nan, str(tmp_path)))
-    assert str(e.value).endswith(
-        'the last whole snapshot is %s' % whole)
+    assert str(e.value).endswith(f'the last whole snapshot is {whole}')
 
 
 def test_before_writers():

@@ -4,10 +4,11 @@ import types
 import numpy
 import pytest
 
-import net
 from bnn.deploy import operations
-from bnn.training import agreement
+from bnn.training.reports import agreement
 from zoo import trained as trained_module
+from zoo.binarynet import deep_binary_mlp
+from zoo.quantized_net import quantized_mlp
 
 
 def make(predictor, shape=(1, 2, 2)):
@@ -19,7 +20,7 @@ def make(predictor, shape=(1, 2, 2)):
 
 @pytest.fixture
 def trained():
-    return make(net.BinaryMLP(5, n_in=4, n_out=3))
+    return make(deep_binary_mlp.DeepBinaryMLP(5, n_in=4, n_out=3))
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_counts(trained, images):
         return ours[i:i + 100]
 
     found = agreement.compare(
-        trained, packed(predict), data(images, labels), explain=False)
+        trained, [], packed(predict), data(images, labels), explain=False)
     assert found.n == 230
     assert found.chainer_accuracy == 228 / 230
     assert found.packed_accuracy == 227 / 230
@@ -58,7 +59,7 @@ def test_counts(trained, images):
 
 
 def test_broken_images(trained, images):
-    class Images(object):
+    class Images:
         shape = images.shape
 
         def __len__(self):
@@ -70,7 +71,7 @@ def test_broken_images(trained, images):
 
     theirs = agreement.predict(trained, images)
     found = agreement.compare(
-        trained, packed(lambda x: 1 - agreement.predict(trained, x)),
+        trained, [], packed(lambda x: 1 - agreement.predict(trained, x)),
         data(Images(), theirs), explain=False)
     assert found.n == 230 - 23 and found.chainer_accuracy == 1
     assert [i for i, *_ in found.differing] == [
@@ -91,14 +92,14 @@ def test_large_pictures_are_cropped(trained):
 
 def test_no_images(trained, images):
     found = agreement.compare(
-        trained, packed(None), data(images[:0], numpy.zeros(0, int)))
+        trained, [], packed(None), data(images[:0], numpy.zeros(0, int)))
     assert (found.n, found.chainer_accuracy, found.differing) == (0, 0, [])
 
 
 def test_large_images_are_few_at_once():
     sizes = []
 
-    class Large(net.BinaryMLP):
+    class Large(deep_binary_mlp.DeepBinaryMLP):
         def forward(self, x):
             sizes.append(x.shape)
             return super().forward(x[:, 0, :1, :1])
@@ -106,7 +107,7 @@ def test_large_images_are_few_at_once():
     trained = make(Large(2, n_in=1, n_out=3), (1, 101, 101))
     images = numpy.zeros((13, 1, 101, 101), 'u1')
     agreement.compare(
-        trained, packed(lambda x: numpy.zeros(len(x), int)),
+        trained, [], packed(lambda x: numpy.zeros(len(x), int)),
         data(images, numpy.zeros(13, int)), explain=False)
     assert [shape[0] for shape in sizes] == [10, 3]
 
@@ -116,7 +117,7 @@ def test_not_all_are_explained(trained, images, monkeypatch):
     monkeypatch.setattr(agreement, 'find_tie', lambda *_: 'a tie')
     theirs = agreement.predict(trained, images)
     found = agreement.compare(
-        trained, packed(lambda x: (agreement.predict(trained, x) + 1) % 3),
+        trained, [], packed(lambda x: (agreement.predict(trained, x) + 1) % 3),
         data(images[:4], theirs[:4]))
     assert [words for *_, words in found.differing] == [
         'a tie', 'a tie', *['not looked at, after 2 others'] * 2]
@@ -129,7 +130,7 @@ X = numpy.full((1, 1, 1, 1), 51, 'u1')
 
 def of_sign(mean):
     """Returns a net that gives class 0 if a pixel is at least ``mean``."""
-    predictor = net.BinaryMLP(1, n_layers=1, n_in=1, n_out=2)
+    predictor = deep_binary_mlp.DeepBinaryMLP(1, n_layers=1, n_in=1, n_out=2)
     predictor.l1.W.array[...] = 1
     predictor.b1.avg_mean[...] = mean
     predictor.l2.W.array[...] = [[1], [-1]]
@@ -140,7 +141,8 @@ def tie(mean):
     """Explains why Chainer gives the class that it gives to ``X``."""
     trained = of_sign(mean)
     theirs = agreement.predict(trained, X)[0]
-    return agreement.find_tie(trained, X, theirs, 1 - theirs)
+    return agreement.find_tie(
+        trained, trained.operations(), X, theirs, 1 - theirs)
 
 
 @pytest.fixture
@@ -182,21 +184,23 @@ def test_sign_that_the_packed_net_turns(shift):
     shift(-1e-6)
     trained = of_sign(numpy.float32(51) / numpy.float32(255))
     assert agreement.predict(trained, X) == 1  # as in float64
-    assert agreement.find_tie(trained, X, 1, 0).startswith('b1, unit 0: ')
+    assert agreement.find_tie(
+        trained, trained.operations(), X, 1, 0).startswith('b1, unit 0: ')
 
 
 def test_equal_scores():
-    predictor = net.BinaryMLP(2, n_layers=1, n_in=1, n_out=2)
+    predictor = deep_binary_mlp.DeepBinaryMLP(2, n_layers=1, n_in=1, n_out=2)
     predictor.l2.W.array[...] = 1
     trained = make(predictor, (1, 1, 1))
-    words = agreement.find_tie(trained, numpy.ones((1, 1, 1, 1), 'u1'), 0, 1)
+    words = agreement.find_tie(
+        trained, trained.operations(), numpy.ones((1, 1, 1, 1), 'u1'), 0, 1)
     assert words == 'the two scores differ by 0.0e+00 in float64'
 
 
 def test_level_at_its_threshold():
     # Between the levels 0 and 1/3 of 2 bits, at 1/6: with some of the means
     # next to it float32 and float64 round to different ones.
-    predictor = net.QuantizedMLP(
+    predictor = quantized_mlp.QuantizedMLP(
         1, n_layers=1, n_in=1, n_out=2, w_bits=1, a_bits=2)
     predictor.l1.W.array[...] = 1
     predictor.l2.W.array[...] = [[1], [-1]]
@@ -212,7 +216,8 @@ def test_level_at_its_threshold():
             predictor.b1.avg_mean[...] = mean
             theirs = agreement.predict(trained, x)[0]
             explained.append(
-                agreement.find_tie(trained, x, theirs, 1 - theirs))
+                agreement.find_tie(trained, trained.operations(), x, theirs,
+                                   1 - theirs))
     assert {words.split(':')[0] for words in explained if words} == {
         'b1, unit 0'}
 

@@ -1,18 +1,19 @@
+"""The statistics of batch normalization, computed anew or for once."""
 import chainer
 import chainer.links as L
 import numpy
 import pytest
 
-import net
-from bnn.training.learning import batches as data_module
+from bnn.training.learning import batches
 from bnn.training.learning import inputs
 from bnn.training.learning import running_statistics
+from zoo.binarynet import deep_binary_mlp
 
 
 @pytest.fixture
 def model():
     numpy.random.seed(0)
-    model = L.Classifier(net.BinaryMLP(
+    model = L.Classifier(deep_binary_mlp.DeepBinaryMLP(
         8, n_in=12, n_layers=1, dropout_input=.5, dropout_hidden=.5))
     for name, param in model.namedparams():
         if name.endswith(('gamma', 'beta')):
@@ -27,9 +28,10 @@ def images():
 
 
 def recompute(model, images, batchsize):
-    feed = data_module.Feed(
-        data_module.Indices(images, batchsize, repeat=False, shuffle=False),
-        inputs.converter(images, numpy.zeros(len(images), 'i'), 'unit'))
+    feed = batches.Feed(
+        batches.Indices(images, batchsize, repeat=False, shuffle=False),
+        inputs.converter(images, numpy.zeros(len(images), 'i'),
+                         inputs.rescaler('unit')))
     running_statistics.recompute(model, feed, chainer.get_device('@numpy'))
 
 

@@ -1,15 +1,19 @@
 """Losses of adversarial images by hand, and the five best guesses."""
-import unittest
-
 import chainer
 import chainer.functions as F
 import chainer.links as L
 import numpy
 import pytest
-from chainer import testing
 
 import net
 from bnn.training.learning import classifier
+from bnn.training.learning import losses
+from tests.helpers import devices
+
+
+def make(predictor, adversarial=0.):
+    return classifier.Classifier(
+        predictor, losses.softmax_cross_entropy, adversarial=adversarial)
 
 
 def observe(model, x, t):
@@ -21,45 +25,41 @@ def observe(model, x, t):
                   for name, value in reporter.observation.items()}
 
 
-@testing.inject_backend_tests(['test_by_hand'], [{}, {'use_cuda': True}])
-class TestAdversarial(unittest.TestCase):
+@devices.each
+def test_by_hand(device):
+    device = devices.get(device)
+    # Two classes: of scores (0, wx) the second one's probability is
+    # sigmoid(wx), and the gradient of x is (sigmoid(wx) - t) w.
+    w = numpy.array([2, -1, 0])
+    x, t = numpy.array([[1, 1, 5], [.5, 2, 5]]), numpy.array([1, 0], 'i')
+    model = make(L.Linear(3, 2, nobias=True, initialW=numpy.array(
+        [[0, 0, 0], w], 'f')), .5)
+    model.to_device(device)
+    model.cleargrads()
+    loss, seen = observe(model, *map(device.send, (x.astype('f'), t)))
+    loss.backward()
 
-    def test_by_hand(self, backend_config):
-        # Two classes: of scores (0, wx) the second one's probability is
-        # sigmoid(wx), and the gradient of x is (sigmoid(wx) - t) w.
-        w = numpy.array([2, -1, 0])
-        x, t = numpy.array([[1, 1, 5], [.5, 2, 5]]), numpy.array([1, 0], 'i')
-        predictor = L.Linear(3, 2, nobias=True, initialW=numpy.array(
-            [[0, 0, 0], w], 'f'))
-        model = classifier.Classifier(predictor, adversarial=.5)
-        model.to_device(backend_config.device)
-        model.cleargrads()
-        loss, seen = observe(model, *map(
-            backend_config.get_array, (x.astype('f'), t)))
-        loss.backward()
-
-        moved = x + .5 * numpy.sign((1 / (1 + numpy.exp(-x @ w)) - t)[
-            :, None] * w)
-        numpy.testing.assert_array_equal(
-            moved, [[.5, 1.5, 5], [1, 1.5, 5]])
-        values, gradient = [], numpy.zeros(3)
-        for images in x, moved:
-            p = 1 / (1 + numpy.exp(-images @ w))
-            values.append(-numpy.log(numpy.where(t, p, 1 - p)).mean())
-            gradient += (p - t) @ images / 2 / 2
-        numpy.testing.assert_allclose(
-            seen['main/loss'], numpy.mean(values), rtol=1e-6)
-        # That of the images as they are: of the moved ones none is right.
-        assert seen['main/accuracy'] == 1
-        grad = chainer.get_device('@numpy').send(predictor.W.grad)
-        numpy.testing.assert_allclose(
-            grad, [-gradient, gradient], rtol=1e-5, atol=1e-7)
+    moved = x + .5 * numpy.sign((1 / (1 + numpy.exp(-x @ w)) - t)[
+        :, None] * w)
+    numpy.testing.assert_array_equal(moved, [[.5, 1.5, 5], [1, 1.5, 5]])
+    values, gradient = [], numpy.zeros(3)
+    for images in x, moved:
+        p = 1 / (1 + numpy.exp(-images @ w))
+        values.append(-numpy.log(numpy.where(t, p, 1 - p)).mean())
+        gradient += (p - t) @ images / 2 / 2
+    numpy.testing.assert_allclose(
+        seen['main/loss'], numpy.mean(values), rtol=1e-6)
+    # That of the images as they are: of the moved ones none is right.
+    assert seen['main/accuracy'] == 1
+    numpy.testing.assert_allclose(
+        devices.to_cpu(model.predictor.W.grad), [-gradient, gradient],
+        rtol=1e-5, atol=1e-7)
 
 
 def test_none_in_tests():
     x, t = numpy.ones((2, 3), 'f'), numpy.array([0, 1], 'i')
     predictor = L.Linear(3, 2)
-    model = classifier.Classifier(predictor, adversarial=.5)
+    model = make(predictor, .5)
     with chainer.using_config('train', False):
         loss, seen = observe(model, x, t)
     assert loss.array == F.softmax_cross_entropy(predictor(x), t).array
@@ -69,7 +69,7 @@ def test_none_in_tests():
 def test_without_it_the_loss_is_chainers():
     x, t = numpy.ones((2, 3), 'f'), numpy.array([0, 1], 'i')
     predictor = L.Linear(3, 2)
-    assert (classifier.Classifier(predictor)(x, t).array
+    assert (make(predictor)(x, t).array
             == L.Classifier(predictor)(x, t).array)
 
 
@@ -78,7 +78,7 @@ def test_binary_net():
     x = numpy.random.uniform(0, 1, (50, 20)).astype('f')
     t = numpy.random.randint(0, 10, 50).astype('i')
     kept = x.copy()
-    model = classifier.Classifier(net.BinaryMLP(30, n_in=20), adversarial=.1)
+    model = make(net.BinaryMLP(30, n_in=20), .1)
     plain = L.Classifier(model.predictor)
     model.cleargrads()
     model(x, t)
@@ -90,10 +90,11 @@ def test_binary_net():
     assert all(numpy.isfinite(param.grad).all() for param in model.params())
 
 
-class TestTop5(object):
+class TestTop5:
 
     def report(self, scores, labels):
-        model = classifier.Top5Classifier(lambda x: x)
+        model = classifier.Top5Classifier(
+            lambda x: x, losses.softmax_cross_entropy)
         reporter = chainer.Reporter()
         reporter.add_observer('main', model)
         with reporter:
@@ -117,6 +118,3 @@ class TestTop5(object):
     def test_nan_is_no_hit(self):
         nan = float('nan')
         assert self.report([[nan] * 7, [1] * 7], [0, 0])[0] == .5
-
-
-testing.run_module(__name__, __file__)

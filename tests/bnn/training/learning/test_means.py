@@ -1,10 +1,10 @@
 """Means in float64, weighted by examples."""
 import chainer
 import numpy
-import pytest
 from chainer.serializers import npz
 
 from bnn.training.learning import means
+from bnn.training.ranks import alone
 
 
 def f32(value):
@@ -12,11 +12,11 @@ def f32(value):
 
 
 def test_adds_in_float64():
-    means = means.Means()
+    found = means.Means()
     values = [f32(1e8)] + [f32(.25)] * 1000
     for value in values:
-        means.add({'loss': value})
-    assert means.compute_mean() == {'loss': (1e8 + 250) / 1001}
+        found.add({'loss': value})
+    assert found.compute_mean() == {'loss': (1e8 + 250) / 1001}
     total = numpy.float32(0)
     for value in values:
         total += value
@@ -25,18 +25,18 @@ def test_adds_in_float64():
 
 def test_numpy_scalars_too():
     # What x.mean() of an array gives: neither a float nor an array.
-    means = means.Means()
+    found = means.Means()
     for value in [1e8] + [.25] * 1000:
-        means.add({'loss': numpy.float32(value)})
-    assert means.compute_mean() == {'loss': (1e8 + 250) / 1001}
+        found.add({'loss': numpy.float32(value)})
+    assert found.compute_mean() == {'loss': (1e8 + 250) / 1001}
 
 
 def test_weights():
-    means = means.Means()
-    means.add({'a': 1., 'b': 10}, 100)
-    means.add({'a': f32(4)}, 50)
-    means.add({'b': chainer.Variable(f32(40))}, 50)
-    result = means.compute_mean()
+    found = means.Means()
+    found.add({'a': 1., 'b': 10}, 100)
+    found.add({'a': f32(4)}, 50)
+    found.add({'b': chainer.Variable(f32(40))}, 50)
+    result = found.compute_mean()
     assert result == {'a': 2., 'b': 20.}
     assert all(type(value) is float for value in result.values())
 
@@ -46,20 +46,20 @@ def test_empty():
 
 
 def test_arrays_are_not_kept():
-    means = means.Means()
+    found = means.Means()
     value = f32(1)
-    means.add({'a': value})
+    found.add({'a': value})
     value[...] = 100
-    means.add({'a': 3})
-    assert means.compute_mean() == {'a': 2}
+    found.add({'a': 3})
+    assert found.compute_mean() == {'a': 2}
 
 
-@pytest.mark.parametrize('value', [numpy.nan, numpy.inf])
-def test_not_finite(value):
-    means = means.Means()
-    means.add({'a': f32(1)})
-    means.add({'a': f32(value)})
-    assert not numpy.isfinite(means.compute_mean()['a'])
+def test_not_finite():
+    for value in numpy.nan, numpy.inf:
+        found = means.Means()
+        found.add({'a': f32(1)})
+        found.add({'a': f32(value)})
+        assert not numpy.isfinite(found.compute_mean()['a'])
 
 
 def test_serialization_in_mid_epoch(tmp_path):
@@ -85,11 +85,11 @@ def test_serialization_in_mid_epoch(tmp_path):
 def test_serialization_of_nothing(tmp_path):
     path = str(tmp_path / 'means.npz')
     npz.save_npz(path, means.Means())
-    means = means.Means()
-    npz.load_npz(path, means)
-    assert means.compute_mean() == {}
-    means.add({'a': 2})
-    assert means.compute_mean() == {'a': 2}
+    found = means.Means()
+    npz.load_npz(path, found)
+    assert found.compute_mean() == {}
+    found.add({'a': 2})
+    assert found.compute_mean() == {'a': 2}
 
 
 def test_accuracy_is_exact():
@@ -101,9 +101,32 @@ def test_accuracy_is_exact():
     assert accuracy.array == 2 / 3  # not that of float32
 
 
-@pytest.mark.parametrize('n_right', [0, 1, 2, 5])
-def test_accuracy_of_arrays(n_right):
+def test_accuracy_of_arrays():
     y = numpy.eye(5, dtype=numpy.float16)
-    t = numpy.arange(5, dtype=numpy.int32)
-    t[n_right:] = (t[n_right:] + 1) % 5
-    assert means.accuracy(y, t).array == n_right / 5
+    for n_right in 0, 1, 2, 5:
+        t = numpy.arange(5, dtype=numpy.int32)
+        t[n_right:] = (t[n_right:] + 1) % 5
+        assert means.accuracy(y, t).array == n_right / 5
+
+
+class Two(alone.Alone):
+    """Two processes that have added the same."""
+
+    size = 2
+
+    def add_up(self, sums):
+        return {name: (2 * value, 2 * weight)
+                for name, (value, weight) in sums.items()}
+
+
+def test_of_several_processes():
+    """Each one saves its part, and goes on from there."""
+    found = means.Means(Two())
+    found.add({'a': 1.}, 3)
+    found.add({'a': 3.}, 1)
+    assert found.compute_mean() == {'a': 1.5}
+    saved = npz.serialize(found)
+    assert saved['sums'] == [6.] and saved['weights'] == [4]
+    resumed = means.Means(Two())
+    npz.NpzDeserializer(saved).load(resumed)
+    assert resumed.compute_mean() == {'a': 1.5}

@@ -5,13 +5,13 @@ import chainer.links as L
 import numpy
 import pytest
 
-from bnn.training.learning import means
-from bnn.training.learning import batches as data_module
+from bnn.training.learning import batches
 from bnn.training.learning import evaluator
+from bnn.training.learning import means
+from bnn.training.ranks import alone
 
 
 class Net(chainer.Chain):
-
     def __init__(self):
         super().__init__()
         with self.init_scope():
@@ -44,8 +44,8 @@ def model(data):
 
 def make(model, data, statistics, batchsize=10):
     x, t = data
-    feed = data_module.Feed(
-        data_module.Indices(x, batchsize, repeat=False, shuffle=False),
+    feed = batches.Feed(
+        batches.Indices(x, batchsize, repeat=False, shuffle=False),
         lambda batch, device: (x[batch], t[batch]))
     return evaluator.Evaluator(
         feed, model, chainer.get_device('@numpy'), statistics)
@@ -97,10 +97,59 @@ def test_batch_statistics(model, data):
     assert model.predictor.dropped == [False] * 3
 
 
-@pytest.mark.parametrize('statistics', ['running', 'batch'])
-def test_again_is_the_same(model, data, statistics):
-    tester = make(model, data, statistics)
-    assert tester() == tester()
+def test_again_is_the_same(model, data):
+    for statistics in 'running', 'batch':
+        tester = make(model, data, statistics)
+        assert tester() == tester()
+
+
+def test_outside_a_run(model, data):
+    """The names have no prefix, whatever a trainer calls the evaluator."""
+    tester = make(model, data, 'running')
+    expected = tester()
+    tester.name = 'validation'
+    assert set(tester()) == {'validation/main/loss',
+                             'validation/main/accuracy'}
+    assert tester.test() == expected
+
+
+def test_broken_images(model, data):
+    """Batches of which nothing is left count for nothing."""
+    x, t = data
+    feed = batches.Feed(
+        batches.Indices(x, 10, repeat=False, shuffle=False),
+        lambda batch, device: (x[batch][10:], t[batch][10:])
+        if batch[0] == 10 else (x[batch], t[batch]))
+    found = evaluator.Evaluator(feed, model, chainer.get_device('@numpy'))()
+    rest = [*range(10), *range(20, 23)]
+    expected = make(model, (x[rest], t[rest]), 'running')()
+    assert found == pytest.approx(expected, rel=1e-6)
+    empty = make(model, (x[:0], t[:0]), 'running')
+    assert empty() == {}
+
+
+class Averaging(alone.Alone):
+    """Processes whose statistics are averaged before a test."""
+
+    def __init__(self, calls):
+        self._calls = calls
+
+    def average_statistics(self, model):
+        self._calls.append(model)
+
+    def exchange_broken(self, iterator):
+        self._calls.append(iterator)
+
+
+def test_several_processes(model, data):
+    calls = []
+    x, t = data
+    feed = batches.Feed(
+        batches.Indices(x, 10, repeat=False, shuffle=False),
+        lambda batch, device: (x[batch], t[batch]))
+    evaluator.Evaluator(feed, model, chainer.get_device('@numpy'),
+                        ranks=Averaging(calls))()
+    assert calls == [model, feed.iterator]
 
 
 def test_short_last_batch(data):

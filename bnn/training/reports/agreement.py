@@ -36,11 +36,13 @@ class Agreement:
     differing: list
 
 
-def compare(trained, net, data, explain=True):
+def compare(trained, net_operations, net, data, explain=True):
     """Compares predictions on the test images.
 
     Args:
         trained (trained.Trained): The net in Chainer.
+        net_operations (list of ~bnn.deploy.operations.Operation): What it
+            computes, behind ``trained.rescale``.
         net (~bnn.deploy.run.Net): The packed one.
         data (~bnn.data.Dataset): The data.
         explain (bool): Whether to look for the ties.
@@ -59,9 +61,10 @@ def compare(trained, net, data, explain=True):
         for i in numpy.flatnonzero(theirs != ours):
             words = None
             if explain and len(differing) >= _MAX_EXPLAINED:
-                words = 'not looked at, after %d others' % _MAX_EXPLAINED
+                words = f'not looked at, after {_MAX_EXPLAINED} others'
             elif explain:
-                words = find_tie(trained, x[i:i + 1], theirs[i], ours[i])
+                words = find_tie(
+                    trained, net_operations, x[i:i + 1], theirs[i], ours[i])
             differing.append((int(some[i]), theirs[i], ours[i], words))
     return Agreement(n, *(hits / max(n, 1)), differing)
 
@@ -109,7 +112,7 @@ class _Outputs(chainer.LinkHook):
             args.out)
 
 
-def find_tie(trained, x, theirs, ours):
+def find_tie(trained, net_operations, x, theirs, ours):
     """Says which tie made two classes of an image.
 
     The net is computed in float64, and the first sign looked for that
@@ -117,17 +120,19 @@ def find_tie(trained, x, theirs, ours):
 
     Args:
         trained (trained.Trained): The net in Chainer.
+        net_operations (list of ~bnn.deploy.operations.Operation): What it
+            computes, behind ``trained.rescale``.
         x (numpy.ndarray): One uint8 image, (1, channels, h, w).
         theirs, ours (int): The classes.
 
     Returns:
         str: In words, or ``None`` if there is no tie.
     """
-    found = [trained.rescale, *trained.predictor.describe()]
+    found = [trained.rescale, *net_operations]
     scores, signs = _signs(found, x, numpy.float64)
     gap = abs(scores[theirs] - scores[ours])
     if gap <= _TIE * max(abs(scores).max(), 1e-30):
-        return 'the two scores differ by %.1e in float64' % gap
+        return f'the two scores differ by {gap:.1e} in float64'
     if scores.argmax() == ours:
         with _Outputs(trained.predictor) as hook:
             predict(trained, x)
@@ -189,7 +194,7 @@ def _words(operation, x, turned, name):
     margin = _margin(operation, x)[turned]
     if margin.max() > _TIE * _size(x):
         return None
-    return '%s, unit %s: %.1e from its threshold in float64, on the other ' \
-        'side in float32%s' % (
-            name, ','.join(map(str, at[0][1:])), margin[0],
-            '' if len(at) == 1 else ' (and %d more)' % (len(at) - 1))
+    unit = ','.join(map(str, at[0][1:]))
+    more = '' if len(at) == 1 else f' (and {len(at) - 1} more)'
+    return (f'{name}, unit {unit}: {margin[0]:.1e} from its threshold in '
+            f'float64, on the other side in float32{more}')

@@ -3,8 +3,11 @@ import chainer
 import numpy
 import pytest
 
-import net
 from bnn.training.reports import summary
+from zoo.binary_neural_networks import binary_weight_mlp
+from zoo.binary_neural_networks import float_mlp
+from zoo.binarynet.deep_binary_mlp import DeepBinaryMLP
+from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import link_xnor_block
 
 X = numpy.linspace(0, 1, 12, dtype='f').reshape(1, 1, 3, 4)
@@ -18,7 +21,7 @@ def rows_of(model, x=X):
 
 
 def test_every_row_has_the_columns_in_their_order():
-    for row in summary.summarize(net.BinaryMLP(8, 3, 12, n_layers=1), X):
+    for row in summary.summarize(DeepBinaryMLP(8, 3, 12, n_layers=1), X):
         assert list(row) == COLUMNS
 
 
@@ -32,7 +35,7 @@ def test_binary():
         'l2': ('BinaryLinear', '3', 27, 1, 24, 0, 108, 15),
         'b2': ('BatchNormalization', '3', 6, 32, 0, 0, 52, 52),
         'total': ('', '', 153, '', 24, 96, 708, 243)}
-    model = net.BinaryMLP(8, 3, 12, n_layers=1)
+    model = DeepBinaryMLP(8, 3, 12, n_layers=1)
     rows = rows_of(model)
     assert list(rows) == list(expected)
     assert rows == expected
@@ -40,21 +43,21 @@ def test_binary():
 
 def test_binary_inputs():
     x = numpy.where(X > .5, 1, -1).astype('f')
-    rows = rows_of(net.BinaryMLP(8, 3, 12, n_layers=1), x)
+    rows = rows_of(DeepBinaryMLP(8, 3, 12, n_layers=1), x)
     assert rows['l1'][4:6] == (96, 0)
     assert rows['total'][4:6] == (120, 0)
 
 
 def test_bits_that_fill_no_byte():
     # 5 x 3 weights are 15 bits, 2 bytes
-    rows = rows_of(net.BinaryMLP(5, 5, 3, n_layers=1), X[..., :1])
+    rows = rows_of(DeepBinaryMLP(5, 5, 3, n_layers=1), X[..., :1])
     assert rows['l1'][7] == 2 + 5 * 4
 
 
 @pytest.mark.parametrize('bits,packed', [
     (1, 12), (2, 24), (3, 36), (8, 96), (32, 384)])
 def test_quantized(bits, packed):
-    rows = rows_of(net.QuantizedMLP(
+    rows = rows_of(quantized_mlp.QuantizedMLP(
         8, 3, 12, n_layers=1, w_bits=bits, a_bits=2))
     assert rows['l1'] == ('QuantizedLinear', '8', 104, bits, 0, 96, 416,
                           packed + 32)
@@ -64,23 +67,23 @@ def test_quantized(bits, packed):
 
 @pytest.mark.parametrize('bits,packed', [(1, 12), (2, 36), (8, 108)])
 def test_linear_quantizer_has_a_level_more(bits, packed):
-    rows = rows_of(net.QuantizedMLP(
+    rows = rows_of(quantized_mlp.QuantizedMLP(
         8, 3, 12, n_layers=1, w_bits=bits, a_bits=2, quantizer='linear'))
     assert rows['l1'][3] == bits
     assert rows['l1'][7] == packed + 32
 
 
 def test_one_bit_quantized():
-    rows = rows_of(net.QuantizedMLP(
+    rows = rows_of(quantized_mlp.QuantizedMLP(
         8, 3, 12, n_layers=1, w_bits=1, a_bits=1))
     assert rows['l2'][4:6] == (24, 0)
-    rows = rows_of(net.QuantizedMLP(
+    rows = rows_of(quantized_mlp.QuantizedMLP(
         8, 3, 12, n_layers=1, w_bits=2, a_bits=1))
     assert rows['l2'][4:6] == (0, 24)
 
 
 def test_float():
-    rows = rows_of(net.FloatMLP(8, 3, 12, n_layers=1, batch_norm=False))
+    rows = rows_of(float_mlp.FloatMLP(8, 3, 12, n_layers=1, batch_norm=False))
     assert rows == {
         'l1': ('Linear', '8', 104, 32, 0, 96, 416, 416),
         'l2': ('Linear', '3', 27, 32, 0, 24, 108, 108),
@@ -88,7 +91,7 @@ def test_float():
 
 
 def test_binary_weights_only():
-    rows = rows_of(net.BinaryWeightMLP(
+    rows = rows_of(binary_weight_mlp.BinaryWeightMLP(
         8, 3, 12, n_layers=2, batch_norm=False))
     assert list(rows) == ['l1', 'l2', 'l3', 'total']
     assert rows['l2'][4:6] == (0, 64)  # ReLU is no sign
@@ -104,12 +107,12 @@ def test_layers_in_blocks():
                           'total']
     # 72 weights are 9 bytes, the scales of 4 filters 16
     assert rows['0/conv'] == (
-        'BinaryConvolution2D', '4x1x2', 72, 1, 144, 0, 288, 9 + 16)
+        'ScaledConvolution2D', '4x1x2', 72, 1, 144, 0, 288, 9 + 16)
     assert rows['0/rprelu'] == ('RPReLU', '4x1x2', 12, 32, 0, 0, 48, 48)
 
 
 def test_leaves_the_net_as_it_was():
-    model = net.BinaryMLP(8, 3, 12, n_layers=1, dropout_hidden=.5)
+    model = DeepBinaryMLP(8, 3, 12, n_layers=1, dropout_hidden=.5)
     before = model.b1.avg_mean.copy()
     numpy.random.seed(0)
     state = numpy.random.get_state()[1].copy()
@@ -120,8 +123,8 @@ def test_leaves_the_net_as_it_was():
 
 
 def test_describe():
-    lines = summary.describe(net.BinaryMLP(40, 3, 12, n_layers=1),
-                             X).splitlines()
+    lines = summary.describe(
+        DeepBinaryMLP(40, 3, 12, n_layers=1), X).splitlines()
     assert len(lines) == 6
     for name in COLUMNS:
         assert name in lines[0]
