@@ -18,7 +18,6 @@ from bnn import data as datasets
 from bnn import errors
 from bnn.data import augment
 from bnn.deploy import pictures
-from bnn.training.command_line import parser as parsers
 from bnn.training.command_line import script
 from bnn.training.command_line import setting
 
@@ -26,7 +25,7 @@ _BATCH = 1000  # of pictures that are read; others come net.batch at a time
 
 
 def make_parser():
-    parser = parsers.Parser(description=__doc__.splitlines()[0])
+    parser = script.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('net', metavar='NET',
                         help='a packed net of export.py, .bnn')
     parser.add_argument(

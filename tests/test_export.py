@@ -70,7 +70,8 @@ def test_of_a_training(trained, capsys, tmp_path):
 
 
 @pytest.mark.parametrize('make, net_args, kind', [
-    (quantized_mlp.QuantizedMLP, {'n_units': 9, 'w_bits': 2, 'a_bits': 3}, 'signed'),
+    (quantized_mlp.QuantizedMLP,
+     {'n_units': 9, 'w_bits': 2, 'a_bits': 3}, 'signed'),
     (binary_weight_mlp.BinaryWeightMLP, {'n_units': 9}, 'standard'),
     pytest.param(lenet5.LeNet5, {'n_out': 10}, 'standard',
                  marks=pytest.mark.slow),

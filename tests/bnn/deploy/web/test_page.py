@@ -112,4 +112,5 @@ def test_refuses_other_layers(make_rescale):
 
 
 def test_refuses_large_nets(pack):
-    refuse(pack(float_mlp.FloatMLP(800)), 'below 4 MB, and this one has 5.1 MB$')
+    refuse(pack(float_mlp.FloatMLP(800)),
+           'below 4 MB, and this one has 5.1 MB$')
