@@ -109,7 +109,8 @@ def apply_edits(root, edits):
         except FileNotFoundError:
             raise BuildError(
                 f'the edit of {edit.file} ({edit.reason}) cannot be applied: '
-                f'Chainer {VERSION} has no such file. Mend the edit in chainer_build/edits.py.') from None
+                f'Chainer {VERSION} has no such file. Mend the edit in '
+                'chainer_build/edits.py.') from None
         found = text.count(edit.old)
         if found != edit.count:
             raise BuildError(
@@ -183,8 +184,8 @@ def _download_error(output):
 def _wrong_sha256(what, digest):
     return BuildError(
         f'the sha256 of {what} is wrong: expected {SHA256}, found {digest}. '
-        'The file is truncated or not the official one: remove it, or set CHAINER_SDIST '
-        'to the path of a good copy.')
+        'The file is truncated or not the official one: remove it, or set '
+        'CHAINER_SDIST to the path of a good copy.')
 
 
 def _sha256(path):
