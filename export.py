@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Export a trained net: packed to one bit per binary weight, or as ONNX.
 
-Reads a model of train_*.py, prints what each layer takes, and compares the
+Reads a model of train_mnist.py or train.py, prints what each layer takes, and compares the
 predictions with Chainer's on the test set.
 """
 from bnn import environment
@@ -130,7 +130,7 @@ FORMATS = {
 
 
 def make_parser():
-    parser = parsers.Parser(description=__doc__.splitlines()[0])
+    parser = script.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('model', metavar='MODEL',
                         help='mlp.model of a training')
     parser.add_argument(

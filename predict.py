@@ -18,21 +18,21 @@ from bnn import data as datasets
 from bnn import errors
 from bnn.data import augment
 from bnn.deploy import pictures
-from bnn.training.command_line import parser as parsers
 from bnn.training.command_line import script
+from bnn.training.command_line import setting
 
 _BATCH = 1000  # of pictures that are read; others come net.batch at a time
 
 
 def make_parser():
-    parser = parsers.Parser(description=__doc__.splitlines()[0])
+    parser = script.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('net', metavar='NET',
                         help='a packed net of export.py, .bnn')
     parser.add_argument(
         'pictures', nargs='*', metavar='PICTURE',
         help='image files, of any size, in colour or grey')
     parser.add_argument(
-        '--top', type=parsers.positive, default=1, metavar='N',
+        '--top', type=setting.positive, default=1, metavar='N',
         help='how many classes to print, the likeliest first')
     parser.add_argument('--json', action='store_true',
                         help='print JSON')
