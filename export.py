@@ -23,7 +23,6 @@ from bnn.deploy import table
 from bnn.deploy.c import folder
 from bnn.deploy.onnx import model as onnx_model
 from bnn.deploy.web import page
-from bnn.training.command_line import parser as parsers
 from bnn.training.command_line import script
 from bnn.training.files import atomic
 from bnn.training.reports import agreement
