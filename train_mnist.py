@@ -50,7 +50,7 @@ OPTIONS = (
 
 def main():
     # Arguments, and with --resume the snapshot to go on from
-    args = parser.parse(binary_net.CONFIG, parser.Parser(
+    args = parser.parse(binary_net.CONFIG, script.Parser(
         __doc__, './train.py binary_net has more options'), OPTIONS)
     args, snapshot = resume.take_over(args, only=OPTIONS)
     device = devices.get(args.gpu)
