@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Export a trained net: packed to one bit per binary weight, or as ONNX.
 
-Reads a model of train_*.py, prints what each layer takes, and compares the
-predictions with Chainer's on the test set.
+Reads a model of train_mnist.py or train.py, prints what each layer takes, and
+compares the predictions with Chainer's on the test set.
 """
 from bnn import environment
 

@@ -129,7 +129,7 @@ def main():
 
 def choose() -> config_module.Config:
     """Returns the configuration that the command line names and changes."""
-    options = parser.Parser(__doc__)
+    options = script.Parser(__doc__)
     words = sys.argv[1:]
     if words[0] in ('-h', '--help'):
         base = config_module.Config()

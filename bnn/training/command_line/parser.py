@@ -13,9 +13,6 @@ from bnn.training.command_line import config as config_module
 from bnn.training.command_line import script
 from bnn.training.command_line import setting
 
-# Scripts without a configuration import no more than its module.
-Parser = script.Parser
-
 
 def argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     """Returns an argument type whose errors say what is wrong."""
@@ -35,7 +32,7 @@ def argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     return converted
 
 
-def parse(base: config_module.Config, parser: Parser,
+def parse(base: config_module.Config, parser: script.Parser,
           only: Sequence[str] | None = None,
           argv: Sequence[str] | None = None) -> config_module.Config:
     """Parses the command line over a configuration.

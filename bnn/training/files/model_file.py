@@ -99,12 +99,12 @@ def bounded(path: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def at_most(path, n_bytes):
+def at_most(path: str, n_bytes: int) -> Iterator[None]:
     """Refuses to make a net that is far larger than some arrays.
 
     Args:
-        path (str): Where they are, for the message.
-        n_bytes (int): What they take.
+        path: Where they are, for the message.
+        n_bytes: What they take.
 
     Raises:
         ~bnn.errors.UserError: If the net is larger.

@@ -38,8 +38,9 @@ class SynchronizedBatchNormalization(function_node.FunctionNode):
         x, gamma, beta = inputs
         axes = 0, *range(2, x.ndim)
         mean = x.mean(axis=axes, dtype=numpy.float64)
-        # A mean of squares alone would cancel.
-        var = numpy.square(x - _broadcast(mean, x)).mean(axis=axes)
+        # The mean of squares would lose digits that the variance has.
+        d = x - _broadcast(mean, x)
+        var = (d * d).mean(axis=axes, dtype=numpy.float64)
         mean, square = self._average(mean, var + mean * mean)
         var = square - mean * mean
         self.mean, self.var = mean.astype(x.dtype), var.astype(x.dtype)

@@ -6,6 +6,7 @@ import pytest
 
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import parser
+from bnn.training.command_line import script
 from bnn.training.command_line import setting
 
 
@@ -18,7 +19,7 @@ def folder(tmp_path, monkeypatch):
 
 def parse(*argv, only=None, base=None, hint=''):
     return parser.parse(base or config_module.Config(),
-                        parser.Parser('Trains.', hint), only, argv)
+                        script.Parser('Trains.', hint), only, argv)
 
 
 def test_nothing_given():

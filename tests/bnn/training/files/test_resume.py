@@ -118,8 +118,8 @@ def test_older_than_a_setting():
 
 
 def test_of_another_configuration():
-    line = refused(settings={'name': 'other'})
-    assert 'is of the configuration other, not a' in line
+    line = refused(settings={'name': 'other\nthing'})
+    assert r"is of the configuration 'other\nthing', not a" in line
 
 
 def test_damaged_settings():
@@ -135,6 +135,44 @@ def test_damaged_settings():
             resume.take_over(configure(resume=PATH))
         assert config_module.flag(name) in str(e.value)
         assert '\n' not in str(e.value)
+    # They are checked before a message has them.
+    line = refused(settings={'unit': 'two\nlines'}, unit=3)
+    assert 'is damaged' in line
+
+
+def test_only_some_may_be_others():
+    """A script of few options goes on with its own configuration alone."""
+    for settings, words in (
+            ({'unit': 16, 'seed': 5}, None), ({'layers': 3}, '--layers 3'),
+            ({'loss': 'squared-hinge'}, "--loss 'squared-hinge'")):
+        kept = resume.kept(config_module.Config(name='a', **settings))
+        write_snapshot(PATH, **kept)
+        config = configure(resume=PATH)
+        if words is None:
+            found, _ = resume.take_over(config, only=('unit', 'seed'))
+            assert (found.unit, found.seed) == (16, 5)
+            continue
+        with pytest.raises(errors.UserError) as e:
+            resume.take_over(config, only=('unit', 'seed'))
+        assert words in str(e.value)
+        assert './train.py a goes on with it' in str(e.value)
+
+
+def test_net_that_is_far_larger():
+    """A snapshot's settings may be hostile, as a model file's."""
+    snapshot = resume.Snapshot(PATH, {'x': numpy.zeros(1000)}, {})
+    config = configure()
+    with resume.bounded(config, snapshot):
+        L.Linear(10, 10)
+    with pytest.raises(errors.UserError, match=PATH):
+        with resume.bounded(config, snapshot):
+            L.Linear(10 ** 5, 10 ** 5)
+    model_file.save('m', L.Linear(3, 2))
+    with pytest.raises(errors.UserError, match='^m is not of this net'):
+        with resume.bounded(configure(initmodel='m'), None):
+            L.Linear(10 ** 5, 10 ** 5)
+    with resume.bounded(config, None):
+        pass
 
 
 def test_length_of_a_schedule_that_depends_on_it():
@@ -244,11 +282,18 @@ def test_take_from_model():
         resume.take_from_model(configure(), ['unit'], 'm')
 
 
-def test_evaluation_takes_the_input_of_the_model():
+def test_what_is_taken_from_the_model():
+    """The net as it is; to test it, its loss and data too."""
     model_file.save('m', L.Linear(3, 2), {
-        'input': 'signed', 'loss': 'squared-hinge', 'dataset': 'digits'})
-    config, _ = resume.take_over(configure(initmodel='m', evaluate=True))
-    assert (config.input, config.loss, config.dataset) == (
-        'signed', 'squared-hinge', 'digits')
-    config, _ = resume.take_over(configure(initmodel='m'))
-    assert config.input == 'unit'  # a new run starts from it
+        'unit': 7, 'input': 'signed', 'loss': 'squared-hinge',
+        'dataset': 'digits', 'net_class': 'BinaryMLP'})
+    for evaluate, loss, dataset in (
+            (True, 'squared-hinge', 'digits'), (False, 'softmax', 'mnist')):
+        config, snapshot = resume.take_over(
+            configure(initmodel='m', evaluate=evaluate))
+        assert snapshot is None
+        assert (config.unit, config.input, config.loss, config.dataset) == (
+            7, 'signed', loss, dataset)
+    with pytest.raises(errors.UserError) as e:
+        resume.take_over(configure(initmodel='m', net='LeNet5'))
+    assert "is of the net 'BinaryMLP', not LeNet5" in str(e.value)
