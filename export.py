@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Export a trained net: packed to one bit per binary weight, or as ONNX.
 
-Reads a model of train_*.py, prints what each layer takes, and compares the
-predictions with Chainer's on the test set.
+Reads a model of train_mnist.py or train.py, prints what each layer takes, and
+compares the predictions with Chainer's on the test set.
 """
 from bnn import environment
 
@@ -23,10 +23,9 @@ from bnn.deploy import table
 from bnn.deploy.c import folder
 from bnn.deploy.onnx import model as onnx_model
 from bnn.deploy.web import page
-from bnn.training.reports import agreement
-from bnn.training.command_line import parser as parsers
 from bnn.training.command_line import script
 from bnn.training.files import atomic
+from bnn.training.reports import agreement
 from bnn.training.reports import summary
 from zoo import trained as trained_module
 
@@ -130,7 +129,7 @@ FORMATS = {
 
 
 def make_parser():
-    parser = parsers.Parser(description=__doc__.splitlines()[0])
+    parser = script.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('model', metavar='MODEL',
                         help='mlp.model of a training')
     parser.add_argument(

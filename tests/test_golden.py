@@ -133,7 +133,7 @@ def filled():
     return fill
 
 
-@pytest.mark.parametrize('name', of_imagenet(NETS))
+@pytest.mark.parametrize('name', NETS)
 def test_scores(name, arrays, filled):
     case, predictor, images = filled(name)
     assert_close(contents.scores(predictor, project.scaled(case, images)),

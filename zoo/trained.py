@@ -62,7 +62,7 @@ class Trained:
                 if name in self.attributes}
 
     def operations(self) -> list:
-        """Lists what the net computes, see :func:`bnn.deploy.tracing.trace`."""
+        """Lists the operations, see :func:`bnn.deploy.tracing.trace`."""
         return tracing.trace(
             self.predictor, numpy.zeros((1, *self.input_shape), numpy.float32))
 

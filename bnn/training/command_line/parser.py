@@ -7,31 +7,11 @@ import sys
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
-from typing import NoReturn
 
 from bnn import data
 from bnn.training.command_line import config as config_module
+from bnn.training.command_line import script
 from bnn.training.command_line import setting
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that takes no abbreviations and complains in one line.
-
-    Args:
-        description: What the script does, with examples.
-        hint: What to do about an option that there is not.
-    """
-
-    def __init__(self, description: str, hint: str = '') -> None:
-        super().__init__(
-            description=description, allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter)
-        self._hint = hint
-
-    def error(self, message: str) -> NoReturn:
-        if message.startswith('unrecognized arguments') and self._hint:
-            message += f'; {self._hint}'
-        self.exit(2, f'{self.prog}: error: {message} (see --help)\n')
 
 
 def argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -52,7 +32,7 @@ def argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     return converted
 
 
-def parse(base: config_module.Config, parser: Parser,
+def parse(base: config_module.Config, parser: script.Parser,
           only: Sequence[str] | None = None,
           argv: Sequence[str] | None = None) -> config_module.Config:
     """Parses the command line over a configuration.

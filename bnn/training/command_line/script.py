@@ -1,4 +1,5 @@
-"""How a script ends."""
+"""How a script begins and ends, with complaints in one line."""
+import argparse
 import os
 import sys
 import traceback
@@ -7,6 +8,26 @@ from typing import NoReturn
 
 from bnn import errors
 from bnn.training.ranks import launcher
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations and complains in one line.
+
+    Args:
+        description: What the script does, with examples.
+        hint: What to do about an option that there is not.
+    """
+
+    def __init__(self, description: str, hint: str = '') -> None:
+        super().__init__(
+            description=description, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter)
+        self._hint = hint
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith('unrecognized arguments') and self._hint:
+            message += f'; {self._hint}'
+        self.exit(2, f'{self.prog}: error: {message} (see --help)\n')
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:

@@ -94,6 +94,21 @@ def bounded(path: str) -> Iterator[None]:
         n_bytes = sum(
             array.nbytes for array in map(f.get, _names(f))
             if array.nbytes <= _DEFLATE * array.id.get_storage_size())
+    with at_most(path, n_bytes):
+        yield
+
+
+@contextlib.contextmanager
+def at_most(path: str, n_bytes: int) -> Iterator[None]:
+    """Refuses to make a net that is far larger than some arrays.
+
+    Args:
+        path: Where they are, for the message.
+        n_bytes: What they take.
+
+    Raises:
+        ~bnn.errors.UserError: If the net is larger.
+    """
     try:
         # A parameter has a gradient, and initial values of float64.
         with memory.limited(8 * n_bytes + _SLACK):

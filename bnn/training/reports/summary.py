@@ -45,12 +45,12 @@ def summarize(predictor: chainer.Chain, x: numpy.ndarray
         x: One image as the net sees it, (1, ...), on the device of the net.
 
     Returns:
-        The layers in the order of computation, and a last row
-        with the totals.
+        The layers in the order of computation, and a last row with the
+        totals.
 
     Raises:
-        ~bnn.errors.UserError: If :func:`bnn.deploy.tracing.trace` does not know
-            a function of the net.
+        ~bnn.errors.UserError: If :func:`bnn.deploy.tracing.trace` does not
+            know a function of the net.
     """
     links = {path.strip('/'): link for path, link in predictor.namedlinks()}
     shape, rows = x.shape[1:], []

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import types
 import warnings
 import zipfile
 
@@ -15,27 +16,15 @@ from chainer.serializers import npz
 from chainer.training import extensions
 
 from bnn import errors
-from bnn.training.reports import log
+from bnn.training.files import resume
 from bnn.training.files import snapshots
+from bnn.training.reports import log
+from tests.helpers import small_runs
 
 SETTINGS = {'seed': 0, 'batchsize': 5, 'dataset': None}
 
 
-class Net(chainer.Chain):
-
-    def __init__(self, n_units):
-        super().__init__()
-        with self.init_scope():
-            self.l1 = L.Linear(3, n_units)
-            self.bn = L.BatchNormalization(n_units)
-            self.l2 = L.Linear(n_units, 2)
-
-    def forward(self, x):
-        return self.l2(self.bn(self.l1(x)))
-
-
 class Nothing(chainer.training.Extension):
-
     """Its state is None at first."""
 
     name = 'Nothing'
@@ -48,21 +37,13 @@ class Nothing(chainer.training.Extension):
         self.value = serializer('value', self.value)
 
 
-def make_trainer(out, n_units=4, extend=True, n_data=20):
-    random = numpy.random.RandomState(0)
-    data = chainer.datasets.TupleDataset(
-        random.randn(n_data, 3).astype(numpy.float32),
-        random.randint(0, 2, n_data).astype(numpy.int32))
-    model = L.Classifier(Net(n_units))
-    optimizer = chainer.optimizers.Adam().setup(model)
-    updater = chainer.training.StandardUpdater(
-        chainer.iterators.SerialIterator(data, 5), optimizer)
-    trainer = chainer.training.Trainer(updater, (2, 'epoch'), str(out))
+def make_trainer(out, extend=True, **kwargs):
+    trainer = small_runs.make(out, test=False, **kwargs)
     trainer._start_at = 0.  # Chainer serializes started trainers only
     if extend:
         trainer.extend(Nothing())
-        trainer.extend(snapshots.RandomState())
-        trainer.extend(log.LogReport(), name='LogReport')
+        trainer.extend(snapshots.RandomState(0, small_runs.CPU))
+        trainer.extend(log.LogReport())
     return trainer
 
 
@@ -95,8 +76,8 @@ def saved(tmp_path_factory):
 
 
 def restore(path, trainer):
-    arrays, _ = snapshots.read(path)
-    snapshots.restore(path, arrays, trainer)
+    snapshots.restore(
+        resume.Snapshot(path, *snapshots.read(path)), trainer)
 
 
 def error(path):
@@ -108,7 +89,7 @@ def error(path):
     return line
 
 
-class TestRoundTrip(object):
+class TestRoundTrip:
 
     def test_state(self, saved, tmp_path):
         path, _, expected = saved
@@ -136,7 +117,7 @@ class TestRoundTrip(object):
         @chainer.training.make_extension(trigger=(3, 'iteration'))
         def write(trainer):
             paths.append(save(trainer, tmp_path,
-                              'snapshot_iter_%d' % len(paths)))
+                              f'snapshot_iter_{len(paths)}'))
 
         whole.extend(write, name='write')
         whole.run()
@@ -147,7 +128,7 @@ class TestRoundTrip(object):
         restore(paths[0], other)
         other.run()
         actual, expected = state(other), state(whole)
-        log = [n for n in actual if n.endswith('_log')]
+        log = [n for n in actual if n.endswith('LogReport/log')]
         for name in log:
             for a, e in zip(json.loads(str(actual.pop(name))),
                             json.loads(str(expected.pop(name))),
@@ -176,44 +157,66 @@ class TestRoundTrip(object):
         assert trainer.updater.iteration == 6
 
 
-class TestRandomState(object):
+class TestRandomState:
 
-    @pytest.mark.parametrize('n', [0, 1, 2, 623, 624, 1000])
-    def test_stream(self, n, tmp_path):
-        numpy.random.seed(7)
-        numpy.random.rand(n)
-        numpy.random.randn(n % 2)  # keeps a second normal number
+    def test_stream(self, tmp_path):
         path = str(tmp_path / 'state.npz')
-        npz.save_npz(path, snapshots.RandomState())
+        extension = snapshots.RandomState(0, small_runs.CPU)
 
         def draw():
             return [numpy.random.randn(3), numpy.random.rand(700),
                     numpy.random.permutation(10), numpy.random.randn(1)]
 
-        expected = draw()
-        numpy.random.seed(8)
-        numpy.random.randn(1)
-        npz.load_npz(path, snapshots.RandomState())
-        for a, e in zip(draw(), expected, strict=True):
-            numpy.testing.assert_array_equal(a, e)
+        for n in 0, 1, 2, 623, 624, 1000:
+            numpy.random.seed(7)
+            numpy.random.rand(n)
+            numpy.random.randn(n % 2)  # keeps a second normal number
+            npz.save_npz(path, extension)
+            expected = draw()
+            numpy.random.seed(8)
+            numpy.random.randn(1)
+            npz.load_npz(path, extension)
+            for a, e in zip(draw(), expected, strict=True):
+                numpy.testing.assert_array_equal(a, e)
 
     def test_saving_does_not_draw(self):
         numpy.random.seed(7)
         expected = numpy.random.rand(3)
         numpy.random.seed(7)
-        npz.serialize(snapshots.RandomState())
+        npz.serialize(snapshots.RandomState(0, small_runs.CPU))
         numpy.testing.assert_array_equal(numpy.random.rand(3), expected)
 
+    def test_seeds_of_a_gpu(self):
+        """They follow from the run's seed and the iteration alone."""
+        seeds = []
+        device = types.SimpleNamespace(xp=types.SimpleNamespace(
+            random=types.SimpleNamespace(seed=seeds.append)))
 
-@pytest.mark.parametrize('n,expected', [
-    (None, [4, 8]), (3, [3, 4, 6, 8]), (1, list(range(1, 9)))])
-def test_trigger(n, expected, tmp_path):
-    trainer = make_trainer(tmp_path, extend=False)
-    fired = []
-    trainer.extend(lambda t: fired.append(t.updater.iteration), name='x',
-                   trigger=snapshots.Trigger(n))
-    trainer.run()
-    assert fired == expected
+        def trainer_at(iteration):
+            return types.SimpleNamespace(
+                updater=types.SimpleNamespace(iteration=iteration))
+
+        for seed in 0, 1, 2 ** 32 - 1:
+            extension = snapshots.RandomState(seed, device)
+            extension.initialize(trainer_at(0))
+            for iteration in 1, 2, 10 ** 6:
+                extension(trainer_at(iteration))
+        assert len(set(seeds)) == 12
+        assert all(0 <= seed < 2 ** 32 for seed in seeds)
+        snapshots.RandomState(1, device).initialize(trainer_at(2))
+        assert seeds[-1] == seeds[6]
+
+
+def test_trigger(tmp_path):
+    for n, expected in (
+            (None, [4, 8]), (3, [3, 4, 6, 8]), (1, list(range(1, 9)))):
+        trainer = make_trainer(tmp_path, extend=False)
+        fired = []
+        trainer.extend(
+            lambda t, fired=fired: fired.append(t.updater.iteration),
+            name='x', trigger=snapshots.Trigger(n))
+        trainer.run()
+        assert fired == expected
 
 
 def test_find(tmp_path):
@@ -222,7 +225,7 @@ def test_find(tmp_path):
                  '.snapshot_iter_11.tmp', 'asnapshot_iter_5', 'log'):
         (tmp_path / name).touch()
     assert snapshots.find(str(tmp_path)) == [
-        str(tmp_path / ('snapshot_iter_%d' % n)) for n in (100, 10, 9)]
+        str(tmp_path / f'snapshot_iter_{n}') for n in (100, 10, 9)]
 
 
 def test_find_in_nothing(tmp_path):
@@ -240,7 +243,7 @@ def test_describe_last(saved, tmp_path):
     assert snapshots.describe_last(folder).endswith('snapshot_iter_9')
 
 
-class TestReadErrors(object):
+class TestReadErrors:
 
     def test_missing(self, tmp_path):
         assert 'No such file' in error(tmp_path / 'none')
@@ -258,6 +261,7 @@ class TestReadErrors(object):
             path.write_bytes(whole[:length])
             error(path)
 
+    @pytest.mark.slow
     def test_bit_flips(self, saved, tmp_path):
         expected, settings = snapshots.read(saved[0])
         with open(saved[0], 'rb') as f:
@@ -291,6 +295,7 @@ class TestReadErrors(object):
                 wrong.append((position, k % 8, 'other content'))
         assert not wrong
 
+    @pytest.mark.slow
     def test_bit_flips_before_a_large_array(self, tmp_path):
         path = tmp_path / 'x'
         data = numpy.arange(3000, dtype=numpy.float32)
@@ -315,21 +320,24 @@ class TestReadErrors(object):
                     wrong.append((position, bit, 'other content'))
         assert not wrong
 
-    @pytest.mark.parametrize('header', [
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (3,)",
-        "{'descr': '<f4', 'shape': (", '(' * 500, "'", '\0', '', 'x' * 9,
-        "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (-3,), }"])
-    @pytest.mark.parametrize('version', [1, 2, 3])
-    def test_hostile_header(self, tmp_path, header, version):
+    def test_hostile_header(self, tmp_path):
         # The checksum is right, so that it does not help.
         path = tmp_path / 'x'
-        content = (b'\x93NUMPY' + bytes([version, 0])
-                   + len(header).to_bytes(2 if version == 1 else 4, 'little')
-                   + header.encode() + bytes(12))
-        with zipfile.ZipFile(path, 'w') as archive:
-            archive.writestr('x.npy', content)
-        error(path)
+        for header in (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (3,)",
+                "{'descr': '<f4', 'shape': (", '(' * 500, "'", '\0', '',
+                'x' * 9,
+                "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (-3,), }"
+                ):
+            for version in 1, 2, 3:
+                content = (
+                    b'\x93NUMPY' + bytes([version, 0])
+                    + len(header).to_bytes(2 if version == 1 else 4, 'little')
+                    + header.encode() + bytes(12))
+                with zipfile.ZipFile(path, 'w') as archive:
+                    archive.writestr('x.npy', content)
+                error(path)
 
     def test_shortened_shape(self, tmp_path):
         # NumPy reads what the header says, so that the end of a large array
@@ -344,7 +352,7 @@ class TestReadErrors(object):
         error(path)
 
     def test_hostile_pickle(self, tmp_path):
-        class Hostile(object):
+        class Hostile:
             def __reduce__(self):
                 return os.mkdir, (str(tmp_path / 'executed'),)
 
@@ -366,17 +374,12 @@ class TestReadErrors(object):
         numpy.savez(path, x=numpy.zeros(3))
         assert 'it has no settings' in error(path)
 
-    @pytest.mark.parametrize('settings', [
-        'no json', '[1]', '3', numpy.zeros(3), '{' * 10])
-    def test_wrong_settings(self, tmp_path, settings):
+    def test_wrong_settings(self, tmp_path):
         path = tmp_path / 'other.npz'
-        numpy.savez(path, settings=settings)
-        error(path)
-
-    def test_deep_settings(self, tmp_path):
-        path = tmp_path / 'other.npz'
-        numpy.savez(path, settings='[' * 100000)
-        error(path)
+        for settings in ('no json', '[1]', '3', numpy.zeros(3), '{' * 10,
+                         '[' * 100000):
+            numpy.savez(path, settings=settings)
+            error(path)
 
     def test_model_file(self, tmp_path):
         path = tmp_path / 'mlp.state'
@@ -405,13 +408,13 @@ class TestReadErrors(object):
         error(path)
 
 
-class TestRestoreErrors(object):
+class TestRestoreErrors:
 
     def check(self, path, arrays, trainer):
         """The error, and whether the trainer is as it was before."""
         before = state(trainer)
         with pytest.raises(errors.UserError) as e:
-            snapshots.restore(path, arrays, trainer)
+            snapshots.restore(resume.Snapshot(path, arrays, {}), trainer)
         assert path in str(e.value)
         assert '\n' not in str(e.value)
         after = state(trainer)
@@ -472,19 +475,25 @@ class TestRestoreErrors(object):
         self.check('x', {}, make_trainer(tmp_path))
 
 
-class TestWriterErrors(object):
+class TestWriterErrors:
 
-    @pytest.mark.parametrize('value', [numpy.nan, numpy.inf, -numpy.inf])
-    def test_not_finite(self, tmp_path, value):
+    def test_not_finite(self, tmp_path):
         trainer = make_trainer(tmp_path)
         first = save(trainer, tmp_path)
-        trainer.updater.get_optimizer('main').target.predictor.l2.W.array[
-            0, 1] = value
-        with pytest.raises(errors.UserError) as e:
-            save(trainer, tmp_path, 'snapshot_iter_2')
-        assert 'predictor/l2/W' in str(e.value)
-        assert first in str(e.value)
-        assert os.listdir(tmp_path) == ['snapshot_iter_1']
+        W = trainer.updater.get_optimizer('main').target.predictor.l2.W
+        for value in numpy.nan, numpy.inf, -numpy.inf:
+            W.array[0, 1] = value
+            with pytest.raises(errors.UserError) as e:
+                save(trainer, tmp_path, 'snapshot_iter_2')
+            assert 'predictor/l2/W' in str(e.value)
+            assert first in str(e.value)
+            assert os.listdir(tmp_path) == ['snapshot_iter_1']
+
+    def test_one_process_writes(self, tmp_path):
+        trainer = make_trainer(tmp_path)
+        snapshots.Writer(SETTINGS, is_first=False)(
+            'snapshot_iter_1', str(tmp_path), npz.serialize(trainer))
+        assert os.listdir(tmp_path) == []
 
     def test_full_disk(self, tmp_path, monkeypatch):
         trainer = make_trainer(tmp_path)

@@ -129,6 +129,10 @@ def test_first_skips_the_broken():
     assert feed.first(CPU).shape == (1, 1, 2, 2)
 
 
+def load(config, *args):
+    return batches.load(config, data.NAMES, *args)
+
+
 class TestLoad:
 
     def config(self, given=(), **settings):
@@ -137,53 +141,53 @@ class TestLoad:
 
     def error(self, config, *args):
         with pytest.raises(errors.UserError) as e:
-            batches.load(config, *args)
+            load(config, *args)
         assert '\n' not in str(e.value)
         return str(e.value)
 
     def test_digits(self, capsys):
-        found = batches.load(self.config(dataset='digits'))
+        found = load(self.config(dataset='digits'))
         assert found.name == 'digits'
         assert len(found.train_labels) + len(found.test_labels) == 1797
         assert capsys.readouterr().out == 'load digits dataset\n'
 
     def test_dry_run(self):
-        found = batches.load(self.config(
+        found = load(self.config(
             dataset='digits', dry_run=True, batchsize=20, validation=200))
         assert len(found.test_labels) == 61
         assert len(found.train_labels) == 41
         assert len(found.validation_labels) == 20
 
     def test_validation(self):
-        whole = batches.load(self.config(dataset='digits'))
-        found = batches.load(self.config(dataset='digits', validation=200))
+        whole = load(self.config(dataset='digits'))
+        found = load(self.config(dataset='digits', validation=200))
         numpy.testing.assert_array_equal(
             found.validation_images, whole.train_images[-200:])
         numpy.testing.assert_array_equal(
             found.train_images, whole.train_images[:-200])
 
     def test_too_large(self):
-        n = len(batches.load(self.config(dataset='digits')).train_labels)
+        n = len(load(self.config(dataset='digits')).train_labels)
         line = self.error(self.config(dataset='digits', validation=n))
         assert f'--validation {n} ' in line and f'{n} training' in line
         line = self.error(self.config(dataset='digits', batchsize=n + 1))
         assert f'--batchsize {n + 1} ' in line and f'{n} training' in line
         # A test alone may have a larger one.
-        batches.load(self.config(
+        load(self.config(
             dataset='digits', batchsize=n + 1, evaluate=True))
         self.error(self.config(dataset='digits', batchsize=n // 2 + 1),
                    None, Second())
 
     def test_data_that_cannot_be_had(self, monkeypatch, capsys):
-        load = data.load
+        load_data = data.load
 
         def unavailable(name, *args):
             if name == 'digits':
-                return load(name, *args)
+                return load_data(name, *args)
             raise data.UnavailableError('no network')
 
         monkeypatch.setattr(data, 'load', unavailable)
-        found = batches.load(self.config())
+        found = load(self.config())
         assert found.name == 'digits'
         captured = capsys.readouterr()
         assert 'WARNING: no network' in captured.err
@@ -196,11 +200,16 @@ class TestLoad:
                 (self.config(evaluate=True),), (self.config(), snapshot)):
             assert self.error(config, *more) == 'no network'
 
+    def test_data_that_the_net_does_not_take(self):
+        line = self.error(self.config(dataset='cifar10'))
+        assert '--dataset cifar10' in line and 'BinaryMLP' in line
+        assert 'mnist or fashion-mnist or digits' in line
+
     def test_other_data_than_those_of_the_snapshot(self):
         config = self.config(dataset='digits')
-        digest = batches.load(config).digest
+        digest = load(config).digest
         snapshot = resume.Snapshot('a/b', {}, {'data_digest': digest})
-        batches.load(config, snapshot)
+        load(config, snapshot)
         snapshot = dataclasses.replace(
             snapshot, settings={'data_digest': 'x'})
         assert self.error(config, snapshot).startswith(

@@ -97,7 +97,7 @@ def test_images_stay():
 
 
 def test_augmentations():
-    for name, augmentation in inputs.AUGMENTATIONS.items():
+    for augmentation in inputs.AUGMENTATIONS.values():
         size, cut = (256, 227) if augmentation.is_of_pictures else (32, 32)
         images = numpy.random.randint(
             0, 256, (4, 3, size, size), numpy.uint8)

@@ -30,13 +30,15 @@ def test_kept_on_improvement_only():
     log = []
     trainer = types.SimpleNamespace(get_extension=lambda name: {
         'LogReport': types.SimpleNamespace(log=log)}[name])
-    for entry in log_of(.5, .4, .5, .7, .7, .6, .8, .1):
+    for entry, expected in zip(
+            log_of(.5, .4, .45, .5, .7, .7, .6, .8, .1),
+            (1, 1, 1, 1, 5, 5, 5, 8, 8), strict=True):
         log.append(entry)
         model.W.array[...] = entry['epoch']
         extension(trainer)
-    assert (model.W.array == 8).all()
-    extension.restore()
-    assert (model.W.array == 7).all()
+        assert (model.W.array == entry['epoch']).all()
+        extension.restore()
+        assert (model.W.array == expected).all()
 
 
 def test_snapshots_hold_the_best():

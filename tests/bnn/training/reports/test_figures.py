@@ -1,4 +1,6 @@
 """The page of figures, of nets of every kind."""
+import dataclasses
+
 import chainer
 import chainer.links as L
 import matplotlib
@@ -6,89 +8,21 @@ import numpy
 import pytest
 from matplotlib import pyplot
 
-import net
+from bnn import data
 from bnn.training.learning import batches
 from bnn.training.learning import evaluator
-from bnn.training.reports import figures
 from bnn.training.learning import inputs
+from bnn.training.learning import means
+from bnn.training.reports import figures
+from zoo.binary_neural_networks import binary_weight_mlp
+from zoo.binary_neural_networks import float_mlp
+from zoo.binarynet import deep_binary_mlp
+from zoo.quantized_net import quantized_mlp
 
+pytestmark = pytest.mark.slow  # A page takes seconds to draw.
 CPU = chainer.get_device('@numpy')
-NAMES = [str(i) for i in range(10)]
-
-
-def make_log(model, n=2):
-    log = []
-    for epoch in range(1, n + 1):
-        entry = {'epoch': epoch}
-        for prefix in 'main/', 'validation/main/':
-            entry[prefix + 'loss'] = 1 / epoch
-            entry[prefix + 'accuracy'] = 1 - .5 / epoch
-        for name in 'l1', 'l2':
-            entry[name + '/flip_ratio'] = .1 / epoch
-        log.append(entry)
-    return log
-
-
-def make_data(n=40, channels=1):
-    random = numpy.random.RandomState(0)
-    return (random.randint(0, 256, (n, channels, 5, 4)).astype('u1'),
-            (numpy.arange(n) % 10).astype('i'),
-            random.normal(size=(n, 10)).astype('f'))
-
-
-def make_model(kind, channels=1, **kwargs):
-    numpy.random.seed(0)
-    return L.Classifier(kind(8, 10, 20 * channels, n_layers=1, **kwargs))
-
-
-def draw(tmp_path, model, log, images, labels, scores, names=NAMES):
-    path = tmp_path / 'figures.png'
-    open_before = len(pyplot.get_fignums())
-    figures.draw_page(str(path), log, model, images, labels,
-                      numpy.arange(len(labels)), scores, names)
-    assert len(pyplot.get_fignums()) == open_before
-    assert path.read_bytes().startswith(b'\x89PNG\r\n\x1a\n')
-    image = pyplot.imread(str(path))
-    assert image.shape[:2] == (13 * 80, 15 * 80)
-    assert image.std() > .01
-    return image
-
-
-def test_broken_images_are_left_out(tmp_path):
-    whole, labels, _ = make_data(25)
-
-    class Images(object):
-        def __len__(self):
-            return 25
-
-        def __getitem__(self, i):
-            assert isinstance(i, int)
-            return whole[i]
-
-        def read(self, indices):
-            kept = numpy.array(indices) != 13
-            return whole[indices][kept], kept
-
-        shape = whole.shape
-
-    model = make_model(net.BinaryMLP)
-    feed = batches.Feed(
-        batches.Indices(Images(), 10, repeat=False, shuffle=False),
-        inputs.converter(Images(), labels, 'signed'))
-    rows, scores = figures.predict(model.predictor, feed, CPU, Images())
-    assert rows.tolist() == [i for i in range(25) if i != 13]
-    assert scores.shape == (24, 10)
-    figures.draw_page(str(tmp_path / 'x.png'), make_log(model), model,
-                      Images(), labels, rows, scores, NAMES)
-
-
-def test_many_classes(tmp_path):
-    images, _, _ = make_data()
-    labels = numpy.arange(40)
-    scores = numpy.random.randn(40, 40).astype('f')
-    model = make_model(net.BinaryMLP)
-    draw(tmp_path, model, make_log(model), images, labels, scores,
-         ['class %d' % i for i in range(40)])
+NETS = (deep_binary_mlp.DeepBinaryMLP, float_mlp.FloatMLP,
+        quantized_mlp.QuantizedMLP, binary_weight_mlp.BinaryWeightMLP)
 
 
 @pytest.fixture(autouse=True)
@@ -96,62 +30,113 @@ def no_display():
     matplotlib.use('Agg')
 
 
-@pytest.mark.parametrize('kind', [
-    net.BinaryMLP, net.FloatMLP, net.QuantizedMLP, net.BinaryWeightMLP])
-def test_nets(tmp_path, kind):
-    model = make_model(kind)
-    draw(tmp_path, model, make_log(model), *make_data())
+def make_log(n=2):
+    return [{
+        'epoch': epoch, 'l1/flip_ratio': .1 / epoch,
+        'l2/flip_ratio': .1 / epoch,
+        **{prefix + name: value for prefix in ('main/', 'validation/main/')
+           for name, value in (('loss', 1 / epoch),
+                               ('accuracy', 1 - .5 / epoch))}}
+        for epoch in range(1, n + 1)]
 
 
-def test_no_mistake(tmp_path):
-    model = make_model(net.BinaryMLP)
-    images, labels, _ = make_data()
-    scores = 9 * numpy.eye(10, dtype='f')[labels]
-    draw(tmp_path, model, make_log(model), images, labels, scores)
+def make_data(n=40, channels=1, n_classes=10):
+    images = numpy.random.RandomState(0).randint(
+        0, 256, (n, channels, 5, 4)).astype('u1')
+    labels = (numpy.arange(n) % n_classes).astype('i')
+    return data.Dataset(
+        'digits', 'digits', images, labels, images, labels,
+        tuple(f'class {i}' for i in range(n_classes)), 'here')
 
 
-def test_all_wrong(tmp_path):
-    model = make_model(net.BinaryMLP)
-    images, labels, _ = make_data()
-    scores = 1000 * numpy.eye(10, dtype='f')[(labels + 1) % 10]
-    draw(tmp_path, model, make_log(model), images, labels, scores)
+def make_model(kind=deep_binary_mlp.DeepBinaryMLP, channels=1, n_classes=10):
+    return L.Classifier(kind(8, n_classes, 20 * channels, n_layers=1),
+                        accfun=means.accuracy)
 
 
-def test_one_epoch_without_flips(tmp_path):
-    model = make_model(net.BinaryMLP)
-    log = make_log(model, 1)
-    log[0]['l1/flip_ratio'] = log[0]['l2/flip_ratio'] = 0.
-    draw(tmp_path, model, log, *make_data())
+def make_feed(dataset):
+    return batches.Feed(
+        batches.Indices(dataset.test_images, 10, repeat=False, shuffle=False),
+        inputs.converter(dataset.test_images, dataset.test_labels,
+                         inputs.rescaler('signed')))
 
 
-def test_weights_without_spread(tmp_path):
-    # As Bop leaves them, or an extreme learning rate
-    model = make_model(net.BinaryMLP)
+def draw(tmp_path, model, dataset, log=None, **kwargs):
+    path = tmp_path / 'figures.png'
+    figures.draw_page(str(path), log or make_log(), model, dataset,
+                      make_feed(dataset), CPU, **kwargs)
+    assert not pyplot.get_fignums()
+    image = pyplot.imread(str(path))
+    assert image.shape[:2] == (13 * 80, 15 * 80)
+    assert image.std() > .01
+
+
+class Scores(chainer.Chain):
+    """A net whose scores are chosen; it has weights to draw."""
+
+    def __init__(self, score):
+        super().__init__()
+        self._score = score
+        with self.init_scope():
+            self.l1 = L.Linear(20, 3)
+
+    def forward(self, x):
+        labels = numpy.arange(self._seen, self._seen + len(x)) % 10
+        self._seen = (self._seen + len(x)) % 40
+        return chainer.Variable(self._score(labels))
+
+    _seen = 0
+
+
+def test_other_pages(tmp_path):
+    for kind in NETS:
+        draw(tmp_path, make_model(kind), make_data())
+    # More classes than there is room to name, and colours
+    draw(tmp_path, make_model(n_classes=40), make_data(n_classes=40))
+    draw(tmp_path, make_model(channels=3, n_classes=2),
+         make_data(12, 3, 2), part='validation')
+    # No mistake, and nothing but mistakes
+    eye = 1000 * numpy.eye(10, dtype='f')
+    for score in lambda t: eye[t], lambda t: eye[(t + 1) % 10]:
+        draw(tmp_path, L.Classifier(Scores(score)), make_data())
+    # Weights without spread, as Bop leaves them, that never flip
+    model = make_model()
     for name in 'l1', 'l2':
-        W = model.predictor[name].W.array
-        W[...] = 1
-    draw(tmp_path, model, make_log(model), *make_data())
+        model.predictor[name].W.array[...] = 1
+    log = make_log(1)
+    log[0]['l1/flip_ratio'] = log[0]['l2/flip_ratio'] = 0.
+    draw(tmp_path, model, make_data(), log)
 
 
-def test_colours_and_two_classes(tmp_path):
-    numpy.random.seed(0)
-    model = L.Classifier(net.BinaryMLP(8, 2, 60, n_layers=1))
-    images, labels, scores = make_data(12, 3)
-    draw(tmp_path, model, make_log(model), images, labels % 2, scores[:, :2],
-         ['cat', 'dog'])
+def test_page(tmp_path):
+    """Of a binary net; a broken image is left out."""
+    dataset = make_data(25)
+    whole = dataset.test_images
+
+    class Images:
+        shape = whole.shape
+
+        def __len__(self):
+            return 25
+
+        def __getitem__(self, i):
+            assert isinstance(i, int)
+            assert i != 13
+            return whole[i]
+
+        def read(self, indices):
+            kept = numpy.array(indices) != 13
+            return whole[indices][kept], kept
+
+    draw(tmp_path, make_model(), dataclasses.replace(
+        dataset, test_images=Images()))
 
 
-def test_predict():
-    model = make_model(net.BinaryMLP)
-    images, labels, _ = make_data(25)
-    feed = batches.Feed(
-        batches.Indices(images, 10, repeat=False, shuffle=False),
-        inputs.converter(images, labels, 'signed'))
-    tester = evaluator.Evaluator(feed, model, CPU)
-    before = model.predictor.b1.avg_mean.copy()
-    rows, scores = figures.predict(model.predictor, feed, CPU, images)
-    assert rows.tolist() == list(range(25))
-    assert scores.shape == (25, 10)
-    accuracy = (scores.argmax(axis=1) == labels).mean()
-    assert tester()['main/accuracy'] == pytest.approx(accuracy, abs=1e-7)
-    numpy.testing.assert_array_equal(model.predictor.b1.avg_mean, before)
+def test_the_model_stays(tmp_path):
+    model, dataset = make_model(), make_data(25)
+    model(*make_feed(dataset).converter(range(10), CPU))
+    tester = evaluator.Evaluator(make_feed(dataset), model, CPU)
+    before = tester()
+    for statistics in 'running', 'batch':
+        draw(tmp_path, model, dataset, test_statistics=statistics)
+        assert tester() == before

@@ -1,15 +1,15 @@
 """A net layer by layer, counted by hand."""
 import chainer
 import numpy
-import pytest
 
 from bnn.training.reports import summary
 from zoo.binary_neural_networks import binary_weight_mlp
 from zoo.binary_neural_networks import float_mlp
-from zoo.binarynet.deep_binary_mlp import DeepBinaryMLP
+from zoo.binarynet import deep_binary_mlp
 from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import link_xnor_block
 
+DeepBinaryMLP = deep_binary_mlp.DeepBinaryMLP
 X = numpy.linspace(0, 1, 12, dtype='f').reshape(1, 1, 3, 4)
 COLUMNS = ['layer', 'type', 'output', 'params', 'bits', '1-bit MACs',
            'other MACs', 'float bytes', 'packed bytes']
@@ -54,23 +54,20 @@ def test_bits_that_fill_no_byte():
     assert rows['l1'][7] == 2 + 5 * 4
 
 
-@pytest.mark.parametrize('bits,packed', [
-    (1, 12), (2, 24), (3, 36), (8, 96), (32, 384)])
-def test_quantized(bits, packed):
-    rows = rows_of(quantized_mlp.QuantizedMLP(
-        8, 3, 12, n_layers=1, w_bits=bits, a_bits=2))
-    assert rows['l1'] == ('QuantizedLinear', '8', 104, bits, 0, 96, 416,
-                          packed + 32)
-    # One-bit weights, but activations of two bits
-    assert rows['l2'][4:6] == (0, 24)
-
-
-@pytest.mark.parametrize('bits,packed', [(1, 12), (2, 36), (8, 108)])
-def test_linear_quantizer_has_a_level_more(bits, packed):
-    rows = rows_of(quantized_mlp.QuantizedMLP(
-        8, 3, 12, n_layers=1, w_bits=bits, a_bits=2, quantizer='linear'))
-    assert rows['l1'][3] == bits
-    assert rows['l1'][7] == packed + 32
+def test_quantized():
+    for bits, packed in (1, 12), (2, 24), (3, 36), (8, 96), (32, 384):
+        rows = rows_of(quantized_mlp.QuantizedMLP(
+            8, 3, 12, n_layers=1, w_bits=bits, a_bits=2))
+        assert rows['l1'] == ('QuantizedLinear', '8', 104, bits, 0, 96, 416,
+                              packed + 32)
+        # One-bit weights, but activations of two bits
+        assert rows['l2'][4:6] == (0, 24)
+    # The linear quantizer has a level more.
+    for bits, packed in (1, 12), (2, 36), (8, 108):
+        rows = rows_of(quantized_mlp.QuantizedMLP(
+            8, 3, 12, n_layers=1, w_bits=bits, a_bits=2, quantizer='linear'))
+        assert rows['l1'][3] == bits
+        assert rows['l1'][7] == packed + 32
 
 
 def test_one_bit_quantized():
@@ -123,8 +120,8 @@ def test_leaves_the_net_as_it_was():
 
 
 def test_describe():
-    lines = summary.describe(
-        DeepBinaryMLP(40, 3, 12, n_layers=1), X).splitlines()
+    lines = summary.describe(DeepBinaryMLP(40, 3, 12, n_layers=1),
+                             X).splitlines()
     assert len(lines) == 6
     for name in COLUMNS:
         assert name in lines[0]

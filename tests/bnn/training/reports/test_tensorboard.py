@@ -1,27 +1,23 @@
 """Event files, read back, have the values of the log."""
-import contextlib
-import io
-import json
 import struct
 import sys
-import time
 
+import numpy
 import pytest
+from chainer.serializers import npz
+from tensorboardX.proto import event_pb2
 
-import train_mnist
 from bnn import errors
+from bnn.training.reports import log
 from bnn.training.reports import tensorboard
-
-SMALL = ['--dataset', 'digits', '--unit', '8', '--batchsize', '100',
-         '--no-plot', '--report', 'quiet']
+from tests.helpers import small_runs
 
 
 def scalars(folder):
     """Returns {(tag, step): value} of all event files, oldest first."""
-    event_pb2 = pytest.importorskip('tensorboardX.proto.event_pb2')
     found = {}
-    paths = sorted(folder.glob('events.out.tfevents.*'))
-    assert paths
+    paths = sorted(folder.glob('events.out.tfevents.*'),
+                   key=lambda path: int(path.suffix[1:]))
     for path in paths:
         data = path.read_bytes()
         while data:
@@ -34,36 +30,42 @@ def scalars(folder):
                     del found[key]
             for value in event.summary.value:
                 found[value.tag, event.step] = value.simple_value
-    return found
+    return len(paths), found
 
 
-def train(*options):
-    with (contextlib.redirect_stdout(io.StringIO()),
-          contextlib.redirect_stderr(io.StringIO())):
-        assert not train_mnist.main([*options])
+def make(folder, n_epochs):
+    trainer = small_runs.make(folder, n_epochs)
+    trainer.extend(log.LogReport())
+    trainer.extend(tensorboard.TensorBoard())
+    return trainer
 
 
-def expected(folder):
-    return {(name, entry['epoch']): value
-            for entry in json.loads((folder / 'log').read_text())
+def expected(trainer):
+    return {(name, entry['epoch']): pytest.approx(value, rel=1e-6)
+            for entry in trainer.get_extension('LogReport').log
             for name, value in entry.items() if name != 'epoch'}
 
 
 def test_values(tmp_path):
-    pytest.importorskip('tensorboardX')
-    run = tmp_path / 'run'
-    train(*SMALL, '--epoch', '2', '--tensorboard', '--out', str(run))
-    found = scalars(run)
-    assert found == pytest.approx(expected(run), rel=1e-6)  # float32
-    names = {name for name, _ in found}
-    assert {'main/loss', 'validation/main/accuracy', 'l1/flip_ratio',
-            'l3/at_clip', 'lr'} <= names
-    time.sleep(1.1)  # the file is named by the second
-    # Going on adds to it
-    train(*SMALL, '--epoch', '3', '--tensorboard', '--out', str(run),
-          '--resume', 'auto')
-    assert scalars(run) == pytest.approx(expected(run), rel=1e-6)
-    assert {step for _, step in scalars(run)} == {1, 2, 3}
+    first = make(tmp_path, 2)
+    saved = []
+    first.extend(lambda trainer: saved.append({
+        name: numpy.array(value)
+        for name, value in npz.serialize(trainer).items()}),
+        name='save', trigger=(1, 'epoch'), priority=-1)
+    first.run()
+    assert scalars(tmp_path) == (1, expected(first))
+    # A run that goes on from the first epoch hides the second one's values
+    # and writes its own.
+    numpy.random.seed(5)
+    second = make(tmp_path, 3)
+    second.extend(lambda trainer: None, name='save', trigger=(1, 'epoch'))
+    npz.NpzDeserializer(saved[0]).load(second)
+    second.run()
+    n_files, found = scalars(tmp_path)
+    assert n_files == 2
+    assert found == expected(second)
+    assert {step for _, step in found} == {1, 2, 3}
 
 
 def test_without_the_library(monkeypatch):
@@ -75,5 +77,4 @@ def test_without_the_library(monkeypatch):
 
 
 def test_finalize_before_start():
-    pytest.importorskip('tensorboardX')
     tensorboard.TensorBoard().finalize()
