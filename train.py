@@ -118,17 +118,18 @@ def main():
                 return 0
         with trainer.stop_trigger:
             trainer.run(show_loop_exception_msg=False)
-        if not trainer.stop_trigger.is_finished(trainer):
-            snapshot_now(trainer)
-            return saving.say_how_to_go_on(
-                config, trainer, config.name, ranks=ranks)
+            if not trainer.stop_trigger.is_finished(trainer):
+                # A signal may reach the other ranks as late as here.
+                snapshot_now(trainer)
+                return saving.say_how_to_go_on(
+                    config, trainer, config.name, ranks=ranks)
         finish(trainer, config, dataset, tester, device, ranks, net_args)
     return 0
 
 
 def choose() -> config_module.Config:
     """Returns the configuration that the command line names and changes."""
-    options = parser.Parser(__doc__)
+    options = script.Parser(__doc__)
     words = sys.argv[1:]
     if words[0] in ('-h', '--help'):
         base = config_module.Config()

@@ -1,87 +1,127 @@
 #!/usr/bin/env python3
-"""Seconds per epoch of a training script, evaluation and log line included.
+"""Seconds of an epoch, test and log line included, and peak memory.
 
-Runs ./train_mnist.py as a user would and reads the times from its log, and
-the peak memory of the process.  With --against another checkout of this
-project takes turns with it, epoch by epoch of whole runs.  Options after --
-go to the script:
+    benchmarks/epoch_time.py
+    benchmarks/epoch_time.py --command './train.py lenet5'
+    benchmarks/epoch_time.py --command './train_mnist.py --gpu=0'
+    benchmarks/epoch_time.py --against DIR     another checkout, in turns
+    benchmarks/epoch_time.py --against DIR --command './train.py lenet5' \\
+        --command-there './train_mnist.py --net lenet5'
+    benchmarks/epoch_time.py --ranks 2         processes of one machine
 
-    benchmarks/epoch_time.py --epoch 5 -- --gpu 0
-    benchmarks/epoch_time.py --against ../before -- --net lenet5
+A turn is a whole run, as a user starts it; the times are those of its log,
+without the first epoch.  With --ranks the batch of all ranks together has 100
+images.
 """
-import argparse
 import json
 import os
-import resource
+import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
-sys.path.insert(0, ROOT)
-
 import timing
-from bnn import machine
+
+BATCH = 100
 
 
-def run(root, python, args):
-    """Returns the seconds of the epochs after the first."""
-    with tempfile.TemporaryDirectory() as out:
-        subprocess.run(
-            [python, os.path.join(root, 'train_mnist.py'),
-             '--epoch', str(args.epoch + 1), '--no-plot', '--out', out,
-             *args.options], check=True)
-        with open(os.path.join(out, 'log')) as f:
-            log = json.load(f)
-    ends = [entry['elapsed_time'] for entry in log]
-    return [b - a for a, b in zip(ends, ends[1:], strict=False)]
+class Run:
+    """Runs of a training script, as turns.
+
+    Args:
+        root: The checkout.
+        command: The script with its options, run from there.
+        epochs: Epochs to time, after a first one.
+        threads: Threads of each process.
+        python: The Python that runs it.
+        ranks: Processes.
+
+    Attributes:
+        peak (int): Bytes of memory at most; of several ranks unknown, 0.
+    """
+
+    def __init__(self, root: str, command: str, epochs: int, threads: int,
+                 python: str = sys.executable, ranks: int = 1) -> None:
+        script, *options = shlex.split(command)
+        self._words = [python, os.path.join(root, script), *options,
+                       '--epoch', str(epochs + 1), '--no-plot']
+        if ranks > 1:
+            mpiexec = os.path.join(os.path.dirname(python), 'mpiexec')
+            self._words = [mpiexec, '-n', str(ranks), *self._words]
+        self._root, self._ranks, self._threads = root, ranks, threads
+        self.peak = 0
+
+    def __call__(self) -> float:
+        """Returns the seconds of an epoch, the median of those of a run."""
+        with tempfile.TemporaryDirectory() as out:
+            # Not subprocess.run: the memory of this child alone is asked for.
+            process = subprocess.Popen(
+                [*self._words, '--out', out], cwd=self._root,
+                env=timing.environment(self._threads), stdout=sys.stderr)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                sys.exit(f'{shlex.join(self._words)} ended, status '
+                         f'{process.returncode}')
+            with open(os.path.join(out, 'log')) as f:
+                ends = [entry['elapsed_time'] for entry in json.load(f)]
+        if self._ranks == 1:
+            self.peak = max(self.peak, used.ru_maxrss * (
+                1 if sys.platform == 'darwin' else 1024))
+        return statistics.median(
+            b - a for a, b in zip(ends, ends[1:], strict=False))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--epoch', type=int, default=5, metavar='N',
-                        help='epochs to time, beside a first one to warm up')
-    parser.add_argument('--rounds', type=timing.positive, default=1,
-                        metavar='N', help='runs of each')
-    parser.add_argument('--against', metavar='DIR',
-                        help='another checkout, to compare with')
-    parser.add_argument('--against-python', metavar='FILE',
+    parser = timing.parser(__doc__, rounds=3)
+    parser.add_argument('--epoch', type=timing.positive, default=3,
+                        metavar='N', help='epochs of a run to time, after a '
+                        'first one (default: 3)')
+    parser.add_argument('--threads', type=timing.positive,
+                        default=timing.cores(), metavar='N',
+                        help='of each run (default: the cores)')
+    parser.add_argument('--command', metavar='WORDS',
+                        help='what to run (default: ./train_mnist.py)')
+    parser.add_argument('--against', metavar='DIR', help='another checkout')
+    parser.add_argument('--command-there', metavar='WORDS',
+                        help='what to run there (default: the same)')
+    parser.add_argument('--python-there', metavar='FILE',
                         default=sys.executable,
                         help='the Python that runs it (default: this one)')
-    parser.add_argument('--out', metavar='FILE', default=os.path.join(
-        ROOT, 'benchmarks', 'results', 'epoch_time.json'))
-    parser.add_argument('options', nargs='*',
-                        help='options of train_mnist.py, after --')
+    parser.add_argument('--ranks', type=timing.positive, metavar='N', help=(
+        'time ranks, of ./train.py binary_net by default'))
     args = parser.parse_args()
-    contenders = {'ours': (ROOT, sys.executable)}
-    if args.against is not None:
-        contenders['against'] = args.against, args.against_python
-    seconds = {name: [] for name in contenders}
-    for _ in range(args.rounds):
-        for name, (root, python) in contenders.items():
-            seconds[name] += run(root, python, args)
-    ours = statistics.median(seconds['ours'])
-    result = {
-        'seconds_per_epoch': ours, 'epochs': seconds['ours'],
-        # The largest of all runs; of ours, if nothing ran against it
-        'peak_bytes': 1024 * resource.getrusage(
-            resource.RUSAGE_CHILDREN).ru_maxrss,
-        'options': args.options, 'machine': machine.describe()}
-    if args.against is not None:
-        theirs = statistics.median(seconds['against'])
-        result.update(against=seconds['against'], ratio=ours / theirs)
-    with open(args.out, 'w') as f:
-        json.dump(result, f, indent=1)
-        f.write('\n')
-    for name, values in seconds.items():
-        print('%-8s median of %d epochs: %.3f s (%.3f to %.3f)' % (
-            name, len(values), statistics.median(values), min(values),
-            max(values)))
-    if args.against is None:
-        print('peak memory %.0f MB' % (result['peak_bytes'] / 1e6))
+    command = args.command or (
+        './train.py binary_net' if args.ranks else './train_mnist.py')
+    if args.ranks:
+        ranks = f'{command} --distributed --batchsize {BATCH // args.ranks}'
+        runs = {
+            'one process, one thread': Run(
+                timing.ROOT, command, args.epoch, 1),
+            f'one process, {args.ranks} threads': Run(
+                timing.ROOT, command, args.epoch, args.ranks),
+            **{f'{args.ranks} ranks, one thread each{more}': Run(
+                timing.ROOT, ranks + more, args.epoch, 1, ranks=args.ranks)
+               for more in ('', ' --multi-node-bn')}}
+        threads = args.ranks
     else:
-        print('ratio %.2f' % result['ratio'])
+        runs = {command: Run(
+            timing.ROOT, command, args.epoch, args.threads)}
+        if args.against:
+            there = args.command_there or command
+            runs[f'before: {there}'] = Run(
+                os.path.abspath(args.against), there, args.epoch,
+                args.threads, args.python_there)
+        threads = args.threads
+    seconds = timing.take_turns(runs, args.rounds)
+    timing.report(args, f'An epoch of {command}' + (
+        f' on {args.ranks} ranks' if args.ranks else ''), [
+            timing.table(['', 's', *timing.HEADER, 'peak MB'], [
+                [name, *cells, f'{runs[name].peak / 1e6:.0f}'
+                 if runs[name].peak else '-']
+                for name, cells in timing.rows(seconds, 1, 2).items()])],
+        threads)
 
 
 if __name__ == '__main__':

@@ -1,138 +1,109 @@
 #!/usr/bin/env python3
 """Time of a training iteration against units, batch and threads.
 
-Whole iterations of ./train_mnist.py, as in train_step.py, beside the floor of
-the same shapes: its float32 matrix products and one pass over the optimizer's
-arrays.
+Whole iterations of ./train_mnist.py beside the floor of the same shapes, both
+as in train_step.py.  --record draws docs/figures/scaling.png, too.
 """
 import argparse
 import os
+import statistics
 import sys
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
-sys.path.insert(0, ROOT)
-
 import timing
+import train_step
 
-XLABELS = {'unit': 'units of a hidden layer', 'batchsize': 'images in a batch',
-           'threads': 'threads'}
+LABELS = {'unit': 'units of a hidden layer', 'batchsize': 'images in a batch',
+          'threads': 'threads'}
+FIGURE = os.path.join(timing.ROOT, 'docs', 'figures', 'scaling.png')
 
 
 def main():
     cores = timing.cores()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    timing.add_net(parser)
-    parser.add_argument('--threads', type=timing.positive, default=cores,
-                        metavar='N', help='threads (default: the cores)')
-    parser.add_argument('--over-unit', type=timing.positive, nargs='*',
-                        metavar='N', default=[256 * 2 ** i for i in range(6)])
-    parser.add_argument('--over-batchsize', type=timing.positive, nargs='*',
-                        metavar='N', default=[10 ** i for i in range(5)])
+    parser = timing.parser(__doc__, rounds=3)
+    timing.add_peers(parser)
+    parser.add_argument('--unit', type=timing.positive, nargs='*',
+                        default=[256 * 2 ** i for i in range(6)], metavar='N')
+    parser.add_argument('--batchsize', type=timing.positive, nargs='*',
+                        default=[10 ** i for i in range(5)], metavar='N')
     parser.add_argument('--over-threads', type=timing.positive, nargs='*',
                         metavar='N', default=sorted(
                             {2 ** i for i in range(cores.bit_length())}
                             | {cores}))
-    parser.add_argument('--rounds', type=timing.positive, default=5,
-                        metavar='N', help='turns of each')
-    parser.add_argument('--seconds', type=float, default=0.5, metavar='S',
-                        help='about how long a turn is')
-    parser.add_argument('--out', metavar='FILE', default=os.path.join(
-        ROOT, 'benchmarks', 'results', 'scaling.json'))
-    parser.add_argument('--figure', metavar='FILE', default=os.path.join(
-        ROOT, 'docs', 'figures', 'scaling.png'))
+    parser.add_argument('--figure', metavar='FILE',
+                        help='where to draw it')
     args = parser.parse_args()
-    series = {name: [measure(args, name, value)
-                     for value in getattr(args, 'over_' + name)]
-              for name in XLABELS}
-    report(series)
-    timing.save(args.out, {
-        'settings': {name: getattr(args, name) for name in (
-            'unit', 'layers', 'batchsize', 'images', 'gpu', 'threads',
-            'rounds', 'seconds')}, 'series': series}, args.threads)
-    draw(args, {name: points for name, points in series.items() if points})
-
-
-def measure(args, name, value):
-    """Returns the result of one setting."""
-    setting = {name: value for name in ('unit', 'batchsize', 'threads')
-               for value in [getattr(args, name)]} | {name: value}
-    threads = setting.pop('threads')
-    options = timing.net_options(args, **setting)
-    contenders = [
-        timing.Contender(one, script, *options, *more, threads=threads)
-        for one, script, *more in (
-            ('ours', 'ours.py'),
-            ('products', 'floors.py', '--of=products'),
-            ('memory', 'floors.py', '--of=memory'))]
-    for one in contenders:
-        if one.unavailable:
-            raise RuntimeError(one.unavailable)
-    estimate = min(contenders[0].turn(3, warmup=1))
-    contenders[0].replies.clear()
-    n = max(1, min(200, int(args.seconds / estimate)))
-    timing.interleave(contenders, args.rounds, n)
-    for one in contenders:
-        one.close()
-    ours, products, memory = contenders
-    floor = products.median + memory.median
-    print('%-9s %6d: %9.2f ms, floor %9.2f ms' % (
-        name, value, 1e3 * ours.median, 1e3 * floor), file=sys.stderr)
-    return {**setting, 'threads': threads, 'iterations': n,
-            'seconds': ours.median, 'round_medians': ours.medians,
-            'products_seconds': products.median,
-            'memory_seconds': memory.median, 'floor_seconds': floor,
-            'images_per_second': setting['batchsize'] / ours.median}
-
-
-def report(series):
-    """Prints a table of each series."""
+    series = {
+        'unit': [measure(args, n, unit=n) for n in args.unit],
+        'batchsize': [measure(args, n, batchsize=n) for n in args.batchsize],
+        'threads': [measure(args, n, threads=n)
+                    for n in args.over_threads]}
+    parts = []
     for name, points in series.items():
         if points:
-            timing.print_table(
-                [XLABELS[name], 'median ms', 'floor ms', 'by floor',
-                 'images/s'], [[
-                     str(point[name]), '%.2f' % (1e3 * point['seconds']),
-                     '%.2f' % (1e3 * point['floor_seconds']),
-                     '%.2f' % (point['seconds'] / point['floor_seconds']),
-                     '%.0f' % point['images_per_second']]
-                     for point in points])
-            print()
+            parts.append(timing.table(
+                [LABELS[name], 'ms', 'floor ms', 'ours by it', 'images/s'],
+                [[n, f'{1e3 * ours:.2f}', f'{1e3 * floor:.2f}',
+                  f'{ratio:.2f}',
+                  f'{(n if name == "batchsize" else 100) / ours:,.0f}']
+                 for n, ours, floor, ratio in points]))
+    timing.report(args, 'An iteration of ./train_mnist.py: 1000 units, '
+                  'batches of 100, unless said', parts, args.threads)
+    figure = args.figure or FIGURE if args.record else args.figure
+    if figure:
+        draw(figure, series, args.threads)
 
 
-def draw(args, series):
-    """Draws the figure: a panel for each series."""
+def measure(args: argparse.Namespace, n: int, threads: int | None = None,
+            **options: int) -> tuple:
+    """Measures one setting.
+
+    Returns:
+        ``n``, our seconds, those of the floor, and the ratio.
+    """
+    task = train_step.make_task('binary_net', [
+        f'--{name}={value}' for name, value in options.items()])
+    seconds, _ = train_step.measure(task, argparse.Namespace(
+        **{**vars(args), 'threads': threads or args.threads}), {})
+    ours, floor = seconds['ours'], seconds['floor: both']
+    print(n, *(f'{1e3 * statistics.median(one):.2f} ms'
+               for one in (ours, floor)), file=sys.stderr)
+    return (n, statistics.median(ours), statistics.median(floor),
+            timing.ratio(ours, floor))
+
+
+def draw(path: str, series: dict, threads: int) -> None:
+    """Draws a panel for each series."""
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot
     from matplotlib import ticker
     figure, panels = pyplot.subplots(
-        1, len(series), figsize=(4 * len(series), 3.6), squeeze=False,
-        layout='constrained', sharey=True)
-    defaults = {'unit': '%d units' % args.unit,
-                'batchsize': 'batch %d' % args.batchsize,
-                'threads': '%d threads' % args.threads}
-    for panel, (name, points) in zip(panels[0], series.items()):
-        x = [point[name] for point in points]
-        for key, label, style in (
-                ('seconds', './train_mnist.py, an iteration',
-                 dict(color='C0', marker='o')),
-                ('floor_seconds', 'floor: products and optimizer memory',
-                 dict(color='0.4', marker='s', markersize=4, ls='--'))):
-            panel.plot(x, [1e3 * point[key] for point in points],
-                       label=label, **style)
+        1, len(series), figsize=(4 * len(series), 3.6), layout='constrained',
+        sharey=True)
+    settings = {'unit': '1000 units', 'batchsize': 'batch 100',
+                'threads': f'{threads} threads'}
+    for panel, (name, points) in zip(panels, series.items(), strict=True):
+        if not points:
+            continue
+        x, ours, floor, _ = zip(*points, strict=True)
+        panel.plot(x, [1e3 * y for y in ours], color='C0', marker='o',
+                   label='./train_mnist.py, an iteration')
+        panel.plot(x, [1e3 * y for y in floor], color='.4', marker='s',
+                   markersize=4, linestyle='--',
+                   label='floor: products and optimizer memory')
         panel.set_xscale('log', base=10 if name == 'batchsize' else 2)
         panel.set_yscale('log')
-        panel.set_xticks(x, [str(value) for value in x])
+        panel.set_xticks(x, map(str, x))
         panel.xaxis.set_minor_locator(ticker.NullLocator())
         panel.yaxis.set_major_formatter(ticker.FormatStrFormatter('%g'))
-        panel.set_xlabel(XLABELS[name])
+        panel.set_xlabel(LABELS[name])
         panel.set_title(', '.join(
-            text for key, text in defaults.items() if key != name),
+            text for key, text in settings.items() if key != name),
             fontsize='medium')
-        panel.grid(True, which='major', alpha=0.3)
-    panels[0][0].set_ylabel('time of an iteration (ms)')
-    panels[0][0].legend(fontsize='small', loc='upper left')
-    figure.savefig(args.figure, dpi=120)
+        panel.grid(True, which='major', alpha=.3)
+    panels[0].set_ylabel('time of an iteration (ms)')
+    panels[0].legend(fontsize='small', loc='upper left')
+    figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 

@@ -1,86 +1,70 @@
 #!/usr/bin/env python3
-"""Seconds from the start of ./train_mnist.py to its first iteration.
+"""Seconds from the start of ./train_mnist.py to its first iteration's end.
 
-Beside it, in turn: a bare import of Chainer and the same data, loaded.  A
-first start of each, not counted, compiles the kernels and warms the disk's
-cache.
+Beside it: a bare import of Chainer and the same data, loaded.  A first start
+of each, which does not count, compiles the kernels and fills the disk's cache.
 """
-import argparse
-import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
-sys.path.insert(0, ROOT)
-
 import timing
-from bnn import machine
 
-_PATH = 'import os, sys; sys.path.insert(0, %r); ' % os.path.abspath(ROOT)
-CODES = {
-    'bare': _PATH + '''
-import chainer
-from bnn import data as datasets
-folder = sys.argv[2:]
-datasets.load("mnist", *folder, allow_modified=bool(folder))
-''',
-    'script': _PATH + '''
+SCRIPT = '''
+import sys
 import train_mnist  # first, as its environment comes before the rest
-from chainer.training import updaters
+import os
+from chainer import training
 
-original = updaters.StandardUpdater.update_core
+class Updater(training.StandardUpdater):
 
-def update_core(self):
-    original(self)
-    os._exit(0)
+    def update_core(self):
+        super().update_core()
+        os._exit(0)
 
-updaters.StandardUpdater.update_core = update_core
-options = ["--no-plot", "--out", sys.argv[1]]
-for folder in sys.argv[2:]:
-    options += ["--data-dir", folder, "--allow-modified"]
-train_mnist.main(options)
-''',
-}
+training.StandardUpdater = Updater
+sys.argv[0] = 'train_mnist.py'
+train_mnist.main()
+sys.exit('no iteration')
+'''
+BARE = '''
+import sys
+import chainer
+from bnn import data
+data.load(sys.argv[2])
+'''
 
 
-def seconds(code, *folder):
-    """Runs a program in a folder of its own."""
+def start(code: str, dataset: str) -> float:
+    """Runs a program to its end and returns the seconds."""
     with tempfile.TemporaryDirectory() as out:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, '-c', code, os.path.join(out, 'run'),
-                        *folder],
-                       check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-        return time.perf_counter() - start
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, '-c', code, '--dataset', dataset, '--out', out,
+             '--no-plot'], check=True, cwd=timing.ROOT,
+            env=timing.environment(timing.cores()), stdout=subprocess.DEVNULL)
+        return time.perf_counter() - began
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=timing.positive, default=5,
-                        metavar='N')
-    parser.add_argument('--out', metavar='FILE', default=os.path.join(
-        ROOT, 'benchmarks', 'results', 'startup.json'))
-    parser.add_argument('--data-dir', metavar='DIR',
-                        help="MNIST, or files like it; default: the script's")
+    parser = timing.parser(__doc__, rounds=5)
+    parser.add_argument('--dataset', default='mnist', help='its data')
     args = parser.parse_args()
-    folder = [] if args.data_dir is None else [args.data_dir]
-    rounds = [{name: seconds(code, *folder)
-               for name, code in CODES.items()}
-              for _ in range(args.rounds + 1)][1:]
-    medians = {name: statistics.median(r[name] for r in rounds)
-               for name in CODES}
-    with open(args.out, 'w') as f:
-        json.dump({'rounds': rounds, 'medians': medians,
-                   'machine': machine.describe()}, f, indent=1)
-        f.write('\n')
-    print('bare import of Chainer and data %.2f s, start to first iteration '
-          '%.2f s: %.2f s more' % (
-              medians['bare'], medians['script'],
-              medians['script'] - medians['bare']))
+    starts = {
+        './train_mnist.py': lambda: start(SCRIPT, args.dataset),
+        'import chainer, and the data': lambda: start(BARE, args.dataset)}
+    for one in starts.values():
+        one()
+    seconds = timing.take_turns(starts, args.rounds)
+    ours, bare = map(statistics.median, seconds.values())
+    timing.report(args, 'From the start to the end of the first iteration', [
+        timing.table(['', 's', *timing.HEADER], [
+            [name, *cells]
+            for name, cells in timing.rows(seconds, 1).items()]),
+        f'{ours - bare:.2f} s more than the import and the data.'],
+        timing.cores())
 
 
 if __name__ == '__main__':

@@ -1,12 +1,24 @@
-"""What the benchmarks share: contenders, turns, tables, results.
+"""How every benchmark times, and how it writes its results.
 
-Each contender is a process of its own, so that the threads of one BLAS do not
-disturb another's.  It runs iterations when it is asked to and sleeps in
-between.  Only the standard library is imported at first: the Python of a peer
-may have nothing else.
+What is compared is a dict of names to callables; each call is a turn and
+returns seconds.  :func:`take_turns` lets them take turns and :func:`rows`
+makes the rows of a table of it.  A turn is one of these:
+
+- :class:`Calls`: calls of a function of this process;
+- :class:`Peer`: iterations of a program of its own under ``peers/``, so that
+  the threads of one library do not disturb another's.  The program sleeps
+  while others have their turn, and talks through a :class:`Channel`;
+- a function that runs a whole program and returns its time.
+
+Only the standard library is imported at first: the Python of a peer may have
+no other package.
 """
+import argparse
+import datetime
 import json
 import os
+import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -15,95 +27,203 @@ import time
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(FOLDER)
-# Seconds; threads of OpenBLAS and OpenMP look for more work for less than
-# that before they sleep
-PAUSE = 0.15
-_THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS',
-            'NUMBA_NUM_THREADS')
-# What bnn.kernels, or who runs the benchmark, may have set
-_WAITING = 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'
+sys.path.insert(0, ROOT)
+# Seconds.  Threads of OpenBLAS and OpenMP look for work for a shorter time
+# than that before they sleep.
+PAUSE = .15
+# Flags of /proc/cpuinfo that decide how fast products are
+UNITS = {'avx2': 'AVX2', 'avx512f': 'AVX-512', 'avx512_vnni': 'VNNI',
+         'avx512_vpopcntdq': 'VPOPCNTDQ', 'avx512_bf16': 'AVX512-BF16',
+         'amx_tile': 'AMX', 'asimddp': 'NEON dot product'}
 
 
-def cores():
+def cores() -> int:
     """Returns how many cores this process may use."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
-def use_threads(environ, n):
-    """Sets the number of threads of every library.
+def environment(threads: int) -> dict:
+    """Returns the environment of a program that is to use some threads.
 
     How threads wait is left to each program: PyTorch takes twice as long
-    where OMP_WAIT_POLICY=PASSIVE is forced upon it.  Those of a contender
-    that is not asked are asleep after :data:`PAUSE` all the same.  Those of
-    OpenBLAS that have no work would keep a core from Numba's for a tenth of a
-    second: they are told to look for some for 2^16 clock cycles only.
+    where OMP_WAIT_POLICY=PASSIVE is forced upon it.  Threads of OpenBLAS that
+    have no work would keep a core from Numba's for a tenth of a second, so
+    they are told to look for work for 2^16 clock cycles only.
+    """
+    waiting = 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'
+    return {
+        **{name: value for name, value in os.environ.items()
+           if name not in waiting},
+        **dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS',
+                         'MKL_NUM_THREADS', 'NUMBA_NUM_THREADS'),
+                        str(threads)),
+        'OPENBLAS_THREAD_TIMEOUT': '16'}
+
+
+def positive(text: str) -> int:
+    """Converts an argument to an integer from 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def parser(description: str, rounds: int = 7) -> argparse.ArgumentParser:
+    """Makes a parser with the options that all benchmarks have.
 
     Args:
-        environ (dict): The environment to change, before they are loaded.
-        n (int): Threads.
+        description: The docstring of the script.
+        rounds: Turns of each contender.
     """
-    environ.update(dict.fromkeys(_THREADS, str(n)))
-    environ['OPENBLAS_THREAD_TIMEOUT'] = '16'
-    for name in _WAITING:
-        environ.pop(name, None)
+    made = argparse.ArgumentParser(
+        description=description, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument('--rounds', type=positive, default=rounds, metavar='N',
+                      help=f'turns of each (default: {rounds})')
+    made.add_argument('--record', action='store_true', help=(
+        'write the tables into benchmarks/results/, too'))
+    return made
 
 
-def _busy():
-    """Returns the seconds that all cores, and those of ours, were busy."""
-    try:
-        with open('/proc/stat') as f:
-            ticks = list(map(int, f.readline().split()[1:9]))
-    except OSError:
-        return None
-    # user, nice, system, interrupts; what another machine stole too
-    busy = sum(ticks[:3] + ticks[5:]) / os.sysconf('SC_CLK_TCK')
-    times = os.times()
-    return time.perf_counter(), busy, sum(times[:4])
+def add_peers(made: argparse.ArgumentParser) -> None:
+    """Adds the options of benchmarks with peers to their parser."""
+    made.add_argument('--threads', type=positive, default=cores(),
+                      metavar='N', help='of each (default: the cores)')
+    made.add_argument('--seconds', type=float, default=.3, metavar='S',
+                      help='length of a turn (default: 0.3)')
 
 
-_AT_START = _busy()
+def add_torch(made: argparse.ArgumentParser) -> None:
+    """Adds the option that names a Python with PyTorch to a parser."""
+    made.add_argument('--torch-python', default=sys.executable,
+                      metavar='FILE', help='a Python that has PyTorch')
 
 
-def others():
-    """Returns how many cores other programs used since the start.
-
-    Ended contenders are ours.
-
-    Returns:
-        float or None: Cores; ``None`` where the system does not tell.
-    """
-    if _AT_START is None:
-        return None
-    elapsed, busy, ours = (
-        now - before for now, before in zip(_busy(), _AT_START))
-    return max(0., (busy - ours) / elapsed)
-
-
-def images(n, seed=0):
+def images(n: int, shape: tuple = (1, 28, 28), n_classes: int = 10) -> tuple:
     """Makes images like MNIST's, of classes that can be learned.
 
     Args:
-        n (int): How many.
-        seed (int): Seed of the random numbers.
+        n: How many.
+        shape: (channels, h, w) of one.
+        n_classes: Classes.
 
     Returns:
-        tuple: uint8 (n, 1, 28, 28), mostly background as MNIST's, and int32
-        labels (n,).
+        uint8 (n, channels, h, w), mostly background, and int32 labels (n,).
     """
     import numpy
-    random = numpy.random.RandomState(seed)
-    labels = random.randint(0, 10, n).astype(numpy.int32)
-    ink = (random.uniform(size=(10, 784)) < 0.2).astype(numpy.uint8)
-    pixels = random.randint(128, 256, (n, 784), numpy.uint8)
+    random = numpy.random.RandomState(0)
+    labels = random.randint(0, n_classes, n).astype(numpy.int32)
+    ink = (random.uniform(size=(n_classes, *shape)) < .2).astype(numpy.uint8)
+    pixels = random.randint(128, 256, (n, *shape), numpy.uint8)
     pixels *= ink[labels]
-    return pixels.reshape(-1, 1, 28, 28), labels
+    return pixels, labels
 
 
-class Channel(object):
+class Calls:
+    """Calls of a function, as a turn.
 
-    """The side of a contender: requests from standard input, replies.
+    Args:
+        function: Takes nothing.
+        seconds: About how long a turn is.
+    """
+
+    def __init__(self, function, seconds: float = .02) -> None:
+        self._function = function
+        function()  # compiles it
+        start = time.perf_counter()
+        function()
+        self._n = max(1, int(seconds / (time.perf_counter() - start)))
+
+    def __call__(self) -> float:
+        """Returns the seconds of a call, the mean of a turn."""
+        if self._n > 1:  # The others have used the caches.
+            self._function()
+        start = time.perf_counter()
+        for _ in range(self._n):
+            self._function()
+        return (time.perf_counter() - start) / self._n
+
+
+class Peer:
+    """Iterations of a program of its own, as a turn.
+
+    Args:
+        script: A file under ``peers/``.
+        words: Its arguments.
+        threads: Threads of each library.
+        python: The Python that runs it.
+
+    Attributes:
+        facts (dict): What it says of itself.
+        unavailable (str or None): Why it cannot run.
+        replies (list of dict): What it said at each turn.
+    """
+
+    def __init__(self, script: str, *words, threads: int,
+                 python: str = sys.executable) -> None:
+        self.facts, self.unavailable, self.replies = {}, None, []
+        self._errors = tempfile.TemporaryFile('w+')
+        try:
+            self._process = subprocess.Popen(
+                [python, os.path.join(FOLDER, 'peers', script),
+                 *map(str, words)], env=environment(threads), text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=self._errors)
+        except OSError as e:
+            self._process, self.unavailable = None, e.strerror
+            return
+        self.facts = self._read()
+        self.unavailable = self.facts.pop('unavailable', None)
+
+    def prepare(self, seconds: float, most: int = 1000, **request) -> dict:
+        """Says what the next turns are, and runs one iteration of it.
+
+        Args:
+            seconds: About how long a turn is.
+            most: Iterations of a turn, at most.
+            request: What the program is asked for.
+
+        Returns:
+            dict: Its reply.
+        """
+        self._request = {**request, 'iterations': 1, 'warmup': 2}
+        self()
+        reply = self.replies.pop()
+        self._request['iterations'] = min(most, max(
+            1, int(seconds / reply['seconds'])))
+        if self._request['iterations'] == 1:  # Long ones are warm.
+            self._request['warmup'] = 0
+        return reply
+
+    def __call__(self) -> float:
+        """Returns the seconds of an iteration, the median of a turn."""
+        self._process.stdin.write(json.dumps(self._request) + '\n')
+        self._process.stdin.flush()
+        self.replies.append(self._read())
+        return self.replies[-1]['seconds']
+
+    def _read(self):
+        line = self._process.stdout.readline()
+        if line:
+            return json.loads(line)
+        status = self._process.wait()
+        self._errors.seek(0)
+        raise RuntimeError(f'{shlex.join(self._process.args)} ended, status '
+                           f'{status}:\n{self._errors.read()}')
+
+    def close(self) -> None:
+        """Ends the program."""
+        self._errors.close()
+        if self._process is not None:
+            self._process.stdin.close()
+            self._process.wait()
+            self._process.stdout.close()
+
+
+class Channel:
+    """The side of a peer: requests from standard input, replies.
 
     Standard output is for the replies alone; what the program itself prints
     goes to standard error.
@@ -113,278 +233,198 @@ class Channel(object):
         self._out = os.fdopen(os.dup(1), 'w')
         os.dup2(2, 1)
 
-    def ready(self, **facts):
-        """Says that iterations can be run; ``facts`` go to the results."""
-        self.reply(ready=facts)
-
-    def unavailable(self, reason):
-        """Says that there will be none, and ends the process."""
-        self.reply(unavailable=reason)
-        sys.exit()
-
-    def reply(self, **values):
+    def reply(self, **values) -> None:
+        """Answers; the first answer is what the peer says of itself."""
         self._out.write(json.dumps(values) + '\n')
         self._out.flush()
 
-    def request(self):
-        """Returns the next request, a dict; ends the process after the last.
+    def unavailable(self, reason: str) -> None:
+        """Says that there will be no iterations, and ends the process."""
+        self.reply(unavailable=reason)
+        sys.exit()
 
-        Raises:
-            SystemExit: There is no other.
-        """
+    def request(self) -> dict:
+        """Returns the next request; ends the process after the last one."""
         line = sys.stdin.readline()
         if not line:
             sys.exit()
         return json.loads(line)
 
-    def serve(self, step, synchronize=None):
+    def serve(self, make, **facts) -> None:
         """Runs iterations as they are asked for.
 
         Args:
-            step (callable): One iteration.
-            synchronize (callable or None): Waits for a GPU, whose iterations
-                are timed together.
+            make: Takes what a request says beside the iterations; returns an
+                iteration, a function without arguments, and more for the
+                reply.
+            facts: What the peer says of itself.
         """
+        self.reply(**facts)
+        wanted = None
         while True:
             request = self.request()
-            for _ in range(request['warmup']):
+            n, warmup = request.pop('iterations'), request.pop('warmup')
+            if request != wanted:
+                step = None  # Its arrays go before others come.
+                (step, more), wanted = make(**request), request
+            for _ in range(warmup):
                 step()
             seconds = []
-            if synchronize is not None:
-                synchronize()
+            for _ in range(n):
                 start = time.perf_counter()
-                for _ in range(request['iterations']):
-                    value = step()
-                synchronize()
-                seconds.append(
-                    (time.perf_counter() - start) / request['iterations'])
-            else:
-                for _ in range(request['iterations']):
-                    start = time.perf_counter()
-                    value = step()
-                    seconds.append(time.perf_counter() - start)
-            self.reply(seconds=seconds, **(
-                {} if value is None else {'loss': float(value)}))
+                step()
+                seconds.append(time.perf_counter() - start)
+            self.reply(seconds=statistics.median(seconds), **more)
 
 
-class Contender(object):
-
-    """A process that runs iterations when it is asked to.
+def take_turns(contenders: dict, rounds: int) -> dict:
+    """Lets contenders take turns; the order is reversed each round.
 
     Args:
-        name (str): What the table calls it.
-        script (str): Its program, a file under ``peers/``.
-        options: Its options.
-        threads (int): Threads of each library.
-        python (str): The Python that runs it.
-
-    Attributes:
-        name (str): See above.
-        facts (dict): What it says of itself.
-        unavailable (str or None): Why it cannot run.
-        rounds (list of list of float): The seconds of the iterations of each
-            turn.
-        replies (list of dict): What else it said at each turn.
-    """
-
-    def __init__(self, name, script, *options, threads, python=sys.executable):
-        self.name = name
-        self.facts, self.unavailable = {}, None
-        self.rounds, self.replies = [], []
-        environ = dict(os.environ)
-        use_threads(environ, threads)
-        self._errors = tempfile.TemporaryFile('w+')
-        try:
-            self._process = subprocess.Popen(
-                [python, os.path.join(FOLDER, 'peers', script),
-                 *map(str, options)], env=environ, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=self._errors)
-        except OSError as e:
-            self._errors.close()
-            self.unavailable = e.strerror
-            return
-        reply = self._read()
-        self.unavailable = reply.get('unavailable')
-        self.facts = reply.get('ready', {})
-        if self.unavailable:
-            self.close()
-
-    def _read(self):
-        line = self._process.stdout.readline()
-        if line:
-            return json.loads(line)
-        status = self._process.wait()
-        self._errors.seek(0)
-        errors = self._errors.read()
-        self.close()
-        raise RuntimeError(
-            '%s ended, status %d:\n%s' % (self.name, status, errors))
-
-    def turn(self, iterations, warmup=2, **more):
-        """Runs iterations.
-
-        Args:
-            iterations (int): How many to time.
-            warmup (int): How many before them, untimed.
-            more: What else the contender is told.
-
-        Returns:
-            list of float: Seconds.
-        """
-        self._process.stdin.write(json.dumps(
-            {'iterations': iterations, 'warmup': warmup, **more}) + '\n')
-        self._process.stdin.flush()
-        reply = self._read()
-        self.replies.append(reply)
-        return reply.pop('seconds')
-
-    def close(self):
-        """Ends the process."""
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
-        self._errors.close()
-
-    @property
-    def medians(self):
-        """list of float: Of each round, seconds."""
-        return [statistics.median(seconds) for seconds in self.rounds]
-
-    @property
-    def median(self):
-        """float: Of the medians of the rounds, seconds."""
-        return statistics.median(self.medians)
-
-    def ratio(self, other):
-        """Returns by how much it takes longer than another.
-
-        The median of the rounds' ratios: a slow minute of the machine meets
-        both.
-        """
-        return statistics.median(
-            a / b for a, b in zip(self.medians, other.medians))
-
-
-def interleave(contenders, rounds, iterations, warmup=2):
-    """Lets contenders take turns.
-
-    Args:
-        contenders (list of Contender): Those that can run.
-        rounds (int): How many turns each has; the order is reversed from one
-            to the next.
-        iterations (int): Iterations in a turn.
-        warmup (int): Iterations before them, untimed.
-    """
-    for i in range(rounds):
-        for contender in contenders[::-1 if i % 2 else 1]:
-            time.sleep(PAUSE)
-            contender.rounds.append(contender.turn(iterations, warmup))
-
-
-def time_in_turns(functions, rounds, least=0.01):
-    """Times functions of this process in turns.
-
-    Args:
-        functions (dict): Names to callables without arguments.
-        rounds (int): How many turns each has.
-        least (float): How long a turn is at least, seconds.
+        contenders: Names to callables that return the seconds of a turn.
+        rounds: Turns of each.
 
     Returns:
-        dict: Names to the medians over the rounds of the seconds of a call.
+        dict: Names to lists of seconds, one for each round.
     """
-    counts = {}
-    for name, function in functions.items():
-        function()  # compiles it
-        start = time.perf_counter()
-        function()
-        counts[name] = max(1, int(least / (time.perf_counter() - start)))
-    seconds = {name: [] for name in functions}
+    seconds = {name: [] for name in contenders}
     for i in range(rounds):
-        for name in list(functions)[::-1 if i % 2 else 1]:
-            function = functions[name]
-            if counts[name] > 1:  # after the others, which used the cache
-                function()
-            start = time.perf_counter()
-            for _ in range(counts[name]):
-                function()
-            seconds[name].append(
-                (time.perf_counter() - start) / counts[name])
-    return {name: statistics.median(times) for name, times in seconds.items()}
+        for name in list(contenders)[::-1 if i % 2 else 1]:
+            time.sleep(PAUSE)
+            seconds[name].append(contenders[name]())
+    return seconds
 
 
-def print_table(header, rows):
-    """Prints a table in Markdown, padded; all but the first column right.
+def ratio(ours: list, theirs: list) -> float:
+    """Returns our time by theirs: the median of the ratios of the rounds.
 
-    Args:
-        header (list of str): Names of the columns.
-        rows (list of list of str): The rows.
+    A slow minute of the machine meets both.
     """
-    widths = [max(map(len, column)) for column in zip(header, *rows)]
-    for i, row in enumerate([header, *rows]):
-        print('| %s |' % ' | '.join(
-            (str.rjust if j else str.ljust)(cell, width)
-            for j, (cell, width) in enumerate(zip(row, widths))))
-        if not i:
-            print('|%s|' % '|'.join(
-                '-' * (width + 1) + (':' if j else '-')
-                for j, width in enumerate(widths)))
+    return statistics.median(
+        a / b for a, b in zip(ours, theirs, strict=True))
 
 
-def save(path, result, threads):
-    """Writes results, with the machine, what it did beside, and versions.
-
-    The last line that is printed says how busy other programs were: what was
-    measured beside them is no result.
+def rows(seconds: dict, scale: float = 1e3, digits: int = 2) -> dict:
+    """Makes the cells of a table; see :data:`HEADER`.
 
     Args:
-        path (str): The file.
-        result (dict): The results.
-        threads (int): Threads of each library.
+        seconds: What :func:`take_turns` returned; the first one is ours.
+        scale: 1e3 for milliseconds.
+        digits: Behind the point.
+
+    Returns:
+        dict: Names to lists of cells: median, least and most of the rounds,
+        and the ratio of ours to it.
+    """
+    ours = next(iter(seconds.values()))
+    return {name: [
+        *(f'{scale * f(values):.{digits}f}'
+          for f in (statistics.median, min, max)),
+        f'{ratio(ours, values):.2f}'] for name, values in seconds.items()}
+
+
+#: The header of the cells of :func:`rows`, behind the unit
+HEADER = 'least', 'most', 'ours by it'
+
+
+def table(header: list, lines: list) -> str:
+    """Returns a table in Markdown; all but the first column stand right."""
+    lines = [[str(cell) for cell in line] for line in [header, *lines]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    made = ['| ' + ' | '.join(
+        (str.rjust if j else str.ljust)(cell, width) for j, (cell, width)
+        in enumerate(zip(line, widths, strict=True))) + ' |'
+        for line in lines]
+    made.insert(1, '|' + '|'.join('-' * (width + 1) + '-:'[j > 0] for j, width
+                                  in enumerate(widths)) + '|')
+    return '\n'.join(made)
+
+
+def report(args: argparse.Namespace, title: str, parts: list, threads: int,
+           versions: dict | None = None) -> None:
+    """Prints results with what they were measured on, and records them.
+
+    With ``--record`` they become a section of ``results/SCRIPT.md``.  It
+    replaces the section of the same title and processor.
+
+    Args:
+        args: With ``record``.
+        title: What was measured, a line.
+        parts: Tables and lines.
+        threads: Threads of each program.
+        versions: Packages of peers to their versions.
     """
     from bnn import machine
-    busy = others()
-    print('\nother programs used %s' % (
-        'an unknown number of cores' if busy is None else
-        '%.2f of %d cores' % (busy, cores())))
-    with open(path, 'w') as f:
-        json.dump({**result, 'machine': {
-            **machine.describe(), 'threads': threads,
-            'cores_used_by_others': busy}}, f, indent=1)
-        f.write('\n')
+    facts = machine.describe()
+    words = [word if not word.startswith('/') else 'PATH'
+             for word in sys.argv[1:] if word != '--record']
+    name = os.path.basename(sys.argv[0])
+    packages = {
+        one: facts[one] for one in ('python', 'chainer', 'numpy', 'numba')
+        if one in facts} | (versions or {})
+    busy = _others()
+    about = [
+        f'`{shlex.join([f"benchmarks/{name}", *words])}`, '
+        f'{datetime.date.today()}, commit {facts["commit"]}',
+        f'{threads} threads on {cores()} cores; ' + ', '.join(
+            f'{one} {version}' for one, version in packages.items()),
+        'other programs used ' + (
+            'an unknown number of cores' if busy is None
+            else f'{busy:.2f} cores')]
+    heading = f'## {title}, {processor(facts["cpu"])}'
+    text = '\n\n'.join([heading, '  \n'.join(about), *parts])
+    print(text)
+    if args.record:
+        path = os.path.join(
+            FOLDER, 'results', name.removesuffix('.py') + '.md')
+        try:
+            with open(path) as f:
+                found = f.read()
+        except FileNotFoundError:
+            found = f'# Results of {name}\n'
+        top, *sections = re.split(r'^(?=## )', found, flags=re.MULTILINE)
+        sections = [one for one in sections
+                    if one.splitlines()[0] != heading] + [text + '\n']
+        with open(path, 'w') as f:
+            f.write('\n\n'.join(one.strip() for one in [top, *sections])
+                    + '\n')
 
 
-def positive(text):
-    """An integer from 1, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
+def processor(name: str) -> str:
+    """Returns a processor's name with the units that multiply."""
+    found = []
+    try:
+        with open('/proc/cpuinfo') as f:
+            flags = next((line for line in f if line.startswith(
+                ('flags', 'Features'))), '').split()
+        found = [words for flag, words in UNITS.items() if flag in flags]
+    except OSError:
+        pass
+    return name + (f' ({", ".join(found)})' if found else '')
 
 
-def add_net(parser):
-    """Adds the options of the net to a parser of a contender."""
-    parser.add_argument('--unit', type=positive, default=1000, metavar='N',
-                        help='units in each hidden layer')
-    parser.add_argument('--layers', type=positive, default=2, metavar='N',
-                        help='hidden layers')
-    parser.add_argument('--batchsize', type=positive, default=100,
-                        metavar='N', help='images in a batch')
-    parser.add_argument('--images', type=positive, default=60000,
-                        metavar='N', help='images in the synthetic data')
-    parser.add_argument('--gpu', type=int, default=-1, metavar='ID',
-                        help='GPU, 0 for the first; -1 for the CPU')
+def _busy():
+    """Returns the seconds that all cores, and those of ours, were busy."""
+    try:
+        with open('/proc/stat') as f:
+            ticks = list(map(int, f.readline().split()[1:9]))
+    except OSError:
+        return None
+    # user, nice, system, interrupts, and what another machine took
+    busy = sum(ticks[:3] + ticks[5:]) / os.sysconf('SC_CLK_TCK')
+    return time.perf_counter(), busy, sum(os.times()[:4])
 
 
-def net_options(args, **changes):
-    """Returns the options of :func:`add_net` as words."""
-    values = {name: changes.get(name, getattr(args, name)) for name in (
-        'unit', 'layers', 'batchsize', 'images', 'gpu')}
-    # An epoch has several iterations; its last one is not timed.
-    values['images'] = max(values['images'], 4 * values['batchsize'])
-    return ['--%s=%d' % item for item in values.items()]
+_AT_START = _busy()
 
 
-def sizes(args):
-    """Returns the widths of the net from the pixels to the classes."""
-    return [784] + [args.unit] * args.layers + [10]
+def _others():
+    """Returns how many cores other programs used since the start.
+
+    Programs of ours count as ours when they have ended.
+    """
+    if _AT_START is None:
+        return None
+    elapsed, busy, ours = (
+        now - before for now, before in zip(_busy(), _AT_START, strict=True))
+    return max(0., (busy - ours) / elapsed)

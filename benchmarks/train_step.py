@@ -1,146 +1,124 @@
 #!/usr/bin/env python3
-"""Time of a training iteration, beside other ways and the machine's limits.
+"""Time of a training iteration, beside other programs and the floor.
 
-Whole iterations of ./train_mnist.py; of binary_net's arithmetic on plain
-Chainer functions; of PyTorch, where there is one: eager with its fused Adam,
-under bfloat16 autocast, on a GPU with CUDA graphs too.  They take turns, each
-a process of its own.  PyTorch may live in another environment:
+    benchmarks/train_step.py                          ./train_mnist.py
+    benchmarks/train_step.py lenet5 --batchsize 64    ./train.py lenet5 ...
+    benchmarks/train_step.py --torch-python FILE      PyTorch beside it
 
-    benchmarks/train_step.py --torch-python ~/torch/bin/python
-    benchmarks/train_step.py --gpu 0 --iterations 200
+Whole iterations of the script on made-up images; of binary_net's arithmetic
+on plain Chainer functions; of PyTorch, eager and with bfloat16 autocast.  The
+floor is the float32 matrix products of the net by the BLAS, and one pass over
+the arrays of the optimizer.  A second table tells where our time goes.  Other
+options go to the script.
 """
-import argparse
-import os
+import json
+import math
 import statistics
-import sys
-
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
-sys.path.insert(0, ROOT)
 
 import timing
 
-OURS = 'train_mnist.py'
-TORCH = {'PyTorch, eager, fused Adam': 'eager',
-         'PyTorch, bfloat16 autocast': 'bfloat16',
-         'PyTorch, CUDA graph': 'graph'}
+PEERS = {'plain Chainer': ('plain_chainer.py',),
+         'PyTorch, eager': ('torch_step.py', 'eager'),
+         'PyTorch, bfloat16 autocast': ('torch_step.py', 'bfloat16')}
+FLOORS = {'floor: matrix products': ('floors.py', 'products'),
+          'floor: optimizer memory': ('floors.py', 'memory')}
+OURS, PARTS = 'ours', 'with clocks'
+# Bytes of the made-up images, at most
+_MOST = 1 << 28
+
+
+def make_task(config: str, options: list) -> dict:
+    """Returns what the peers are told, as JSON.
+
+    Args:
+        config: Name of a configuration.
+        options: Options of the script.
+    """
+    from bnn import data
+    from bnn.training.command_line import parser
+    from configs import find
+    found = parser.parse(find.get(config), parser.Parser(__doc__),
+                         argv=options)
+    shape = data.SHAPES[found.dataset]
+    n = min(60000, _MOST // math.prod(shape))
+    return {
+        'config': config, 'options': options, 'net': found.net,
+        'unit': found.unit, 'layers': found.layers,
+        'batchsize': found.batchsize, 'dataset': found.dataset,
+        'shape': shape, 'classes': 1000 if found.dataset == 'imagenet' else 10,
+        # An epoch has several iterations; its last one does not count.
+        'images': max(n, 4 * found.batchsize), 'parts': False}
+
+
+def measure(task: dict, args, peers: dict) -> tuple:
+    """Lets our training, peers and the floors take turns.
+
+    Args:
+        task: Of :func:`make_task`.
+        args: With ``threads``, ``seconds``, ``rounds``.
+        peers: Names to scripts with their first words; those of PyTorch run
+            in ``args.torch_python``.
+
+    Returns:
+        What :func:`timing.take_turns` does, with the sums of the floors, and
+        the :class:`timing.Peer` of each.
+    """
+    started = {}
+    for name, (script, *words) in {
+            OURS: ('ours.py',), **peers, **FLOORS}.items():
+        told = {**task, 'parts': name == PARTS}
+        python = {'python': args.torch_python} if 'torch' in script else {}
+        started[name] = timing.Peer(script, *words, json.dumps(told),
+                                    threads=args.threads, **python)
+    able = {name: one for name, one in started.items() if not one.unavailable}
+    for one in able.values():
+        one.prepare(args.seconds)
+    seconds = timing.take_turns(able, args.rounds)
+    for one in started.values():
+        one.close()
+    seconds['floor: both'] = [
+        sum(pair) for pair in zip(*map(seconds.get, FLOORS), strict=True)]
+    return seconds, started
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    timing.add_net(parser)
-    parser.add_argument('--threads', type=timing.positive,
-                        default=timing.cores(), metavar='N',
-                        help='threads of each (default: the cores)')
-    parser.add_argument('--iterations', type=timing.positive, default=20,
-                        metavar='N', help='iterations in a turn')
-    parser.add_argument('--rounds', type=timing.positive, default=15,
-                        metavar='N', help='turns of each')
-    parser.add_argument('--torch-python', default=sys.executable,
-                        metavar='FILE', help='a Python that has PyTorch')
-    parser.add_argument('--out', metavar='FILE', default=os.path.join(
-        ROOT, 'benchmarks', 'results', 'train_step.json'))
-    args = parser.parse_args()
-
-    options = timing.net_options(args)
-
-    def start(name, script, *more, **kwargs):
-        return timing.Contender(
-            name, script, *options, *more, threads=args.threads, **kwargs)
-
-    on_gpu = args.gpu >= 0
-    contenders = [
-        start(OURS, 'ours.py'),
-        *([start(OURS + ' --no-cuda-graph', 'ours.py', '--no-cuda-graph')]
-          if on_gpu else []),
-        start('plain Chainer', 'plain_chainer.py'),
-        *(start(name, 'torch_mlp.py', '--way', way, python=args.torch_python)
-          for name, way in TORCH.items())]
-    floors = [start('floor: matrix products', 'floors.py', '--of=products'),
-              start('floor: optimizer memory', 'floors.py', '--of=memory')]
-    # What waits for a GPU cannot be told from outside.
-    profiled = [] if on_gpu else [
-        start('profiled', 'ours.py', '--profile')]
-    everyone = [*contenders, *floors, *profiled]
-    timing.interleave(
-        [one for one in everyone if not one.unavailable],
-        # A graph is captured in the third iteration.
-        args.rounds, args.iterations, warmup=10 if on_gpu else 2)
-    for one in everyone:
-        if not one.unavailable:
-            one.close()
-    report(args, contenders, floors, profiled)
-
-
-def report(args, contenders, floors, profiled):
-    """Prints the tables and writes the results."""
-    ours = contenders[0]
-    floor = [sum(pair) for pair in zip(*(one.medians for one in floors))]
-    ours_by_floor = statistics.median(
-        a / b for a, b in zip(ours.medians, floor))
-    print('%s, batch %d, %d threads%s; %d rounds of %d iterations\n' % (
-        '-'.join(map(str, timing.sizes(args))), args.batchsize, args.threads,
-        '' if args.gpu < 0 else ', GPU %d' % args.gpu, args.rounds,
-        args.iterations))
-    rows = [row(one, ours) for one in [*contenders, *floors]]
-    rows.append(['floor: both', '%.2f' % (1e3 * statistics.median(floor)),
-                 *_range(floor), '%.2f' % (1 / ours_by_floor),
-                 '%.2f' % ours_by_floor])
-    timing.print_table(['', 'median ms', 'least', 'most',
-                        'by ours', 'ours by it'], rows)
-    for one in contenders:
-        if one.unavailable:
-            print('\nnot measured: %s: %s' % (one.name, one.unavailable))
-    print('\nmatrix products %.0f Gop/s, optimizer memory %.0f GB/s' % (
-        floors[0].facts['operations'] / floors[0].median / 1e9,
-        floors[1].facts['bytes'] / floors[1].median / 1e9))
-    parts = parts_of(profiled)
-    if parts:
-        total = sum(parts.values())
-        print('\nwhere the time of %s goes: %.2f ms with the clocks in it, '
-              '%.2f without\n' % (OURS, 1e3 * total, 1e3 * ours.median))
-        timing.print_table(['', 'ms', 'share'], [
-            [name, '%.2f' % (1e3 * value), '%.0f %%' % (100 * value / total)]
-            for name, value in parts.items()])
-    else:
-        print('\nnot measured: the parts, which a GPU does not tell apart')
-    timing.save(args.out, {
-        'settings': {name: getattr(args, name) for name in (
-            'unit', 'layers', 'batchsize', 'images', 'gpu', 'threads',
-            'iterations', 'rounds')},
-        'contenders': {one.name: describe(one, ours) for one in contenders},
-        'floors': {one.name: describe(one, ours) for one in floors},
-        'ours_by_floor': ours_by_floor,
-        'parts_seconds': parts}, args.threads)
-
-
-def _range(medians):
-    return '%.2f' % (1e3 * min(medians)), '%.2f' % (1e3 * max(medians))
-
-
-def row(one, ours):
-    """Returns a contender's row of the table."""
-    if one.unavailable:
-        return [one.name, *['-'] * 5]
-    return [one.name, '%.2f' % (1e3 * one.median), *_range(one.medians),
-            '%.2f' % one.ratio(ours), '%.2f' % ours.ratio(one)]
-
-
-def describe(one, ours):
-    """Returns a contender's results."""
-    if one.unavailable:
-        return {'unavailable': one.unavailable}
-    return {'seconds': one.median, 'round_medians': one.medians,
-            'by_ours': one.ratio(ours), 'ours_by_it': ours.ratio(one),
-            **one.facts, **one.replies[-1]}
-
-
-def parts_of(profiled):
-    """Returns the median over the rounds of the time of each part."""
-    rounds = [reply['parts'] for one in profiled for reply in one.replies]
-    names = sorted({name for parts in rounds for name in parts},
-                   key=lambda name: -rounds[-1].get(name, 0))
-    return {name: statistics.median(
-        parts.get(name, 0.) for parts in rounds) for name in names}
+    parser = timing.parser(__doc__)
+    parser.add_argument('config', nargs='?', default='binary_net',
+                        help='a configuration (default: binary_net)')
+    timing.add_peers(parser)
+    timing.add_torch(parser)
+    args, options = parser.parse_known_args()
+    task = make_task(args.config, options)
+    seconds, started = measure(
+        task, args, {**PEERS, PARTS: ('ours.py',)})
+    with_clocks = seconds.pop(PARTS)
+    missing = [f'not measured: {name}: {one.unavailable}'
+               for name, one in started.items() if one.unavailable]
+    replies = started[PARTS].replies
+    parts = {name: statistics.median(
+        reply['parts'].get(name, 0.) for reply in replies)
+        for name in replies[-1]['parts']}
+    total = sum(parts.values())
+    rates = [started[name].facts[unit] / statistics.median(seconds[name]) / 1e9
+             for name, unit in zip(
+                 FLOORS, ('operations', 'bytes'), strict=True)]
+    timing.report(
+        args, f'An iteration of {args.config}, '
+        f'batches of {task["batchsize"]}', [
+            timing.table(['', 'ms', *timing.HEADER], [
+                [name, *cells]
+                for name, cells in timing.rows(seconds).items()]),
+            *missing,
+            f'The products alone do {rates[0]:.0f} Gop/s, the pass over the '
+            f'memory of the optimizer {rates[1]:.0f} GB/s.',
+            f'Where the time goes, with a clock around each part, which '
+            f'takes {1e3 * statistics.median(with_clocks):.2f} ms:',
+            timing.table(['', 'ms', 'share'], [
+                [name, f'{1e3 * value:.2f}', f'{value / total:.0%}']
+                for name, value in sorted(
+                    parts.items(), key=lambda item: -item[1])])],
+        args.threads, {'torch': one.facts['torch'] for one in started.values()
+                       if 'torch' in one.facts})
 
 
 if __name__ == '__main__':

@@ -25,8 +25,8 @@ import timing
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import file_format
-from bnn.deploy import runtime
-from bnn.deploy import web_export
+from bnn.deploy import run
+from bnn.deploy.web import page as web_page
 
 _OPTIONS = ('--headless=new', '--no-sandbox', '--disable-gpu',
             '--disable-background-networking', '--disable-sync')
@@ -48,7 +48,7 @@ def main():
     args = parser.parse_args()
     try:
         nets = {path: file_format.load(path) for path in args.nets}
-        pages = {path: web_export.page(net) for path, net in nets.items()}
+        pages = {path: web_page.make(net) for path, net in nets.items()}
         images = datasets.load(args.dataset).test_images[:args.images]
     except errors.UserError as e:
         parser.error(str(e))
@@ -99,7 +99,7 @@ def measure(driver, folder, page, net, images, rounds):
         driver (selenium.webdriver.Chrome): The browser.
         folder (pathlib.Path): For the page.
         page (str): It.
-        net (~bnn.deploy.packed.PackedNet): What it computes.
+        net (~bnn.deploy.stages.PackedNet): What it computes.
         images (numpy.ndarray): uint8 (n, 1, 28, 28).
         rounds (int): Measurements of the time.
 
@@ -113,7 +113,7 @@ def measure(driver, folder, page, net, images, rounds):
     driver.execute_script('bnn.example(2)')
     times = [driver.execute_script('return bnn.measure()')
              for _ in range(rounds)]
-    ours = runtime.Net(net).predict(images)
+    ours = run.Net(net).predict(images)
     theirs = []
     for first in range(0, len(images), _CHUNK):
         some = images[first:first + _CHUNK]

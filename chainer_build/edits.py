@@ -65,6 +65,18 @@ EDITS = (
          'dtype=numpy.float)',
          'dtype=numpy.float64)', 6,
          'NumPy 1.24 dropped numpy.float'),
+    Edit('chainer/backends/cuda.py',
+         '    if (not cudnn_enabled and\n'
+         '            not _cudnn_disabled_by_user and\n',
+         '    if (not cudnn_enabled and _cupy_major < 14 and\n'
+         '            not _cudnn_disabled_by_user and\n', 1,
+         'CuPy 14 has no cuDNN: each import of Chainer would warn of it'),
+    Edit('chainer/training/updaters/multiprocess_parallel_updater.py',
+         '    from cupy.cuda import nccl\n',
+         '    with warnings.catch_warnings():\n'
+         "        warnings.simplefilter('ignore')\n"
+         '        from cupy.cuda import nccl\n', 1,
+         'CuPy warns where NCCL is not installed, which is optional'),
     Edit('chainer/serializers/hdf5.py',
          '        else:\n'
          '            value = type(value)(numpy.asarray(dataset))\n',

@@ -115,9 +115,16 @@ def test_script_refuses(script, packed, pictures):
     (script.cwd / 'damaged.bnn').write_bytes(contents)
     for words, reason in (
             ([packed, 'x.png'], 'x.png: not a picture'),
-            ([packed, 'none.png'], 'No such file'),
             (['damaged.bnn', *pictures], 'damaged.bnn is damaged'),
-            (['x.png', *pictures], 'is not a packed net'),
-            ([packed], 'give pictures, or --dataset'),
             ([packed, *pictures, '--top', '0'], '--top')):
         assert reason in script.refuse(*words)
+
+
+def test_refuses(packed, pictures, tmp_path, capsys):
+    with pytest.raises(errors.UserError, match='is not a packed net'):
+        predict.main([pictures[0], *pictures])
+    with pytest.raises(errors.UserError, match='No such file'):
+        predict.main([packed, str(tmp_path / 'none.png')])
+    with pytest.raises(SystemExit):
+        predict.main([packed])
+    assert 'give pictures, or --dataset' in capsys.readouterr().err

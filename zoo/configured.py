@@ -33,6 +33,8 @@ DATA = {
     'LeNet5': data.NAMES,
     **dict.fromkeys(('NINImageNet', 'AlexNet'), data.IMAGENET_NAMES),
 }
+# A damaged model file may name many more, each of which takes time to make.
+_MAX_LAYERS = 1000
 # What a constructor calls a field, where it calls it otherwise
 _ARGUMENTS = {'unit': 'n_units', 'layers': 'n_layers',
               'binarize': 'stochastic', 'weight_scale': 'scaled'}
@@ -62,6 +64,9 @@ def check(config: config_module.Config) -> None:
                 or 'binary' in FIELDS[config.net] and not config.binary
                 or 'kind' in FIELDS[config.net] and config.kind == 'float'
                 or config.net == 'QuantizedMLP' and config.w_bits == 32)
+    if config.layers > _MAX_LAYERS:
+        raise errors.UserError(
+            f'--layers {config.layers}: at most {_MAX_LAYERS}')
     for name in config.given:
         takers = [net for net, fields in FIELDS.items() if name in fields]
         if takers and config.net not in takers:

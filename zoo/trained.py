@@ -9,8 +9,9 @@ import numpy
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import operations
-from bnn.training.learning import inputs
+from bnn.deploy import tracing
 from bnn.training.files import model_file
+from bnn.training.learning import inputs
 from zoo import nets
 from zoo.binarynet import convnet
 from zoo.quantized_net import qst
@@ -21,6 +22,8 @@ _FACTS = ('net', 'net_class', 'dataset', 'input', 'epoch', 'test_accuracy',
           'loss')
 # The arguments of the nets, by the values that they may have
 _SIZES = ('n_in', 'n_layers', 'n_out', 'n_units', 'width')
+# Small layers take time rather than memory, which model_file.bounded limits.
+_MAX_LAYERS = 1000
 _RATIOS = ('dropout_hidden', 'dropout_input')
 _CHOICES = {
     **dict.fromkeys(('batch_norm', 'binary', 'input_scale', 'shift',
@@ -57,6 +60,11 @@ class Trained:
         """dict: The facts that go into a packed net."""
         return {name: self.attributes[name] for name in _FACTS
                 if name in self.attributes}
+
+    def operations(self) -> list:
+        """Lists the operations, see :func:`bnn.deploy.tracing.trace`."""
+        return tracing.trace(
+            self.predictor, numpy.zeros((1, *self.input_shape), numpy.float32))
 
     def scale(self, images: numpy.ndarray) -> numpy.ndarray:
         """Scales uint8 images to the float32 images that the net sees."""
@@ -143,7 +151,8 @@ def _is_fact(value):
 def _is_valid(argument, value):
     """Tells whether an argument of a net may have a value from JSON."""
     if argument in _SIZES:
-        return type(value) is int and value > 0
+        return type(value) is int and value > 0 and (
+            argument != 'n_layers' or value <= _MAX_LAYERS)
     if argument in _RATIOS:
         return type(value) in (int, float) and 0 <= value < 1
     # 1 == True, so the types are compared too.

@@ -1,13 +1,17 @@
-#!/usr/bin/env python3
-"""Contender: whole iterations of ./train_mnist.py itself.
+"""Peer: whole iterations of ./train_mnist.py, or of ./train.py CONFIG.
 
-The script makes its data iterator, net, optimizer, updater, trainer and
-extensions; only the images are made here, and the stop trigger, which the
-trainer calls between iterations, is the clock.  The last iteration of an
-epoch, which tests and logs, is not counted; there are no snapshots.
+The script makes iterator, net, optimizer, updater, trainer and extensions.
+Only the images are made here, and the stop trigger, which the trainer calls
+between iterations, is the clock.  The last iteration of an epoch, which tests
+and logs, does not count; there are no snapshots.
+
+Its argument is the task of train_step.py, as JSON.
 """
-import argparse
+import collections
+import json
 import os
+import re
+import statistics
 import sys
 import tempfile
 import time
@@ -19,44 +23,118 @@ sys.path[:0] = os.path.dirname(FOLDER), os.path.dirname(
 import timing
 
 channel = timing.Channel()
+task = json.loads(sys.argv[1])
+if task['config'] == 'binary_net':
+    import train_mnist as script
+else:
+    import train as script
 
 import chainer
 
-import parts
-import train_mnist
-from bnn import data as datasets
-from bnn.training import session
+from bnn import data
 from bnn.training.files import snapshots
+from bnn.training.learning import batches
 from bnn.training.learning import stop
+
+# Classes of functions to parts; the time of the others is that of Chainer.
+PARTS = {
+    'Linear|MatMul|Convolution|Binarize': 'products',
+    'BatchNorm|BST|QST|Sign|ReLU|Dropout|Clip': (
+        'batch normalization, activations'),
+    'Pooling': 'pools', 'CrossEntropy|Hinge|Accuracy': 'loss, accuracy'}
+DATA, CHAINER = 'data', 'Chainer: graph, types, gradients'
+OPTIMIZER, TRAINER = 'optimizer, hooks', 'trainer: reports, log'
+
+
+class Parts(chainer.FunctionHook):
+    """Adds up the time of each part, without that of the parts inside it.
+
+    Attributes:
+        seconds (dict): Names of parts to seconds.
+    """
+
+    name = 'Parts'
+
+    def __init__(self, trainer):
+        self._stack = [TRAINER]
+        self.start()
+        updater = trainer.updater
+        optimizer = updater.get_optimizer('main')
+        for thing, method, part in (
+                (updater, 'update_core', DATA),
+                (optimizer, 'update', OPTIMIZER),
+                (optimizer.target, 'forward', CHAINER),
+                (chainer.Variable, 'backward', CHAINER)):
+            setattr(thing, method, self._timed(part, getattr(thing, method)))
+
+    def start(self):
+        self.seconds = collections.Counter()
+        self._last = time.perf_counter()
+
+    def enter(self, part=None):
+        """Begins a part, or without one ends the part that began last."""
+        now = time.perf_counter()
+        self.seconds[self._stack[-1]] += now - self._last
+        self._last = now
+        if part is None:
+            self._stack.pop()
+        else:
+            self._stack.append(part)
+
+    def _timed(self, part, method):
+        def timed(*args, **kwargs):
+            self.enter(part)
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self.enter()
+        return timed
+
+    def forward_preprocess(self, function, in_data):
+        self.enter(next((
+            part for pattern, part in PARTS.items()
+            if re.search(pattern, type(function).__name__)), CHAINER))
+
+    def backward_preprocess(self, function, in_data, out_grad):
+        self.forward_preprocess(function, in_data)
+
+    def forward_postprocess(self, function, in_data):
+        self.enter()
+
+    def backward_postprocess(self, function, in_data, out_grad):
+        self.enter()
 
 
 class Clock(stop.StopTrigger):
+    """A stop trigger that times iterations as they are asked for."""
 
-    """A stop trigger that times iterations as they are asked for.
-
-    Args:
-        n_epochs (int): Length of the training.
-        device (chainer.backend.Device): Where the net computes.
-        profile (bool): Whether to tell the time of the parts too.
-    """
-
-    def __init__(self, n_epochs, device, profile):
-        super().__init__(n_epochs)
-        self._on_gpu = device.xp is not chainer.backend.get_array_module()
-        self._device = device
-        self._parts = parts.Parts() if profile else None
-        self._seconds = None
+    _seconds = None
 
     def __call__(self, trainer):
         now = time.perf_counter()
         if self._seconds is None:
-            if self._parts is not None:
-                self._parts.install(trainer)
-            channel.ready()
+            self._parts = Parts(trainer) if task['parts'] else None
+            if self._parts:
+                self._parts.__enter__()
+            channel.reply()
             self._take()
-        else:
-            self._count(trainer, now)
-        if self._parts is not None:
+        elif self._warmup:
+            self._warmup -= 1
+        elif not trainer.updater.is_new_epoch:
+            if self._parts:
+                self._parts.enter(TRAINER)
+                self._parts.enter()
+                self._totals.update(self._parts.seconds)
+            self._seconds.append(now - self._last)
+            if len(self._seconds) == self._n:
+                channel.reply(
+                    seconds=statistics.median(self._seconds),
+                    loss=float(chainer.as_array(
+                        trainer.observation['main/loss'])),
+                    parts={name: total / self._n for name, total
+                           in self._totals.items()})
+                self._take()
+        if self._parts:
             self._parts.start()
         self._last = time.perf_counter()
         return super().__call__(trainer)
@@ -64,70 +142,26 @@ class Clock(stop.StopTrigger):
     def _take(self):
         request = channel.request()
         self._warmup, self._n = request['warmup'], request['iterations']
-        self._seconds = []
-        if self._parts is not None:
-            self._parts.totals.clear()
-        self._begin()
-
-    def _begin(self):
-        if self._on_gpu and not self._warmup:
-            self._device.device.synchronize()
-            self._start, self._left = time.perf_counter(), self._n
-
-    def _count(self, trainer, now):
-        is_last = trainer.updater.is_new_epoch
-        if self._warmup:
-            self._warmup -= 1
-            self._begin()
-        elif self._on_gpu:
-            self._count_gpu(is_last)
-        elif not is_last:
-            self._seconds.append(now - self._last)
-            if self._parts is not None:
-                self._parts.stop(now)
-        if len(self._seconds) == (1 if self._on_gpu else self._n):
-            loss = chainer.as_array(trainer.observation['main/loss'])
-            channel.reply(
-                seconds=self._seconds, loss=float(loss),
-                **({} if self._parts is None else {'parts': {
-                    name: total / self._n for name, total
-                    in self._parts.totals.items()}}))
-            self._take()
-
-    def _count_gpu(self, is_last):
-        # Together, without waiting for each; anew if an epoch ended.
-        if is_last:
-            return self._begin()
-        self._left -= 1
-        if not self._left:
-            self._device.device.synchronize()
-            self._seconds.append(
-                (time.perf_counter() - self._start) / self._n)
+        self._seconds, self._totals = [], collections.Counter()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    timing.add_net(parser)
-    parser.add_argument('--profile', action='store_true',
-                        help='tell the time of the parts')
-    parser.add_argument('--no-cuda-graph', action='store_true',
-                        help='launch each kernel')
-    args = parser.parse_args()
-    images, labels = timing.images(args.images)
-    data = datasets.Dataset(
-        'mnist', 'MNIST', images, labels, images[:100], labels[:100],
-        tuple('0123456789'), 'synthetic')
-    train_mnist.data_module.load = lambda run: data
-    session.Session.stop_trigger = lambda run: Clock(
-        run.n_epochs, run.device, args.profile)
+    images, labels = timing.images(
+        task['images'], tuple(task['shape']), task['classes'])
+    n_test = min(100, len(images))
+    dataset = data.Dataset(
+        task['dataset'], 'made-up images', images, labels, images[:n_test],
+        labels[:n_test], tuple(map(str, range(task['classes']))), 'made up')
+    batches.load = lambda *args: dataset
+    stop.StopTrigger = Clock
     snapshots.Trigger.__call__ = lambda trigger, trainer: False
     with tempfile.TemporaryDirectory() as out:
-        train_mnist.main([
-            '--unit=%d' % args.unit, '--layers=%d' % args.layers,
-            '--batchsize=%d' % args.batchsize, '--gpu=%d' % args.gpu,
-            *['--no-cuda-graph'] * args.no_cuda_graph,
-            '--epoch=1000000', '--report=quiet', '--no-plot',
-            '--no-progress', '--out', os.path.join(out, 'run')])
+        sys.argv = [
+            script.__file__,
+            *([] if script.__name__ == 'train_mnist' else [task['config']]),
+            *task['options'], '--epoch=1000000', '--report=quiet',
+            '--no-plot', '--no-progress', '--out', os.path.join(out, 'run')]
+        script.main()
 
 
 if __name__ == '__main__':

@@ -1,32 +1,27 @@
-#!/usr/bin/env python3
-"""Contender: binary_net's arithmetic on plain Chainer functions.
+"""Peer: binary_net's arithmetic on plain Chainer functions.
 
 As binary_net has it: old-style functions, weights binarized in forward and
 again in backward, Chainer's own Adam, every parameter clipped after the
 update, float images, a loop of one's own that asks for the loss each time.
+
+Its argument is the task of train_step.py, as JSON.
 """
-import argparse
+import json
 import os
 import sys
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = os.path.dirname(FOLDER), os.path.dirname(
-    os.path.dirname(FOLDER))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import timing
 
 import chainer
 import chainer.links as L
 import numpy
 from chainer import initializers
-from chainer.backends import cuda
-
-import timing
 
 
 def sign(x):
-    if isinstance(x, numpy.ndarray):
-        return numpy.where(x >= 0, 1, -1).astype(numpy.float32, copy=False)
-    return cuda.elementwise(
-        'T x', 'T y', 'y = x >= 0 ? 1 : -1', 'plain_sign')(x)
+    return numpy.where(x >= 0, 1, -1).astype(numpy.float32, copy=False)
 
 
 class BinaryLinearFunction(chainer.Function):
@@ -74,66 +69,56 @@ class MLP(chainer.Chain):
         self.n_layers = len(sizes) - 1
         with self.init_scope():
             for i in range(1, len(sizes)):
-                setattr(self, 'l%d' % i, BinaryLinear(*sizes[i - 1:i + 1]))
-                setattr(self, 'b%d' % i, L.BatchNormalization(sizes[i]))
+                setattr(self, f'l{i}', BinaryLinear(*sizes[i - 1:i + 1]))
+                setattr(self, f'b{i}', L.BatchNormalization(sizes[i]))
 
     def forward(self, h):
         for i in range(1, self.n_layers + 1):
-            h = self['b%d' % i](self['l%d' % i](h))
+            h = self[f'b{i}'](self[f'l{i}'](h))
             if i < self.n_layers:
                 h = BST()(h)
         return h
 
 
-class WeightClip(object):
+class WeightClip:
 
     name = 'WeightClip'
     timing = 'post'
 
     def __call__(self, optimizer):
         for param in optimizer.target.params():
-            chainer.backend.get_array_module(param.array).clip(
-                param.array, -1, 1, out=param.array)
+            param.array.clip(-1, 1, out=param.array)
 
 
-def make(sizes, device):
+def make(sizes):
     """Returns the model and its optimizer."""
     model = L.Classifier(MLP(sizes))
-    model.to_device(device)
     optimizer = chainer.optimizers.Adam().setup(model)
     optimizer.add_hook(WeightClip())
     return model, optimizer
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    timing.add_net(parser)
-    args = parser.parse_args()
-    channel = timing.Channel()
+    channel, task = timing.Channel(), json.loads(sys.argv[1])
+    if task['config'] != 'binary_net':
+        channel.unavailable('it is of binary_net alone')
     numpy.random.seed(0)
-    device = chainer.get_device(args.gpu if args.gpu >= 0 else '@numpy')
-    device.use()
-    xp = device.xp
-    images, labels = timing.images(args.images)
+    images, labels = timing.images(task['images'])
     images = images.reshape(len(images), -1).astype(numpy.float32) / 255
-    model, optimizer = make(timing.sizes(args), device)
-    order, sums = [], [0., 0.]
+    unit, n = task['unit'], task['batchsize']
+    model, optimizer = make([784, unit, unit, 10])
+    order = []
 
     def step():
-        if len(order) < args.batchsize:
+        if len(order) < n:
             order[:] = numpy.random.permutation(len(labels))
-        batch = numpy.array(order[-args.batchsize:])
-        del order[-args.batchsize:]
-        x = chainer.Variable(xp.asarray(images[batch]))
-        t = chainer.Variable(xp.asarray(labels[batch]))
-        optimizer.update(model, x, t)
-        loss = float(model.loss.array)
-        sums[0] += loss * len(batch)
-        sums[1] += float(model.accuracy.array) * len(batch)
-        return loss
+        batch = numpy.array(order[-n:])
+        del order[-n:]
+        optimizer.update(model, chainer.Variable(images[batch]),
+                         chainer.Variable(labels[batch]))
+        return float(model.loss.array), float(model.accuracy.array)
 
-    channel.ready()
-    channel.serve(step, None if args.gpu < 0 else device.device.synchronize)
+    channel.serve(lambda: (step, {}))
 
 
 if __name__ == '__main__':

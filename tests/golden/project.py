@@ -142,8 +142,8 @@ def pack(case, predictor):
 
 
 def _pack(predictor, shape, rescale, class_names, facts=None):
-    from bnn.deploy import trace
-    found = trace.trace(predictor, numpy.zeros((1, *shape), numpy.float32))
+    from bnn.deploy import tracing
+    found = tracing.trace(predictor, numpy.zeros((1, *shape), numpy.float32))
     return file_format.dump(packing.pack(
         found, shape, rescale, class_names, facts))
 

@@ -37,9 +37,7 @@ CASES = {
     'convnet-float': ('ConvNet', {'width': 8, 'kind': 'float'}, 0),
     'nin': ('NIN', {}, 7),
     'nin-options': ('NIN', XNOR, 7),
-    'nin-float': ('NIN', {'binary': False}, 0),
     'nin-imagenet': ('NINImageNet', {}, 10),
-    'nin-imagenet-float': ('NINImageNet', {'binary': False}, 0),
     'alexnet': ('AlexNet', {'n_units': 64}, 6),
     'alexnet-float': ('AlexNet', {'n_units': 64, 'binary': False}, 0),
 }

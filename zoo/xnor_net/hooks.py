@@ -32,7 +32,6 @@ class WeightPreparation:
     name = 'WeightPreparation'
     call_for_each_param = True
     timing = 'post'
-    bounds_weights = True
 
     def __call__(self, rule, param):
         if param.array is not None:

@@ -84,22 +84,21 @@ def _sizes(steps):
         if isinstance(step, stages.BitMaxPooling):
             need('POOL', -(-step.input_shape[0] // 64))
         elif isinstance(step, layers.Layer):
-            n, product = step.geometry['inputs'], step.product
-            need('LEVEL_BYTES', 1 if step.pad is None
-                 or step.pad.max() < 256 else 2)
-            if step.bytes is not None:
+            n, product = step.numbers['inputs'], step.product
+            copies_values = step.numbers['copies_values']
+            if 'bytes' in step.arrays:
                 need('WINDOW_VALUES', n)
                 need('WEIGHT_BYTES', step.weight_bytes)
             else:
-                if step.takes_windows or product.operand != 'bits':
-                    need('WINDOW', step.fields['x_bits'] * -(-n // 64))
-                if step.takes_windows and product.operand != 'bits':
-                    need('WINDOW_BYTES', n)
-                if step.has_gaps:
-                    need('GAP', -(-n // 64))
+                if product.is_convolution or product.operand != 'bits':
+                    need('WINDOW', step.numbers['x_bits'] * -(-n // 64))
+                need('WINDOW_BYTES', n * copies_values)
+                need('GAP', -(-n // 64) * step.has_gaps)
             if product.result == 'levels':
                 need('LEVEL_BYTES', 1 if product.high - product.low < 256
                      else 2)
+            if 'pad' in step.arrays:
+                need('LEVEL_BYTES', step.arrays['pad'].itemsize)
         # Layers take turns in two buffers.
         kind, n = layers.result_of(step), math.prod(
             layers.output_shape_of(step))

@@ -25,58 +25,37 @@ _MAX_PLANES = 32
 
 @dataclasses.dataclass(kw_only=True)
 class Layer:
-    """A layer in C; see ``struct bnn_layer`` of the source.
+    """A layer in C.
 
     Attributes:
         product (~bnn.deploy.stages.Product): The layer as it is packed.
-        geometry (dict): Fields of the struct.
-        fields (dict): More of them, for planes or bytes.
-        constant (numpy.ndarray): int64 (filters,).
-        bits (numpy.ndarray or None): Weights, uint32 (tiles, planes, words,
-            TILE).
-        bytes (numpy.ndarray or None): Weights, int16 (filters, inputs).
-        pad (numpy.ndarray or None): For each channel, u outside the image.
-        pad_bit (int): The same for bits.
+        numbers (dict): Fields of ``struct bnn_layer`` of the source.
+        arrays (dict): Fields that are arrays: the weights as ``bits``,
+            uint32 (tiles, planes, words, TILE), or as ``bytes``, int16
+            (filters, inputs); ``pad``, for each channel u outside the image;
+            ``thresholds``, ``multiplier`` and ``addend``, padded to tiles.
+        constant (numpy.ndarray): int64 (filters,), see above.
         has_gaps (bool): Whether outside the image is no u.
-        thresholds (numpy.ndarray or None): int32, padded to tiles.
-        multiplier, addend (numpy.ndarray or None): int64, padded to tiles.
     """
 
     product: stages.Product
-    geometry: dict
-    fields: dict
-    constant: numpy.ndarray
-    bits: numpy.ndarray = None
-    bytes: numpy.ndarray = None
-    pad: numpy.ndarray = None
-    pad_bit: int = 0
+    numbers: dict
+    arrays: dict = dataclasses.field(default_factory=dict)
+    constant: numpy.ndarray = None
     has_gaps: bool = False
-    thresholds: numpy.ndarray = None
-    multiplier: numpy.ndarray = None
-    addend: numpy.ndarray = None
-
-    @property
-    def takes_windows(self):
-        """bool: Whether bits or values are copied to a window."""
-        return (self.product.is_convolution or self.bits is None
-                or self.product.operand == 'levels')
 
     @property
     def weight_bytes(self):
         """int: What a weight takes that is not in planes of bits."""
-        return 1 if self.bytes.min() >= -128 and self.bytes.max() <= 127 \
-            else 2
+        values = self.arrays['bytes']
+        return 1 if values.min() >= -128 and values.max() <= 127 else 2
 
     @property
     def flash(self):
         """int: Bytes of constants, with words of 32 bits."""
-        size = sum(array.nbytes for array in (
-            self.bits, self.thresholds, self.multiplier, self.addend)
-            if array is not None)
-        if self.bytes is not None:
-            size += self.bytes.size * self.weight_bytes
-        if self.pad is not None:
-            size += len(self.pad)
+        size = sum(array.nbytes for array in self.arrays.values())
+        if 'bytes' in self.arrays:
+            size -= self.arrays['bytes'].size * (2 - self.weight_bytes)
         if self.product.result == 'float':
             size += 12 * len(self.constant)
         return size
@@ -162,22 +141,26 @@ def _layer(product, image):
             len(weights), -1)
     offset, factor, largest = _operand(product)
     x_bits = largest.bit_length()
-    layer = Layer(product=product, geometry=_geometry(product), fields={},
+    layer = Layer(product=product, numbers=_geometry(product),
                   constant=numpy.zeros(len(weights), numpy.int64))
     if any(product.pad):
         _pad(layer, offset, factor, largest)
-    if x_bits > 8 or product.weights.bits * x_bits > _MAX_PLANES:
+    is_bytes = x_bits > 8 or product.weights.bits * x_bits > _MAX_PLANES
+    layer.numbers['copies_values'] = int(
+        is_bytes or product.operand == 'levels'
+        or product.operand == 'pixels' and product.is_convolution)
+    if is_bytes:
         if max(map(abs, product.operand_range)) > 32767:
             raise errors.UserError(f'{product.name} cannot go to C: its '
                                    'levels exceed 16 bits')
-        layer.bytes = weights
-        layer.fields.update(map=factor, offset=offset)
+        layer.arrays['bytes'] = weights
+        layer.numbers.update(map=factor, offset=offset)
     else:
         low, step = product.weights.low, product.weights.step
         codes = (weights.astype(numpy.int64) - low) // step
         n, sums = codes.shape[1], codes.sum(axis=1)
         layer.constant = low * offset * n + step * offset * sums
-        layer.fields.update(
+        layer.numbers.update(
             w_bits=product.weights.bits, x_bits=x_bits, factor=step * factor,
             low=low * factor, gap=offset * low, gap_bits=offset * step)
         if (sums.max() * largest * step * factor
@@ -185,7 +168,8 @@ def _layer(product, image):
                 + abs(layer.constant).max()) >= stages.NEVER:
             raise errors.UserError(
                 f'{product.name} cannot go to C: its sums exceed 32 bits')
-        layer.bits = _tiles(codes, product.weights.bits, product.groups)
+        layer.arrays['bits'] = _tiles(
+            codes, product.weights.bits, product.groups)
     _finish(layer)
     return layer
 
@@ -220,14 +204,16 @@ def _operand(product):
 def _pad(layer, offset, factor, largest):
     product = layer.product
     if product.pad_pixels is not None:
-        layer.pad = product.pad_pixels.astype(numpy.int64)
+        layer.arrays['pad'] = product.pad_pixels
         return
     u, rest = divmod(product.pad_value - offset, factor)
     layer.has_gaps = bool(rest) or not 0 <= u <= largest
     if product.operand == 'bits':
-        layer.pad_bit = int(not layer.has_gaps)
+        layer.numbers['pad_bit'] = int(not layer.has_gaps)
     elif not layer.has_gaps:
-        layer.pad = numpy.full(layer.geometry['channels'], u, numpy.int64)
+        layer.arrays['pad'] = numpy.full(
+            layer.numbers['channels'], u,
+            numpy.uint8 if largest < 256 else numpy.uint16)
 
 
 def _tiles(codes, n_planes, groups):
@@ -262,14 +248,19 @@ def _finish(layer):
         moved = numpy.where(
             (limits == stages.ALWAYS) | (limits == stages.NEVER), limits,
             numpy.clip(limits - constant, stages.ALWAYS, stages.NEVER))
-        layer.thresholds = _padded(
+        layer.arrays['thresholds'] = _padded(
             moved.astype(numpy.int32), product.groups, stages.NEVER)
+        if product.result == 'levels':
+            layer.numbers['levels'] = limits.shape[1]
     elif product.result == 'levels':
         addend = [int(a) + int(c) * int(m) for a, c, m in zip(
             product.addend, layer.constant, product.multiplier, strict=True)]
         if max(map(abs, addend)) >= 1 << 62:
             raise errors.UserError(
                 f'{product.name} cannot go to C: it exceeds 64 bits')
-        layer.multiplier, layer.addend = (
-            _padded(numpy.array(values, numpy.int64), product.groups, 0)
-            for values in (product.multiplier, addend))
+        for name, values in (('multiplier', product.multiplier),
+                             ('addend', addend)):
+            layer.arrays[name] = _padded(
+                numpy.array(values, numpy.int64), product.groups, 0)
+        layer.numbers.update(shift=product.shift, least=product.low,
+                             largest=product.high)

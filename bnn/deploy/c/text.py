@@ -9,8 +9,10 @@ from bnn.deploy import stages
 from bnn.deploy.c import layers
 
 SOURCES = pathlib.Path(__file__).with_name('sources')
-# The functions; only what a net uses is compiled
+# The functions of the source, in order
 _FUNCTIONS = 'bits.c', 'windows.c', 'layers.c', 'images.c'
+_TYPES = {'bytes': 'bnn_weight', 'pad': 'bnn_level', 'thresholds': 'int32_t',
+          'multiplier': 'int64_t', 'addend': 'int64_t'}
 
 
 def header(net: stages.PackedNet) -> str:
@@ -136,30 +138,14 @@ def _constants(step, i):
         return ''
     if isinstance(step, stages.BitMaxPooling):
         return _pool(step, i)
-    product = step.product
-    fields = {**step.geometry, **step.fields}
+    product, fields = step.product, {**step.numbers}
     name = ''.join(c for c in product.name if c.isalnum() or c in '/_')
     parts = [f'\n/* {name}: {product.operand} to {product.result} */\n']
-    if step.bits is not None:
-        fields['bits'] = f'bnn_weights_{i}'
-        parts.append(_words(fields['bits'], step.bits))
-    for field, kind in (
-            ('bytes', 'bnn_weight'), ('pad', 'bnn_level'),
-            ('thresholds', 'int32_t'), ('multiplier', 'int64_t'),
-            ('addend', 'int64_t')):
-        values = getattr(step, field)
-        if values is not None:
-            fields[field] = f'bnn_{field}_{i}'
-            parts.append(_array(kind, fields[field], values))
-    if product.operand != 'bits' and step.takes_windows:
-        fields['copies_values'] = 1
-    if step.pad_bit:
-        fields['pad_bit'] = 1
-    if product.result == 'levels' and step.thresholds is not None:
-        fields['levels'] = step.thresholds.shape[1]
-    if step.multiplier is not None:
-        fields.update(shift=product.shift, least=product.low,
-                      largest=product.high)
+    for field, values in step.arrays.items():
+        fields[field] = f'bnn_layer_{i}_{field}'
+        parts.append(
+            _words(fields[field], values) if field == 'bits'
+            else _array(_TYPES[field], fields[field], values))
     return ''.join([*parts, _struct('layer', i, fields)])
 
 

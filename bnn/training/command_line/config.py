@@ -328,11 +328,18 @@ class Config:
                 f'--adversarial {self.adversarial:g} moves pixels, which '
                 '--input binary has as +-1 alone; --adversarial 0 leaves it '
                 'out')
+        is_of_pictures = inputs.AUGMENTATIONS[self.augment].is_of_pictures
+        if is_of_pictures != (self.dataset == 'imagenet'):
+            raise errors.UserError(
+                f'--augment {self.augment} is for '
+                + ('pictures in files' if is_of_pictures else
+                   'images of one size') + f', not --dataset {self.dataset}')
         if self.precise_bn and self.test_statistics == 'batch':
             raise errors.UserError(
                 '--precise-bn computes running statistics, which '
                 '--test-statistics batch does not use')
-        for name, value in (('precise_bn', True), ('test_statistics', 'batch')):
+        for name, value in (('precise_bn', True),
+                            ('test_statistics', 'batch')):
             if getattr(self, name) == value and not self.batch_norm:
                 raise errors.UserError(
                     f'{flag(name)} is about batch normalization, which '

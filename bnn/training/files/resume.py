@@ -98,12 +98,12 @@ def take_over(config: config_module.Config, ranks=alone.ALONE,
             names += ['loss', 'dataset']
         config = take_from_model(config, names, config.initmodel)
     config.check()
-    config.schedule  # refuses what contradicts itself
-    if (snapshot is not None and config.schedule.depends_on_length
+    schedule = config.schedule  # which refuses what contradicts itself
+    if (snapshot is not None and schedule.depends_on_length
             and snapshot.settings.get('epoch') != config.epoch):
         raise errors.UserError(
             f'--epoch is {config.epoch}, but {snapshot.path} was made with '
-            f'{snapshot.settings.get("epoch")}, and its --lr-schedule '
+            f'{snapshot.settings.get("epoch")!r:.80}, and its --lr-schedule '
             f'{config.lr_schedule} depends on it; leave it out to go on')
     return config, snapshot
 
@@ -111,12 +111,13 @@ def take_over(config: config_module.Config, ranks=alone.ALONE,
 def _go_on(config, settings, path, only):
     if settings.get('name', config.name) != config.name:
         raise errors.UserError(
-            f'{path} is of the configuration {settings["name"]}, not '
+            f'{path} is of the configuration {settings["name"]!r:.80}, not '
             f'{config.name}')
     values = {}
     for name in config_module.names('fixed'):
         # A snapshot may be older than the setting.
-        saved = settings.get(name, config_module.DEFAULTS[name])
+        saved = config_module.check(
+            name, settings.get(name, config_module.DEFAULTS[name]), path)
         if name in config.given and config.given[name] != saved:
             raise errors.UserError(
                 f'{config_module.flag(name)} is {config.given[name]}, but '
@@ -127,7 +128,7 @@ def _go_on(config, settings, path, only):
             raise errors.UserError(
                 f'{path} was made with {config_module.flag(name)} '
                 f'{saved!r:.80}: ./train.py {config.name} goes on with it')
-        values[name] = config_module.check(name, saved, path)
+        values[name] = saved
     for name in config_module.names('carried'):
         if name not in config.given and name in settings:
             values[name] = config_module.check(name, settings[name], path)
@@ -163,7 +164,7 @@ def kept(config: config_module.Config, **more: Any) -> dict[str, Any]:
         more: What they keep beside it.
 
     Returns:
-        dict: For JSON.
+        For JSON.
     """
     return {'name': config.name, **{
         name: getattr(config, name)

@@ -35,20 +35,12 @@ def load(config: config_module.Config, names: Sequence[str],
 
     Raises:
         ~bnn.errors.UserError: If the data cannot be had, are corrupt or
-            other ones, are not for the net or the augmentation, or a batch is
-            larger than them.
+            other ones, are not for the net, or a batch is larger than them.
     """
     name = config.dataset
     if name not in names:
         raise errors.UserError(f'--dataset {name}: {config.net} takes '
                                f'{" or ".join(names)} here')
-    # Windows are cut out of pictures from files alone.
-    if (name in data.IMAGENET_NAMES) != (
-            inputs.AUGMENTATIONS[config.augment].test is not None):
-        raise errors.UserError(
-            f'--augment {config.augment} is not for {data.TITLES[name]}; '
-            'random-crop and center-crop are for ImageNet, which needs one '
-            'of them')
     lines.say(config, f'load {data.TITLES[name]} dataset')
     try:
         with ranks.one_goes_first():  # to download it

@@ -41,11 +41,13 @@ class Augmentation(NamedTuple):
         words: What it is, for the help.
         train: Takes and returns a batch of training images, or is ``None``.
         test: Likewise of images to be tested.
+        is_of_pictures: Whether it is for pictures of any size, in files.
     """
 
     words: str
     train: Callable | None = None
     test: Callable | None = None
+    is_of_pictures: bool = False
 
 
 _CENTER = functools.partial(augment.center_crop, size=227)
@@ -63,9 +65,9 @@ AUGMENTATIONS = {
     # AlexNet's input, out of pictures of 256 pixels
     'random-crop': Augmentation(
         'a random window of 227 pixels, one of two mirrored',
-        functools.partial(augment.random_crop_flip, size=227), _CENTER),
+        functools.partial(augment.random_crop_flip, size=227), _CENTER, True),
     'center-crop': Augmentation(
-        'the central window of 227 pixels', _CENTER, _CENTER),
+        'the central window of 227 pixels', _CENTER, _CENTER, True),
 }
 
 

@@ -35,13 +35,6 @@ def test_it_is_the_binary_mlp():
     assert len(set(found[0])) == len(found[0])  # each update changed each
 
 
-def test_default_sizes():
-    assert [(name, param.shape) for name, param in sorted(
-        DeepBinaryMLP().namedparams())] == [
-        (name, param.shape) for name, param in sorted(
-            net.BinaryMLP().namedparams())]
-
-
 def test_activations():
     seen = []
 

@@ -82,21 +82,3 @@ def test_frequencies():
             y = draw(numpy.full(n, w, dtype)).array
             assert y.dtype == dtype
             assert abs((y == 1).mean() - p) < (bound if 0 < p < 1 else 1e-9)
-
-
-def test_seed_gives_the_draws():
-    W = numpy.zeros((20, 50), 'f')
-    numpy.random.seed(1)
-    first, second = draw(W).array, draw(W).array
-    numpy.random.seed(1)
-    numpy.testing.assert_array_equal(draw(W).array, first)
-    numpy.testing.assert_array_equal(draw(W).array, second)
-    assert (first != second).any()
-
-
-def test_gradient_of_draws():
-    W = chainer.Variable(numpy.random.normal(size=(4, 6)))
-    y = draw(W)
-    y.grad = g = numpy.random.normal(size=(4, 6))
-    y.backward()
-    numpy.testing.assert_array_equal(W.grad, g)

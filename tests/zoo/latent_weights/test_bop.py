@@ -63,16 +63,6 @@ def test_adaptivity_and_threshold():
         assert link.W.array == (-1 if flips else 1)
 
 
-def test_average_of_zero_flips_nothing():
-    link = link_binary_linear.BinaryLinear(2, 2, nobias=True)
-    optimizer = bop.Bop(threshold=0).setup(link)
-    for _ in range(3):
-        link.W.grad = numpy.zeros((2, 2), 'f')
-        before = numpy.where(link.W.array >= 0, 1, -1)
-        optimizer.update()
-        numpy.testing.assert_array_equal(link.W.array, before)
-
-
 def setup(seed=0):
     numpy.random.seed(seed)
     model = L.Classifier(net.BinaryMLP(8, 3, 12))
@@ -127,12 +117,6 @@ def test_others_get_adam():
             assert (abs(a.array) == 1).all()
         else:
             assert a.array.tobytes() == b.array.tobytes()
-
-
-def test_one_bit_of_the_quantized_layer_too():
-    link = link_quantized_linear.QuantizedLinear(4, 3, 1)
-    bop.Bop().setup(link)
-    assert isinstance(link.W.update_rule, bop.BopRule)
 
 
 def test_resume(tmp_path):

@@ -139,20 +139,6 @@ def test_all_zero_weights():
     assert numpy.isnan(W_q).all()  # as the documentation has it
 
 
-def test_shapes():
-    W = numpy.random.normal(size=(6, 8)).astype('f')
-    for quantizer in QUANTIZERS:
-        for bits in 2, 8, 32:
-            for view in W[::2, 1::3], W.T, W[:, ::-1]:
-                numpy.testing.assert_array_equal(
-                    quantize(view, bits, quantizer).array,
-                    quantize(view.copy(), bits, quantizer).array)
-    for quantizer, expected in ('dorefa', 1), ('linear', .5):
-        W_q = quantize(numpy.array(.4, 'f'), 2, quantizer)
-        assert W_q.shape == ()
-        assert W_q.array == expected
-
-
 def test_wrong_arguments():
     for bits in 0, 9, -1, 16, None:
         for quantizer in QUANTIZERS:

@@ -41,12 +41,6 @@ def test_forward():
                     assert link.b.grad.tolist() == [5] * 4
 
 
-def test_packed_bits():
-    assert [QuantizedLinear(2, 2, bits, quantizer).packed_bits
-            for quantizer in QUANTIZERS for bits in (1, 2, 8, 32)] == [
-        1, 2, 8, 32, 1, 3, 9, 32]
-
-
 def test_lazy():
     link = QuantizedLinear(None, 3, 2)
     assert link.W.array is None
@@ -64,14 +58,6 @@ def test_initial_weights():
             (32, 'linear', 1 / 20), (2, 'linear', 3 ** -.5)):
         W = QuantizedLinear(400, 300, bits, quantizer).W.array
         assert abs(W.std() / deviation - 1) < .01
-
-
-def test_specs():
-    link = QuantizedLinear(3, 2, 4, 'linear')
-    specs = dict(link.printable_specs)
-    assert specs['bits'] == 4
-    assert specs['quantizer'] == 'linear'
-    assert 'bits=4' in str(link)
 
 
 def test_wrong_arguments():

@@ -49,13 +49,6 @@ def test_without_shift_it_is_bst():
     numpy.testing.assert_array_equal(link(x).array, bst.bst(x).array)
 
 
-def test_sign_of_0():
-    link = ShiftedBST(1)
-    link.alpha.array[...] = .3
-    x = numpy.array([[.3], [.25]], 'f')
-    numpy.testing.assert_array_equal(link(x).array, [[1], [-1]])
-
-
 def test_surrogate():
     link = ShiftedBST(3, 'approx-sign')
     assert dict(link.printable_specs) == {

@@ -1,5 +1,4 @@
 """K and beta: against loops in float64, and numerical gradients."""
-import chainer
 import numpy
 from chainer import gradient_check
 
@@ -78,14 +77,6 @@ def test_gradients():
     gradient_check.check_backward(
         linear_input_scale, images(2, 3, 2, 4), images(2, 1),
         dtype=numpy.float64)
-
-
-def test_shape_is_that_of_the_convolution():
-    x = images(2, 4, 9, 8).astype('f')
-    for options in {}, {'stride': 2, 'pad': 1}, {'pad': 2, 'dilate': 2}:
-        y = chainer.functions.convolution_2d(
-            x, numpy.ones((6, 4, 3, 3), 'f'), **options)
-        assert input_scale(x, 3, **options).shape == (2, 1, *y.shape[2:])
 
 
 def test_float16_does_not_overflow():

@@ -5,7 +5,6 @@ import numpy
 import pytest
 from chainer.utils import type_check
 
-from zoo.binarynet import function_binary_convolution_2d
 from zoo.xnor_net import function_scaled_binarize
 from zoo.xnor_net import function_scaled_linear
 
@@ -75,17 +74,6 @@ def test_large_products_of_signs():
         * abs(scaled_binarize(W).array[:, 0]))
 
 
-def test_it_is_the_1x1_convolution():
-    x, W, b = random(3, 6), random(5, 6), random(5)
-    for v in x, numpy.where(x < 0, -1., 1.):
-        y = function_binary_convolution_2d.binary_convolution_2d(
-            v[..., None, None], W[..., None, None], b,
-            binarize=scaled_binarize)
-        numpy.testing.assert_allclose(
-            scaled_linear(v, W, b).array, y.array[..., 0, 0], rtol=1e-12,
-            atol=1e-13)
-
-
 def test_double_backward():
     def second_order(function, W):
         x, W, gy = map(chainer.Variable, (arrays[0], W, arrays[1]))
@@ -109,8 +97,3 @@ def test_wrong_arguments(shapes, dtypes):
     with pytest.raises(type_check.InvalidType):
         scaled_linear(*(numpy.ones(shape, dtype) for shape, dtype in zip(
             shapes, dtypes, strict=True)))
-
-
-def test_empty_batch():
-    assert scaled_linear(
-        numpy.zeros((0, 2, 3), 'f'), numpy.ones((4, 6), 'f')).shape == (0, 4)

@@ -20,9 +20,9 @@ function about() {
     ({isConvolution, filters, stage: {weights: {shape}}}) => isConvolution
       ? `${filters} of ${shape[3]}×${shape[2]}` : filters);
   return `A ${isImage ? `convolutional net (${sizes.join(', ')})`
-    : `${[net.layers[0].inputs, ...sizes].join('-')} perceptron`} with weights
-    of ${inWords(kinds.map(([bits]) => bitWords(bits)))}. It runs in this
-    page; nothing is sent anywhere.`;
+    : `${[net.layers[0].inputs, ...sizes].join('-')} perceptron`} with ${
+    inWords(kinds.map(([bits]) => bits === 32 ? 'float' : `${bits}-bit`))
+  } weights. It runs in this page; nothing is sent anywhere.`;
 }
 
 /** How its sums are made, in sentences. */

@@ -89,7 +89,11 @@ function drawPad(colors) {
   for (const stroke of strokes) {
     context.beginPath();
     context.moveTo(stroke[0][0] * side, stroke[0][1] * side);
-    for (const [x, y] of stroke) context.lineTo(x * side, y * side);
+    stroke.forEach(([x, y], i) => {
+      const [nextX, nextY] = stroke[i + 1] || [x, y];
+      context.quadraticCurveTo(x * side, y * side,
+        (x + nextX) / 2 * side, (y + nextY) / 2 * side);
+    });
     context.stroke();
   }
   if (cursor.isShown && document.activeElement === pad) {

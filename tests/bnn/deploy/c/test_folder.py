@@ -10,7 +10,8 @@ import net
 from bnn import errors
 from bnn.deploy import run
 from bnn.deploy.c import folder
-from bnn.training import files
+from bnn.training.files import atomic
+from zoo.quantized_net import quantized_mlp
 
 WARNINGS = ['-std=c99', '-Wall', '-Wextra', '-pedantic', '-Werror']
 WORDS = [[f'-DBNN_WORD_BITS={bits}', f'-DBNN_BUILTIN_POPCOUNT={builtin}']
@@ -27,7 +28,7 @@ def need(*programs):
 
 def export(packed, path):
     path.mkdir(exist_ok=True)
-    folder.write(folder.export(packed), str(path), files.atomic_write)
+    folder.write(folder.export(packed), str(path), atomic.write)
 
 
 def check(path, packed, images, *options, compiler='gcc'):
@@ -61,9 +62,8 @@ def test_every_net(pack, net_names, make_images, tmp_path):
     """With the sanitizers; a net that C does not take is refused."""
     n_compiled = 0
     for name, (kind, int8_ends) in itertools.product(net_names, (
-            *((kind, False) for kind in ('unit', 'signed', 'standard',
-                                         'binary')),
-            ('signed', True), ('standard', True))):
+            ('unit', False), ('signed', True), ('standard', True),
+            ('binary', False))):
         if name in ('alexnet', 'nin-imagenet'):
             continue  # Large, and the same layers as the others
         packed = pack(name, kind, int8_ends)
@@ -77,20 +77,19 @@ def test_every_net(pack, net_names, make_images, tmp_path):
         check(tmp_path / 'c', packed, make_images(5, packed.input_shape),
               *SANITIZED)
         n_compiled += 1
-    assert n_compiled > 60
+    assert n_compiled > 50
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('compiler', ('gcc', 'clang'))
 def test_compilers(compiler, pack, make_images, tmp_path):
-    for name, words in itertools.product((
-            'lenet5', 'linear-8-8', 'convnet-binary-0', 'dorefa-3-3',
-            'binary-1'), WORDS):
+    for name in 'lenet5', 'linear-8-8', 'convnet-binary-0', 'binary-1':
         packed = pack(name, 'signed', name == 'lenet5')
         export(packed, tmp_path / name)
-        for options in (['-O2'], ['-O3', '-march=native'], SANITIZED):
+        for options in (['-O2'], SANITIZED, *(
+                ['-O3', '-march=native', *words] for words in WORDS)):
             check(tmp_path / name, packed,
-                  make_images(20, packed.input_shape), *options, *words,
+                  make_images(50, packed.input_shape), *options,
                   compiler=compiler)
 
 
@@ -99,15 +98,15 @@ def test_odd_widths(pack, make_images, tmp_path):
     for n_units in (1, 31, 32, 33, 63, 64, 65, 127):
         packed = pack(net.BinaryMLP(n_units))
         export(packed, tmp_path)
-        for options in WORDS:
-            check(tmp_path, packed, make_images(50, (1, 28, 28)), '-O3',
-                  *options)
+        for words in WORDS[::3]:
+            check(tmp_path, packed, make_images(50, (1, 28, 28)), '-O1',
+                  *words)
 
 
 @pytest.mark.slow
 def test_float_ends_around_few_levels(pack, make_images, tmp_path):
     for a_bits in (1, 2, 8):
-        packed = pack(net.QuantizedMLP(
+        packed = pack(quantized_mlp.QuantizedMLP(
             33, n_layers=1, w_bits=32, a_bits=a_bits), 'unit', True)
         export(packed, tmp_path)
         check(tmp_path, packed, make_images(20, (1, 28, 28)), '-O1')
