@@ -252,8 +252,7 @@ def test_numbered_folders(script):
 
 def test_dry_run_leaves_nothing(script):
     script.env['TMPDIR'] = str(script.cwd)
-    result = script.succeed('--dry-run', '--dataset', 'digits', '--unit', 16,
-                            '--batchsize', 20)
+    result = script.succeed('--dry-run', *script.SMALL)
     assert 'save the optimizer' in result.stdout
     assert re.search('^epochs: +2$', result.stderr, re.MULTILINE)
     assert os.listdir(script.cwd) == []
