@@ -263,7 +263,7 @@ def test_of_train_py(script, copy):
         copy / 'snapshot_iter_29',
         lambda arrays, settings: settings.update(name='best'))
     line = script.refuse('--resume', 'run/snapshot_iter_29', '--no-plot')
-    assert 'best, not binary_net' in line
+    assert "'best', not binary_net" in line
 
 
 @pytest.mark.parametrize('out', ['run', 'other'])

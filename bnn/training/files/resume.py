@@ -97,6 +97,14 @@ def take_over(config: config_module.Config, ranks=alone.ALONE,
         if config.evaluate:
             names += ['loss', 'dataset']
         config = take_from_model(config, names, config.initmodel)
+    path = config.initmodel if snapshot is None else snapshot.path
+    # A layer has the square of the units in weights, and no file says so of
+    # far more than it holds.
+    if only is not None and path is not None and (
+            config.unit ** 2 > os.path.getsize(path)):
+        raise errors.UserError(
+            f'{path} is not of this net: it is too small for {config.unit} '
+            'units')
     config.check()
     schedule = config.schedule  # which refuses what contradicts itself
     if (snapshot is not None and schedule.depends_on_length
