@@ -52,8 +52,9 @@ def test_of_a_training(trained, capsys, tmp_path):
         str(trained.out / 'mlp.model'), '--to', 'packed', '-o', out]) == 0
     printed = capsys.readouterr().out
     attributes = model_file.read_attributes(str(trained.out / 'mlp.model'))
-    assert 'accuracy %.4f in Chainer, %.4f packed; predictions that differ: ' \
-        '0\n' % ((attributes['test_accuracy'],) * 2) in printed
+    accuracy = attributes['test_accuracy']
+    assert (f'accuracy {accuracy:.4f} in Chainer, {accuracy:.4f} packed; '
+            'predictions that differ: 0\n') in printed
     lines = printed.splitlines()
     assert lines[0].split() == [
         'layer', 'weights', 'operand', 'to', 'result', 'bits', 'float',

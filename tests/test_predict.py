@@ -1,6 +1,5 @@
 """predict.py: pictures and data sets with a packed net."""
 import json
-import pathlib
 
 import numpy
 import PIL.Image
@@ -41,8 +40,9 @@ def test_pictures(packed, pictures, capsys):
     net = deploy.load(packed)
     x = datasets.load('digits').test_images[:1]
     expected = net.class_names[net.predict(x)[0]]
-    assert lines[0].startswith('%s: %s, %.1f %%, ' % (
-        pictures[0], expected, 100 * net.probabilities(x).max()))
+    share = net.probabilities(x).max()
+    assert lines[0].startswith(
+        f'{pictures[0]}: {expected}, {100 * share:.1f} %, ')
     assert lines[0].endswith('(light on dark, as it is)')
     assert lines[1].endswith('(dark on light, scaled and centred from '
                              '200x200)')
@@ -74,8 +74,8 @@ def test_dataset(packed, capsys):
     data = datasets.load('digits')
     found = deploy.load(packed).predict(data.test_images)
     accuracy = (found == data.test_labels).mean()
-    assert lines[0].startswith('digits: accuracy %.4f on 360 images, '
-                               % accuracy)
+    assert lines[0].startswith(
+        f'digits: accuracy {accuracy:.4f} on 360 images, ')
     table = numpy.array([line.split()[1:] for line in lines[3:]], int)
     assert table.sum() == 360 and numpy.trace(table) == round(360 * accuracy)
     predict.main([packed, '--dataset', 'digits', '--json'])

@@ -466,12 +466,8 @@ def test_no_pictures(script, made, damage, word):
 @pytest.mark.parametrize('name,options', [
     ('binary_net', ['--input', 'signed', '--surrogate', 'swish-sign']),
     ('binary_net', ['--loss', 'squared-hinge', '--layers', 3]),
-    ('binary_net', ['--binarize', 'stochastic', '--layers', 1]),
-    ('binary_net', ['--optimizer', 'bop', '--no-batch-norm']),
     ('quantized_net', ['--w-bits', 3, '--a-bits', 4, '--quantizer',
                        'linear', '--layers', 3]),
-    ('quantized_net', ['--w-bits', 32, '--a-bits', 1]),
-    ('float_mlp', ['--layers', 2]),
     ('float_mlp', ['--input', 'binary', '--batch-norm']),
     ('binary_weight_mlp', ['--layers', 1])],
     ids=lambda value: ' '.join(map(str, value))
