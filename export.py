@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Export a trained net: packed to one bit per binary weight, or as ONNX.
 
-Reads a model of train_*.py, prints what each layer takes, and compares the
-predictions with Chainer's on the test set.
+Reads a model of train_mnist.py or train.py, prints what each layer takes, and
+compares the predictions with Chainer's on the test set.
 """
 from bnn import environment
 
@@ -23,10 +23,9 @@ from bnn.deploy import table
 from bnn.deploy.c import folder
 from bnn.deploy.onnx import model as onnx_model
 from bnn.deploy.web import page
-from bnn.training import agreement
-from bnn.training.command_line import parser
 from bnn.training.command_line import script
 from bnn.training.files import atomic
+from bnn.training.reports import agreement
 from bnn.training.reports import summary
 from zoo import trained as trained_module
 
@@ -82,9 +81,8 @@ def write_packed(export):
     with atomic.write(export.out) as f:
         f.write(contents)
     total = table.rows(export.net)[-1]['float bytes']
-    return ['%s: %s bytes, 1/%.1f of %s bytes in float32' % (
-        export.out, format(len(contents), ','), total / len(contents),
-        format(total, ','))]
+    return [f'{export.out}: {len(contents):,} bytes, '
+            f'1/{total / len(contents):.1f} of {total:,} bytes in float32']
 
 
 def write_web(export):
@@ -105,19 +103,17 @@ def write_onnx(export):
     contents = model.SerializeToString()
     with atomic.write(export.out) as f:
         f.write(contents)
-    return ['%s: %s bytes, weights as float32, opset %d; packed it takes %s '
-            'bytes, 1/%.1f of %s' % (
-                export.out, format(len(contents), ','), onnx_model.OPSET,
-                format(n_packed, ','), n_float / n_packed,
-                format(n_float, ','))]
+    return [f'{export.out}: {len(contents):,} bytes, weights as float32, '
+            f'opset {onnx_model.OPSET}; packed it takes {n_packed:,} bytes, '
+            f'1/{n_float / n_packed:.1f} of {n_float:,}']
 
 
 def write_c(export):
     c_net = folder.export(export.net)
     folder.write(c_net, export.out, atomic.write)
-    return [
-        summary.table(c_net.rows), 'make -C %s && %s IMAGE.pgm' % (
-            export.out, os.path.join(export.out, 'bnn'))]
+    program = os.path.join(export.out, 'bnn')
+    return [summary.table(c_net.rows),
+            f'make -C {export.out} && {program} IMAGE.pgm']
 
 
 FORMATS = {
@@ -133,12 +129,12 @@ FORMATS = {
 
 
 def make_parser():
-    parser = parser.Parser(description=__doc__.splitlines()[0])
+    parser = script.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('model', metavar='MODEL',
                         help='mlp.model of a training')
     parser.add_argument(
         '--to', choices=list(FORMATS), default='packed',
-        help='; '.join('%s: %s' % (name, kind.words)
+        help='; '.join(f'{name}: {kind.words}'
                        for name, kind in FORMATS.items()))
     parser.add_argument(
         '-o', '--out', metavar='PATH',
@@ -166,17 +162,17 @@ def check(export, data, args):
     """
     kind, names = FORMATS[args.to], export.net.class_names
     found = agreement.compare(
-        export.trained, kind.run(export), data, explain=not args.int8_ends)
-    print('%d test images of %s: accuracy %.4f in Chainer, %.4f %s; '
-          'predictions that differ: %d' % (
-              found.n, data.title, found.chainer_accuracy,
-              found.packed_accuracy, kind.ran, len(found.differing)))
+        export.trained, export.operations, kind.run(export), data,
+        explain=not args.int8_ends)
+    print(f'{found.n} test images of {data.title}: accuracy '
+          f'{found.chainer_accuracy:.4f} in Chainer, '
+          f'{found.packed_accuracy:.4f} {kind.ran}; '
+          f'predictions that differ: {len(found.differing)}')
     if args.int8_ends:
         return 0
     for i, theirs, ours, words in found.differing:
-        print('image %d, %s in Chainer, %s %s: %s' % (
-            i, names[theirs], names[ours], kind.ran,
-            words or 'no tie explains it'))
+        print(f'image {i}, {names[theirs]} in Chainer, {names[ours]} '
+              f'{kind.ran}: {words or "no tie explains it"}')
     return int(any(words is None for *_, words in found.differing))
 
 
@@ -188,8 +184,8 @@ def main(argv=None):
     trained = trained_module.load(args.model)
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     if os.path.exists(out) and os.path.samefile(out, args.model):
-        raise errors.UserError('--out %s is the model itself' % out)
-    operations, rescale = trained.predictor.describe(), trained.rescale
+        raise errors.UserError(f'--out {out} is the model itself')
+    operations, rescale = trained.operations(), trained.rescale
 
     def make():
         return pack.pack(

@@ -18,21 +18,21 @@ from bnn import data as datasets
 from bnn import errors
 from bnn.data import augment
 from bnn.deploy import pictures
-from bnn.training.command_line import parser
 from bnn.training.command_line import script
+from bnn.training.command_line import setting
 
 _BATCH = 1000  # of pictures that are read; others come net.batch at a time
 
 
 def make_parser():
-    parser = parser.Parser(description=__doc__.splitlines()[0])
+    parser = script.Parser(description=__doc__.splitlines()[0])
     parser.add_argument('net', metavar='NET',
                         help='a packed net of export.py, .bnn')
     parser.add_argument(
         'pictures', nargs='*', metavar='PICTURE',
         help='image files, of any size, in colour or grey')
     parser.add_argument(
-        '--top', type=parser.positive, default=1, metavar='N',
+        '--top', type=setting.positive, default=1, metavar='N',
         help='how many classes to print, the likeliest first')
     parser.add_argument('--json', action='store_true',
                         help='print JSON')
@@ -79,10 +79,10 @@ def classify(net, paths, n_top):
 def describe(found):
     """Returns the lines for a picture."""
     return '\n'.join([
-        '%s: %s, %.1f %%, %.0f microseconds (%s)' % (
-            found['file'], found['class'], 100 * found['probability'],
-            found['microseconds'], found['assumed'])] + [
-        '    %-12s %5.1f %%' % (one['class'], 100 * one['probability'])
+        f'{found["file"]}: {found["class"]}, '
+        f'{100 * found["probability"]:.1f} %, '
+        f'{found["microseconds"]:.0f} microseconds ({found["assumed"]})'] + [
+        f'    {one["class"]:12} {100 * one["probability"]:5.1f} %'
         for one in found['top'] if len(found['top']) > 1])
 
 
@@ -128,9 +128,9 @@ def test(net, data):
 def describe_test(net, found):
     """Returns the lines for a test."""
     width = max(len(str(max(map(max, found['confusion'])))), 4) + 1
-    lines = ['%s: accuracy %.4f on %d images, %s images/s' % (
-        found['dataset'], found['accuracy'], found['images'],
-        format(found['images_per_second'], ','))]
+    lines = [f'{found["dataset"]}: accuracy {found["accuracy"]:.4f} on '
+             f'{found["images"]} images, {found["images_per_second"]:,} '
+             'images/s']
     if len(net.class_names) <= 20:
         names = [name[:width - 1] for name in net.class_names]
         lines += ['rows: what it is, columns: what it was taken for',
@@ -150,12 +150,12 @@ def main(argv=None):
         data = datasets.load(args.dataset, args.data_dir, args.allow_modified)
         if datasets.SHAPES[data.name] != net.input_shape or len(
                 data.class_names) != len(net.class_names):
+            ours, theirs = ('x'.join(map(str, shape)) for shape in (
+                net.input_shape, datasets.SHAPES[data.name]))
             raise errors.UserError(
-                '%s is of %s images and %d classes, %s of %s and %d' % (
-                    args.net, 'x'.join(map(str, net.input_shape)),
-                    len(net.class_names), data.title, 'x'.join(
-                        map(str, datasets.SHAPES[data.name])),
-                    len(data.class_names)))
+                f'{args.net} is of {ours} images and '
+                f'{len(net.class_names)} classes, {data.title} of {theirs} '
+                f'and {len(data.class_names)}')
         found = test(net, data)
         print(json.dumps(found) if args.json else describe_test(net, found))
         return

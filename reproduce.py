@@ -148,7 +148,7 @@ def list_configurations(configs):
 
 
 def make_parser():
-    parser = parser_module.Parser(__doc__)
+    parser = script.Parser(__doc__)
     positive = parser_module.argument(setting.positive)
     parser.add_argument('name', nargs='?', metavar='CONFIG',
                         help='the configuration; without it all are listed')

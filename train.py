@@ -72,12 +72,14 @@ def main():
     numpy.random.seed(config.seed)
 
     # Data: uint8 images, scaled and varied batch by batch
-    dataset = batches.load(config, snapshot, ranks)
+    dataset = batches.load(
+        config, configured.DATA[config.net], snapshot, ranks)
     train = batches.training(dataset, config, ranks)
     test = batches.one_pass(dataset, 'test', config, ranks=ranks)
 
     # Net
-    predictor, net_args = configured.make(config, dataset)
+    with resume.bounded(config, snapshot):
+        predictor, net_args = configured.make(config, dataset)
     top5 = config.dataset == 'imagenet'
     model = (classifier.Top5Classifier if top5 else classifier.Classifier)(
         predictor, losses.make(config.loss, config.label_smoothing),
@@ -116,17 +118,18 @@ def main():
                 return 0
         with trainer.stop_trigger:
             trainer.run(show_loop_exception_msg=False)
-        if not trainer.stop_trigger.is_finished(trainer):
-            snapshot_now(trainer)
-            return saving.say_how_to_go_on(
-                config, trainer, config.name, ranks=ranks)
+            if not trainer.stop_trigger.is_finished(trainer):
+                # A signal may reach the other ranks as late as here.
+                snapshot_now(trainer)
+                return saving.say_how_to_go_on(
+                    config, trainer, config.name, ranks=ranks)
         finish(trainer, config, dataset, tester, device, ranks, net_args)
     return 0
 
 
 def choose() -> config_module.Config:
     """Returns the configuration that the command line names and changes."""
-    options = parser.Parser(__doc__)
+    options = script.Parser(__doc__)
     words = sys.argv[1:]
     if words[0] in ('-h', '--help'):
         base = config_module.Config()

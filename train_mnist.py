@@ -20,6 +20,7 @@ from chainer.training import extensions
 
 import net
 import weight_clip
+from bnn import data
 from bnn.chainer_ops import adam
 from bnn.training import devices
 from bnn.training.command_line import parser
@@ -49,19 +50,20 @@ OPTIONS = (
 
 def main():
     # Arguments, and with --resume the snapshot to go on from
-    args = parser.parse(binary_net.CONFIG, parser.Parser(
+    args = parser.parse(binary_net.CONFIG, script.Parser(
         __doc__, './train.py binary_net has more options'), OPTIONS)
-    args, snapshot = resume.take_over(args)
+    args, snapshot = resume.take_over(args, only=OPTIONS)
     device = devices.get(args.gpu)
     numpy.random.seed(args.seed)
 
-    # Data: uint8 images, scaled to [0, 1] batch by batch
-    dataset = batches.load(args, snapshot)
+    # Data: uint8 images, scaled to [0, 1] batch by batch.  The order of the
+    # first epoch is drawn here, before the weights: a seed's log depends on it
+    dataset = batches.load(args, data.NAMES, snapshot)
     train = batches.training(dataset, args)
 
     # Net: 784-1000-1000-10, and the softmax cross entropy of its scores
-    predictor = net.BinaryMLP(args.unit, 10)
-    model = L.Classifier(predictor, accfun=means.accuracy)
+    model = L.Classifier(
+        net.BinaryMLP(args.unit, 10), accfun=means.accuracy)
     if args.initmodel:
         model_file.load(args.initmodel, model)
     model.to_device(device)

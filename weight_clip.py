@@ -16,6 +16,8 @@ class WeightClip:
     >>> model.l1.W.update_rule.add_hook(WeightClip())
 
     Parameters that are not initialized yet are left alone, NaN stays NaN.
+    With ``use_fp32_update`` add it to single parameters: only a parameter's
+    own hooks get the float32 copy that the optimizer goes on from.
 
     Args:
         low: Least value.

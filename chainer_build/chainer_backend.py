@@ -21,7 +21,7 @@ from edits import EDITS
 
 VERSION = '7.8.1'
 SHA256 = '179f06176f8d7a42385bc7811956db04e68213cfe30f5081491b9e2b6ff70de8'
-SDIST = 'chainer-%s.tar.gz' % VERSION
+SDIST = f'chainer-{VERSION}.tar.gz'
 
 
 class BuildError(Exception):
@@ -56,7 +56,7 @@ def build_wheel(wheel_directory, config_settings=None,
     except BuildError as e:
         # The front end prints what this process wrote: no traceback around
         # the message that matters.
-        sys.exit('chainer_build: %s' % e)
+        sys.exit(f'chainer_build: {e}')
 
 
 def find_sdist(directory):
@@ -74,9 +74,8 @@ def find_sdist(directory):
         path = _download(directory)
     elif not os.path.isfile(path):
         raise BuildError(
-            'CHAINER_SDIST=%s is not a file. Let it be the absolute path of '
-            'the official %s, or unset it to download that file.'
-            % (path, SDIST))
+            f'CHAINER_SDIST={path} is not a file. Let it be the absolute path '
+            f'of the official {SDIST}, or unset it to download that file.')
     digest = _sha256(path)
     if digest != SHA256:
         raise _wrong_sha256(path, digest)
@@ -109,16 +108,15 @@ def apply_edits(root, edits):
                 text = f.read()
         except FileNotFoundError:
             raise BuildError(
-                'the edit of %s (%s) cannot be applied: Chainer %s has no '
-                'such file. Mend the edit in chainer_build/edits.py.'
-                % (edit.file, edit.reason, VERSION)) from None
+                f'the edit of {edit.file} ({edit.reason}) cannot be applied: '
+                f'Chainer {VERSION} has no such file. Mend the edit in '
+                'chainer_build/edits.py.') from None
         found = text.count(edit.old)
         if found != edit.count:
             raise BuildError(
-                'the edit of %s (%s) cannot be applied: expected %d times, '
-                'found %d times the text %r. Mend the edit in '
-                'chainer_build/edits.py.'
-                % (edit.file, edit.reason, edit.count, found, edit.old))
+                f'the edit of {edit.file} ({edit.reason}) cannot be applied: '
+                f'expected {edit.count} times, found {found} times the text '
+                f'{edit.old!r}. Mend the edit in chainer_build/edits.py.')
         with open(path, 'w', encoding='utf-8', newline='') as f:
             f.write(text.replace(edit.old, edit.new))
 
@@ -131,7 +129,7 @@ def _download(directory):
     """
     requirements = os.path.join(directory, 'requirements.txt')
     with open(requirements, 'w') as f:
-        f.write('chainer==%s --hash=sha256:%s\n' % (VERSION, SHA256))
+        f.write(f'chainer=={VERSION} --hash=sha256:{SHA256}\n')
     pip = subprocess.run(
         [sys.executable, '-m', 'pip', 'download', '--no-deps',
          '--no-binary', 'chainer', '--no-build-isolation', '--no-input',
@@ -173,21 +171,21 @@ def _download_error(output):
     if re.search(r'No matching distribution|Could not find a version|'
                  r'ConnectionError|Max retries|Temporary failure in name',
                  output):
-        what = ('pip found no %s: there is no network, or the package index '
-                'in use does not have it.' % SDIST)
+        what = (f'pip found no {SDIST}: there is no network, or the package '
+                'index in use does not have it.')
     else:
-        what = 'pip could not download %s.' % SDIST
+        what = f'pip could not download {SDIST}.'
     return BuildError(
-        '%s Set PIP_INDEX_URL to a package index that can be reached, or '
+        f'{what} Set PIP_INDEX_URL to a package index that can be reached, or '
         'CHAINER_SDIST to the path of a copy of that file. What pip '
-        'said:\n%s' % (what, _indent(output)))
+        f'said:\n{_indent(output)}')
 
 
 def _wrong_sha256(what, digest):
     return BuildError(
-        'the sha256 of %s is wrong: expected %s, found %s. The file is '
-        'truncated or not the official one: remove it, or set CHAINER_SDIST '
-        'to the path of a good copy.' % (what, SHA256, digest))
+        f'the sha256 of {what} is wrong: expected {SHA256}, found {digest}. '
+        'The file is truncated or not the official one: remove it, or set '
+        'CHAINER_SDIST to the path of a good copy.')
 
 
 def _sha256(path):

@@ -17,6 +17,9 @@ from bnn import deploy
 from bnn import errors
 from bnn.training.files import atomic
 from bnn.training.files import model_file
+from zoo.binary_neural_networks import binary_weight_mlp
+from zoo.binarynet import deep_binary_mlp
+from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import lenet5
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -67,8 +70,9 @@ def test_of_a_training(trained, capsys, tmp_path):
 
 
 @pytest.mark.parametrize('make, net_args, kind', [
-    (net.QuantizedMLP, {'n_units': 9, 'w_bits': 2, 'a_bits': 3}, 'signed'),
-    (net.BinaryWeightMLP, {'n_units': 9}, 'standard'),
+    (quantized_mlp.QuantizedMLP,
+     {'n_units': 9, 'w_bits': 2, 'a_bits': 3}, 'signed'),
+    (binary_weight_mlp.BinaryWeightMLP, {'n_units': 9}, 'standard'),
     pytest.param(lenet5.LeNet5, {'n_out': 10}, 'standard',
                  marks=pytest.mark.slow),
     (net.BinaryMLP, {'n_units': 9}, 'binary')])
@@ -149,7 +153,7 @@ def test_c_after_a_full_disk(binary_model, monkeypatch, tmp_path):
             raise OSError(errno.ENOSPC, 'No space left on device')
         return write(path)
 
-    monkeypatch.setattr(files, 'atomic_write', fail)
+    monkeypatch.setattr(atomic, 'write', fail)
     with pytest.raises(OSError):
         export.main(words)
     assert len(list((tmp_path / 'c').iterdir())) == 1
@@ -184,7 +188,7 @@ def test_foreign_model(tmp_path):
 
 def test_tie_is_explained(write_model, capsys, monkeypatch):
     """Two units within rounding of 0, which float32 turns."""
-    predictor = net.BinaryMLP(1, n_layers=1)
+    predictor = deep_binary_mlp.DeepBinaryMLP(1, n_layers=1)
     predictor.l1.W.array[...] = 1
     b1 = predictor.b1
     # The sum of the pixels of a test image, just above it in float32

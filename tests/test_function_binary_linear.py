@@ -1,141 +1,113 @@
 """The function against NumPy, finite differences and F.linear."""
-import unittest
-from unittest import mock
-
 import chainer
 import chainer.functions as F
 import numpy
 import pytest
 from chainer import gradient_check
-from chainer import testing
 from chainer.utils import type_check
 
 import bst
 import function_binary_linear
-from bnn.kernels import cpu
-from bnn.kernels import cpu_bits
-from bnn.kernels import cpu_signs
+from bnn.kernels import signs
+from tests.helpers import devices
 
 binary_linear = function_binary_linear.binary_linear
-DTYPES = (numpy.float16, numpy.float32, numpy.float64)
+DTYPES = numpy.float16, numpy.float32, numpy.float64
+SHAPES = (4, 6), (1, 6), (3, 2, 3), (2, 1, 2, 3)
 
 
 def sign(W):
     return numpy.where(W < 0, -1, 1).astype(W.dtype)
 
 
-def to_cpu(x):
-    return chainer.get_device('@numpy').send(x)
-
-
-@testing.parameterize(*testing.product({
-    'dtype': DTYPES,
-    'shape': [(4, 6), (3, 2, 3), (2, 1, 2, 3), (1, 6)],
-    'nobias': [True, False],
-}))
-@testing.inject_backend_tests(None, [{}, {'use_cuda': True}])
-class TestBinaryLinearOfInput(testing.FunctionTestCase):
-
-    """x and b are smooth inputs; W is held fixed."""
-
-    def setUp(self):
-        self.W = numpy.random.uniform(-1, 1, (5, 6)).astype(self.dtype)
-        self.W[0, 0] = 0
-        self.W[1, 1] = -0.
-        if self.dtype == numpy.float16:
-            self.check_forward_options = {'rtol': 5e-3, 'atol': 5e-3}
-            self.check_backward_options = {'rtol': 1e-2, 'atol': 1e-2}
-            self.check_double_backward_options = {'rtol': 1e-2, 'atol': 1e-2}
-
-    def generate_inputs(self):
-        x = numpy.random.uniform(-1, 1, self.shape).astype(self.dtype)
-        if self.nobias:
-            return x,
-        return x, numpy.random.uniform(-1, 1, 5).astype(self.dtype)
-
-    def forward_expected(self, inputs):
-        x = inputs[0].astype(numpy.float64).reshape(len(inputs[0]), -1)
-        y = x.dot(sign(self.W).astype(numpy.float64).T)
-        if not self.nobias:
-            y += inputs[1]
-        return y.astype(self.dtype),
-
-    def forward(self, inputs, device):
-        x = inputs[0]
-        W = device.send(self.W.astype(x.dtype))
-        return binary_linear(x, W, *inputs[1:]),
-
-
-@testing.parameterize(*testing.product({'dtype': DTYPES}))
-@testing.inject_backend_tests(
-    ['test_by_hand', 'test_special_weights'], [{}, {'use_cuda': True}])
-class TestBinaryLinearByHand(unittest.TestCase):
-
-    def test_by_hand(self, backend_config):
-        def variable(values):
-            return chainer.Variable(
-                backend_config.get_array(numpy.array(values, self.dtype)))
-
-        x = variable([[1, 2, 3], [-4, 5, .5]])
-        W = variable([[-3, 0, .5], [2, -.25, -0.]])
-        b = variable([10, 20])
-        y = binary_linear(x, W, b)
-        # signs: [[-1, 1, 1], [1, -1, 1]]
-        numpy.testing.assert_array_equal(
-            to_cpu(y.array), [[14, 22], [19.5, 11.5]])
-        assert y.dtype == self.dtype
-        y.grad = backend_config.get_array(
-            numpy.array([[1, 2], [3, 4]], self.dtype))
-        y.backward()
-        numpy.testing.assert_array_equal(
-            to_cpu(x.grad), [[1, -1, 3], [1, -1, 7]])
-        # No mask: -3 and 2 are outside [-1, 1] and have a gradient too.
-        numpy.testing.assert_array_equal(
-            to_cpu(W.grad), [[-11, 17, 4.5], [-14, 24, 8]])
-        numpy.testing.assert_array_equal(to_cpu(b.grad), [4, 6])
-        assert x.grad.dtype == W.grad.dtype == b.grad.dtype == self.dtype
-
-    def test_special_weights(self, backend_config):
-        W = numpy.array([[0, -0., numpy.nan, numpy.inf, -numpy.inf]],
-                        self.dtype)
-        y = binary_linear(
-            backend_config.get_array(numpy.eye(5, dtype=self.dtype)),
-            backend_config.get_array(W))
-        numpy.testing.assert_array_equal(
-            to_cpu(y.array), [[1], [1], [-1], [1], [-1]])
-
-
-@pytest.fixture(params=DTYPES)
-def dtype(request):
-    return request.param
-
-
 def random(*shape, dtype=numpy.float64):
     return numpy.random.uniform(-1, 1, shape).astype(dtype)
 
 
-@pytest.mark.parametrize('shape', [(4, 6), (3, 2, 3), (2, 1, 2, 3)])
-def test_weight_gradient_is_that_of_the_binary_weight(shape):
-    x, W, b, gy = random(*shape), random(5, 6), random(5), random(shape[0], 5)
-    latent = chainer.Variable(W)
-    y = binary_linear(x, latent, b)
+def run(gy, *arrays):
+    """Returns y and the gradients of x, W and, if there is one, b."""
+    variables = [chainer.Variable(array) for array in arrays]
+    y = binary_linear(*variables)
     y.grad = gy
     y.backward()
-
-    binary = sign(W)
-    gW, = gradient_check.numerical_grad(
-        lambda: (F.linear(x, binary, b).array,), (binary,), (gy,))
-    numpy.testing.assert_allclose(latent.grad, gW, rtol=1e-6, atol=1e-8)
+    return [y.array, *(one.grad for one in variables)]
 
 
-@pytest.mark.parametrize('shape', [(4, 6), (2, 1, 2, 3)])
-@pytest.mark.parametrize('nobias', [True, False])
-def test_input_gradients(shape, nobias):
+@devices.each
+def test_by_hand(device):
+    device = devices.get(device)
+    for dtype in DTYPES:
+        found = run(*(device.send(numpy.array(values, dtype)) for values in (
+            [[1, 2], [3, 4]], [[1, 2, 3], [-4, 5, .5]],
+            [[-3, 0, .5], [2, -.25, -0.]], [10, 20])))
+        # The signs are [[-1, 1, 1], [1, -1, 1]].  There is no mask: -3 and 2
+        # are outside [-1, 1] and have a gradient too.
+        for actual, expected in zip(found, (
+                [[14, 22], [19.5, 11.5]], [[1, -1, 3], [1, -1, 7]],
+                [[-11, 17, 4.5], [-14, 24, 8]], [4, 6]), strict=True):
+            assert actual.dtype == dtype
+            numpy.testing.assert_array_equal(devices.to_cpu(actual), expected)
+
+
+@devices.each
+def test_special_weights(device):
+    device = devices.get(device)
+    for dtype in DTYPES:
+        W = numpy.array(
+            [[0, -0., numpy.nan, numpy.inf, -numpy.inf]], dtype)
+        y = binary_linear(*(device.send(a) for a in (
+            numpy.eye(5, dtype=dtype), W)))
+        numpy.testing.assert_array_equal(
+            devices.to_cpu(y), [[1], [1], [-1], [1], [-1]])
+
+
+@devices.each
+def test_against_numpy(device):
+    device = devices.get(device)
+    for shape in SHAPES:
+        for dtype in DTYPES:
+            arrays = [random(*s, dtype=dtype)
+                      for s in ((shape[0], 5), shape, (5, 6), (5,))]
+            arrays[2][0, 0] = 0
+            gy, x, W, b = (a.astype('d') for a in arrays)
+            flat = x.reshape(len(x), -1)
+            expected = [flat @ sign(W).T + b, (gy @ sign(W)).reshape(shape),
+                        gy.T @ flat, gy.sum(axis=0)]
+            for n in 2, 3:  # without and with a bias
+                found = run(*map(device.send, arrays[:1 + n]))
+                if n == 2:
+                    found[0] = found[0] + device.send(arrays[3])
+                for actual, wanted in zip(found, expected):
+                    assert actual.dtype == dtype
+                    assert actual.shape == wanted.shape
+                    tolerance = 1e-2 if dtype == numpy.float16 else 1e-5
+                    numpy.testing.assert_allclose(
+                        devices.to_cpu(actual), wanted, rtol=tolerance,
+                        atol=tolerance)
+
+
+def test_weight_gradient_is_that_of_the_binary_weight():
+    """By finite differences at sign(W), not at W."""
+    for shape in SHAPES:
+        x, W, b, gy = random(*shape), random(5, 6), random(5), random(
+            shape[0], 5)
+        _, _, gradient, _ = run(gy, x, W, b)
+        binary = sign(W)
+        expected, = gradient_check.numerical_grad(
+            lambda x=x, binary=binary, b=b: (F.linear(x, binary, b).array,),
+            (binary,), (gy,))
+        numpy.testing.assert_allclose(
+            gradient, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_input_gradients():
     W = random(5, 6)
-    args = (random(*shape),) if nobias else (random(*shape), random(5))
-    gradient_check.check_backward(
-        lambda x, b=None: binary_linear(x, W, b), args, random(shape[0], 5),
-        dtype=numpy.float64, rtol=1e-6, atol=1e-8)
+    for shape in SHAPES:
+        for more in (), (random(5),):
+            gradient_check.check_backward(
+                lambda x, b=None: binary_linear(x, W, b),
+                (random(*shape), *more), random(shape[0], 5),
+                dtype=numpy.float64, rtol=1e-6, atol=1e-8)
 
 
 def test_double_backward_is_that_of_linear():
@@ -170,122 +142,101 @@ def test_double_backward_by_hand():
     assert gx_x is None
 
 
-@pytest.mark.parametrize('shape', [(0, 6), (0, 2, 3), (0, 1, 2, 3)])
-def test_empty_batch(shape, dtype):
-    x = chainer.Variable(numpy.zeros(shape, dtype))
-    W = chainer.Variable(random(5, 6, dtype=dtype))
-    b = chainer.Variable(random(5, dtype=dtype))
-    y = binary_linear(x, W, b)
-    assert y.shape == (0, 5)
-    assert y.dtype == dtype
-    y.grad = numpy.zeros((0, 5), dtype)
-    y.backward()
-    assert x.grad.shape == shape
-    numpy.testing.assert_array_equal(W.grad, numpy.zeros((5, 6)))
-    numpy.testing.assert_array_equal(b.grad, numpy.zeros(5))
+def test_empty_batch():
+    for shape in (0, 6), (0, 2, 3), (0, 1, 2, 3):
+        for dtype in DTYPES:
+            y, gx, gW, gb = run(
+                numpy.zeros((0, 5), dtype), numpy.zeros(shape, dtype),
+                random(5, 6, dtype=dtype), random(5, dtype=dtype))
+            assert (y.shape, y.dtype) == ((0, 5), dtype)
+            assert gx.shape == shape
+            numpy.testing.assert_array_equal(gW, numpy.zeros((5, 6)))
+            numpy.testing.assert_array_equal(gb, numpy.zeros(5))
 
 
-def test_non_contiguous(dtype):
-    x = random(8, 12, dtype=dtype)[::2, ::2]
-    W = random(6, 10, dtype=dtype).T[::2]
-    gy = random(10, 4, dtype=dtype)[::2].T
-    results = []
-    for args in ((x, W, gy), [numpy.ascontiguousarray(a)
-                              for a in (x, W, gy)]):
-        x_, W_ = map(chainer.Variable, args[:2])
-        y = binary_linear(x_, W_)
-        y.grad = args[2]
-        y.backward()
-        results.append((y.array, x_.grad, W_.grad))
-    for a, b in zip(*results, strict=True):
-        testing.assert_allclose(a, b, rtol=5e-3, atol=5e-3)
+def test_strides():
+    for dtype in DTYPES:
+        arrays = (random(10, 4, dtype=dtype)[::2].T,
+                  random(8, 12, dtype=dtype)[::2, ::2],
+                  random(6, 10, dtype=dtype).T[::2])
+        found = run(*arrays)
+        expected = run(*map(numpy.ascontiguousarray, arrays))
+        for a, e in zip(found, expected, strict=True):
+            numpy.testing.assert_allclose(a, e, rtol=5e-3, atol=5e-3)
+
+
+def test_signs_are_those_of_the_forward_pass():
+    """The signs are taken once: a later change of W has no effect."""
+    x, W = random(4, 6), random(5, 6)
+    latent = chainer.Variable(W)
+    y = binary_linear(chainer.Variable(x), latent)
+    expected = sign(W)
+    W *= -1
+    gx, = chainer.grad([F.sum(y)], [y.creator.inputs[0].get_variable()])
     numpy.testing.assert_allclose(
-        results[0][0], x.astype('d').dot(sign(W).astype('d').T),
-        rtol=5e-3, atol=5e-3)
+        gx.array, numpy.ones((4, 5)) @ expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize('nobias', [True, False])
-def test_binarizes_once(nobias, monkeypatch):
-    binarize = mock.Mock(wraps=cpu.binarize)
-    monkeypatch.setattr(cpu, 'binarize', binarize)
-    x = chainer.Variable(random(4, 6))
-    W = chainer.Variable(random(5, 6))
-    y = binary_linear(x, W, None if nobias else random(5))
-    assert binarize.call_count == 1
-    F.sum(y).backward()
-    assert binarize.call_count == 1
-    assert x.grad is not None
-    assert W.grad is not None
-
-
-@pytest.mark.parametrize('shapes,dtypes', [
-    (((4, 6), (5, 6)), 'fd'),
-    (((4, 6), (5, 6)), 'ef'),
-    (((4, 6), (5, 6)), 'ii'),
-    (((4, 6), (5, 6)), 'if'),
-    (((4, 6), (5, 6)), 'fi'),
-    (((4, 6), (5, 6), (5,)), 'ffd'),
-    (((4, 6), (5, 6), (5,)), 'ffi'),
-    (((4, 6), (5, 7)), 'ff'),
-    (((4, 2, 3), (5, 7)), 'ff'),
-    (((6,), (5, 6)), 'ff'),
-    (((), (5, 6)), 'ff'),
-    (((4, 6), (6,)), 'ff'),
-    (((4, 6), (5, 2, 3)), 'ff'),
-    (((4, 6), (5, 6), (6,)), 'fff'),
-    (((4, 6), (5, 6), (1,)), 'fff'),
-    (((4, 6), (5, 6), (1, 5)), 'fff'),
-    (((4, 6), (5, 6), ()), 'fff'),
-])
-def test_wrong_arguments(shapes, dtypes):
-    args = [numpy.zeros(shape, dtype)
-            for shape, dtype in zip(shapes, dtypes, strict=True)]
-    with pytest.raises(type_check.InvalidType):
-        binary_linear(*args)
+def test_wrong_arguments():
+    for shapes, dtypes in (
+            (((4, 6), (5, 6)), 'fd'), (((4, 6), (5, 6)), 'ef'),
+            (((4, 6), (5, 6)), 'ii'), (((4, 6), (5, 6)), 'if'),
+            (((4, 6), (5, 6)), 'fi'), (((4, 6), (5, 6), (5,)), 'ffd'),
+            (((4, 6), (5, 6), (5,)), 'ffi'), (((4, 6), (5, 7)), 'ff'),
+            (((4, 2, 3), (5, 7)), 'ff'), (((6,), (5, 6)), 'ff'),
+            (((), (5, 6)), 'ff'), (((4, 6), (6,)), 'ff'),
+            (((4, 6), (5, 2, 3)), 'ff'), (((4, 6), (5, 6), (6,)), 'fff'),
+            (((4, 6), (5, 6), (1,)), 'fff'),
+            (((4, 6), (5, 6), (1, 5)), 'fff'),
+            (((4, 6), (5, 6), ()), 'fff')):
+        args = [numpy.zeros(shape, dtype)
+                for shape, dtype in zip(shapes, dtypes, strict=True)]
+        with pytest.raises(type_check.InvalidType):
+            binary_linear(*args)
 
 
 def test_inputs_stay():
-    x, W, b = random(4, 6), random(5, 6), random(5)
-    copies = [a.copy() for a in (x, W, b)]
-    v = [chainer.Variable(a) for a in (x, W, b)]
-    F.sum(binary_linear(*v) ** 2).backward()
-    for a, c in zip((x, W, b), copies, strict=True):
+    arrays = random(4, 6), random(5, 6), random(5)
+    copies = [a.copy() for a in arrays]
+    F.sum(binary_linear(*map(chainer.Variable, arrays)) ** 2).backward()
+    for a, c in zip(arrays, copies, strict=True):
         numpy.testing.assert_array_equal(a, c)
 
 
-@pytest.mark.parametrize('scaled', [False, True, 'ste'])
-@pytest.mark.parametrize('nobias', [False, True])
-@pytest.mark.parametrize('dtype', ['f', 'd'])
-def test_signs_by_popcount_or_by_blas(scaled, nobias, dtype):
-    signs = bst.bst(random(9, 2, 35).astype(dtype)).array
-    W = random(6, 70).astype(dtype)
-    b = None if nobias else random(6).astype(dtype)
-    results = []
-    for x in chainer.Variable(signs), bst.mark(chainer.Variable(signs)):
-        latent = chainer.Variable(W)
-        y = binary_linear(x, latent, b, scaled=scaled)
-        y.grad = numpy.arange(54, dtype=dtype).reshape(9, 6)
-        y.backward()
-        results.append((y.array, x.grad, latent.grad))
-    for blas, popcount in zip(*results, strict=True):
-        assert popcount.dtype == dtype
-        if scaled:  # the scale of each product, or of the exact sum
+def test_packed_signs_give_the_same_bits(monkeypatch):
+    """XNOR and popcount, or the BLAS: the inputs are +1 and -1 alone."""
+    for dtype in 'fd':
+        x = bst.bst(random(9, 2, 35, dtype=dtype)).array
+        W, b = random(6, 70, dtype=dtype), random(6, dtype=dtype)
+        gy = numpy.arange(54, dtype=dtype).reshape(9, 6)
+        results = []
+        for least in 0, 1 << 60:
+            monkeypatch.setattr(signs, 'MIN_PRODUCTS', least)
+            results.append(run(gy, x, W, b))
+        for packed, blas in zip(*results, strict=True):
+            assert packed.dtype == dtype
+            assert packed.tobytes() == blas.tobytes()
+
+
+def test_other_inputs_are_not_packed(monkeypatch):
+    """One value that is no sign, wherever it is, counts as it is."""
+    monkeypatch.setattr(signs, 'MIN_PRODUCTS', 0)
+    W = random(6, 70)
+    for place in (0, 0), (4, 35), (8, 69):
+        for value in 0., -0., .5, -2., 1 + 2 ** -52:
+            x = sign(random(9, 70))
+            x[place] = value
             numpy.testing.assert_allclose(
-                popcount, blas, rtol=1e-5, atol=1e-5)
-        else:
-            assert popcount.tobytes() == blas.tobytes()
+                binary_linear(x, W).array, x @ sign(W).T, rtol=1e-12,
+                atol=1e-12)
 
 
-def test_popcount_is_used(monkeypatch):
-    monkeypatch.setattr(cpu_signs, 'MIN_PRODUCTS', 0)
-    product = mock.Mock(wraps=cpu_bits.xnor_product)
-    monkeypatch.setattr(cpu_bits, 'xnor_product', product)
-    x, W = bst.bst(random(9, 70)), random(6, 70)
-    binary_linear(x.array, W)
-    assert not product.called
-    for scaled in False, True:
-        binary_linear(x, W, scaled=scaled)
-    assert product.call_count == 2
-
-
-testing.run_module(__name__, __file__)
+def test_flatten():
+    x = numpy.arange(24.)
+    for shape, expected in (((24,), (24,)), ((4, 6), (4, 6)),
+                            ((2, 3, 4), (2, 12)), ((0, 3, 4), (0, 12)),
+                            ((1, 2, 3, 4), (1, 24))):
+        y = function_binary_linear.flatten(
+            x[:numpy.prod(shape)].reshape(shape))
+        assert y.shape == expected
+        numpy.testing.assert_array_equal(y.ravel(), x[:y.size])

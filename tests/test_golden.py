@@ -2,22 +2,19 @@
 
 tests/golden/project.py is all that has to follow when modules move.
 """
+import functools
 import hashlib
 import json
 import pathlib
-import sys
 
 import numpy
 import pytest
 
+from tests.golden import contents
+from tests.golden import project
+from tests.golden import training
+
 FOLDER = pathlib.Path(__file__).resolve().with_name('golden')
-if str(FOLDER.parent) not in sys.path:
-    sys.path.append(str(FOLDER.parent))
-
-from golden import contents  # noqa: E402
-from golden import project  # noqa: E402
-from golden import training  # noqa: E402
-
 # Another order of a sum rounds otherwise, and one sign that turns grows.
 ABSOLUTE = {'loss': 5e-3, 'accuracy': .02, 'flip_ratio': .02, 'at_clip': .02}
 # On another processor: with OpenBLAS's kernels for a Nehalem the test loss of
@@ -67,7 +64,10 @@ def test_all_are_here():
     assert list(MODELS) == list(project.MODELS)
 
 
-@pytest.mark.parametrize('name', LOGS)
+@pytest.mark.parametrize('name', [
+    'binary_net', 'quantized_net',
+    *(pytest.param(name, marks=pytest.mark.slow)
+      for name in ('lenet5', 'shallow'))])
 def test_run(name, tmp_path):
     result = training.run(tmp_path, *project.RUNS[name])
     first, *later = STEPS[name]
@@ -86,7 +86,7 @@ def bounds():
 
 def assert_log(log, wanted):
     absolute = bounds()
-    assert [list(entry) for entry in log] == [list(entry) for entry in wanted]
+    assert list(map(set, log)) == list(map(set, wanted))
     for actual, entry in zip(log, wanted, strict=True):
         for key, value in entry.items():
             bound = absolute.get(key.split('/')[-1], 0)
@@ -111,18 +111,39 @@ def assert_printed(result, wanted):
                              ('test ', 'validation/main/'))]
 
 
-@pytest.mark.parametrize('name', NETS)
-def test_net(name, arrays):
-    case, facts = project.NETS[name], NETS[name]
-    predictor = case.make()
-    contents.fill(predictor, facts['seed'])
-    assert contents.digest(predictor) == facts['state_sha256']
-    images = contents.images(
-        case.n, case.shape, facts['seed'], case.two_tone)
-    assert sha256(images.tobytes()) == facts['images_sha256']
+def of_imagenet(names):
+    """The nets of large images, which take seconds, are slow."""
+    return [pytest.param(name, marks=pytest.mark.slow)
+            if project.NETS[name].shape[1] > 100 else name for name in names]
 
+
+@pytest.fixture(scope='module')
+def filled():
+    """A function from a name to the case, its net and its images."""
+    @functools.cache
+    def fill(name):
+        case, facts = project.NETS[name], NETS[name]
+        predictor = case.make()
+        contents.fill(predictor, facts['seed'])
+        assert contents.digest(predictor) == facts['state_sha256']
+        images = contents.images(
+            case.n, case.shape, facts['seed'], case.two_tone)
+        assert sha256(images.tobytes()) == facts['images_sha256']
+        return case, predictor, images
+    return fill
+
+
+@pytest.mark.parametrize('name', NETS)
+def test_scores(name, arrays, filled):
+    case, predictor, images = filled(name)
     assert_close(contents.scores(predictor, project.scaled(case, images)),
                  arrays[f'{name}/chainer'])
+
+
+@pytest.mark.parametrize('name', of_imagenet(NETS))
+def test_packed(name, arrays, filled):
+    facts = NETS[name]
+    case, predictor, images = filled(name)
     file = project.pack(case, predictor)
     assert (len(file), sha256(file)) == (
         facts['packed_bytes'], facts['packed_sha256'])

@@ -1,8 +1,10 @@
 """The binary MLP: names, shapes, what flows through."""
 import chainer
+import chainer.functions as F
 import chainer.links as L
 import numpy
 import pytest
+from chainer import gradient_check
 
 import link_binary_linear
 import net
@@ -50,37 +52,51 @@ def test_output(model):
 
 
 class Inputs(chainer.LinkHook):
-    """Keeps what the layers l2 and l3 got."""
+    """Keeps what the linear layers got."""
 
     def __init__(self):
         self.seen = {}
 
     def forward_preprocess(self, args):
-        if args.link.name in ('l2', 'l3'):
-            self.seen[args.link.name] = args.args[0].array
+        if isinstance(args.link, link_binary_linear.BinaryLinear):
+            self.seen[args.link.name] = chainer.as_array(args.args[0])
 
 
 def test_activations_are_signs(model):
+    x = images(6, 784)
     for train in True, False:
         with Inputs() as inputs, chainer.using_config('train', train):
-            model(images(6, 784))
+            model(x)
+        assert inputs.seen.pop('l1') is x  # which is not binarized
         assert set(inputs.seen) == {'l2', 'l3'}
-        for x in inputs.seen.values():
-            assert x.shape == (6, 8)
-            assert set(x.ravel()) == {-1, 1}
+        for h in inputs.seen.values():
+            assert h.shape == (6, 8)
+            assert set(h.ravel()) == {-1, 1}
 
 
-def test_against_numpy(model):
+def test_operations(model):
+    """The graph has the paper's operations, one after the other."""
+    functions, y = [], model(images(5, 784))
+    while y.creator is not None:
+        functions.append(type(y.creator).__name__)
+        y = y.creator.inputs[0]
+    assert functions[::-1] == [
+        'BinaryLinearFunction', 'BatchNormalization', 'BST',
+        'BinaryLinearFunction', 'BatchNormalization', 'BST',
+        'BinaryLinearFunction', 'BatchNormalization']
+
+
+def test_evaluation_against_numpy(model):
     x = images(5, 784)
-    for bn in (model.b1, model.b2, model.b3):
-        for array in (bn.avg_mean, bn.gamma.array, bn.beta.array):
+    for bn in model.b1, model.b2, model.b3:
+        for array in bn.avg_mean, bn.gamma.array, bn.beta.array:
             array[...] = numpy.random.uniform(-1, 1, array.shape)
         bn.avg_var[...] = numpy.random.uniform(.5, 2, bn.avg_var.shape)
     with chainer.using_config('train', False):
         actual = model(x).array
 
     h = x.astype('d')
-    for i in (1, 2, 3):
+    for i in 1, 2, 3:
         layer, bn = model[f'l{i}'], model[f'b{i}']
         h = h @ numpy.where(layer.W.array < 0, -1., 1.).T + layer.b.array
         h = ((h - bn.avg_mean) / numpy.sqrt(bn.avg_var + bn.eps)
@@ -90,44 +106,25 @@ def test_against_numpy(model):
     numpy.testing.assert_allclose(actual, h, rtol=1e-4, atol=1e-4)
 
 
-def test_gradients_against_numpy():
-    """One backward pass, by the formulas of the paper."""
+def test_gradients_of_the_last_layer_by_finite_differences():
+    """After the last sign all is smooth but the signs of W."""
     with chainer.using_config('dtype', numpy.float64):
         model = net.BinaryMLP(6, 3, 4)
     x = numpy.random.normal(size=(7, 4))
+    gy = numpy.random.normal(size=(7, 3))
     model.cleargrads()
-    y = model(x)
-    gy = numpy.random.normal(size=y.shape)
-    y.grad = gy
-    y.backward()
-
-    sign = [numpy.where(model[f'l{i}'].W.array < 0, -1., 1.)
-            for i in (1, 2, 3)]
-    h, kept = x, []
-    for i, W in enumerate(sign, 1):
-        z = h @ W.T + model[f'l{i}'].b.array
-        std = numpy.sqrt(z.var(axis=0) + 2e-5)
-        a = (z - z.mean(axis=0)) / std
-        kept.append((h, a, std))
-        h = numpy.where(a < 0, -1., 1.)
-    g = gy
-    for i in 3, 2, 1:
-        h, a, std = kept[i - 1]
-        if i < 3:
-            g = g * (abs(a) <= 1)  # the straight-through estimator
-        gamma, beta = model[f'b{i}'].gamma, model[f'b{i}'].beta
-        numpy.testing.assert_allclose(beta.grad, g.sum(axis=0), atol=1e-9)
-        numpy.testing.assert_allclose(
-            gamma.grad, (g * a).sum(axis=0), atol=1e-9)
-        g = (g - g.mean(axis=0) - a * (g * a).mean(axis=0)) / std
-        numpy.testing.assert_allclose(
-            model[f'l{i}'].W.grad, g.T @ h, atol=1e-8)
-        g = g @ sign[i - 1]
+    F.sum(model(x) * gy).backward()
+    for array, gradient in (
+            (model.b3.gamma.array, model.b3.gamma.grad),
+            (model.b3.beta.array, model.b3.beta.grad),
+            (model.l3.b.array, model.l3.b.grad)):
+        expected, = gradient_check.numerical_grad(
+            lambda: (model(x).array,), (array,), (gy,))
+        numpy.testing.assert_allclose(gradient, expected, atol=1e-6)
 
 
 def test_wrong_sizes(model):
-    for sizes in ({'n_units': 0}, {'n_out': 0}, {'n_in': 0},
-                  {'n_units': -1}):
+    for sizes in {'n_units': 0}, {'n_out': 0}, {'n_in': 0}, {'n_units': -1}:
         with pytest.raises(ValueError, match='positive'):
             net.BinaryMLP(**sizes)
     with pytest.raises(chainer.utils.type_check.InvalidType):

@@ -1,6 +1,5 @@
 """train_mnist.py: killed, interrupted, resumed."""
 import os
-import pickle
 import random
 import re
 import shutil
@@ -9,87 +8,105 @@ import subprocess
 import time
 
 import h5py
-import numpy
 import pytest
 
-
-def make_hostile(path):
-    """Returns an object that makes a file when it is unpickled."""
-    class Hostile:
-        def __reduce__(self):
-            return os.mkdir, (str(path),)
-    return Hostile()
+from tests.helpers import damage
+from tests.helpers import made_data
+from tests.helpers import results
+from tests.helpers import scripts
 
 
 @pytest.fixture
-def copy(trainer, trained):
+def copy(tmp_path, trained):
     """A copy of the finished run of two epochs, in the folder run."""
-    return shutil.copytree(trained.out, trainer.cwd / 'run')
+    return shutil.copytree(trained.out, tmp_path / 'run')
 
 
-def assert_same_run(results, ours, theirs):
-    assert results.log(ours) == results.log(theirs)
-    for name in 'mlp.model', 'mlp.state':
-        assert results.hdf5(ours / name) == results.hdf5(theirs / name)
+@pytest.fixture(scope='module')
+def uninterrupted(tmp_path_factory):
+    """Folder of a run with the options ``LONG``; read only."""
+    script = scripts.Call(tmp_path_factory.mktemp('uninterrupted'))
+    script.succeed(*script.LONG, '--out', 'run')
+    return script.cwd / 'run'
+
+
+def names_of(folder):
+    return sorted(path.name for path in folder.glob('snapshot*'))
 
 
 # ---- killed
 
-def test_killed_again_and_again(trainer, uninterrupted, results):
-    delays = random.Random(0)
+@pytest.mark.parametrize('most', [
+    2, pytest.param(8, marks=pytest.mark.slow)])
+def test_killed_again_and_again(trainer, uninterrupted, most):
+    delays = random.Random(most)
+    folder = trainer.cwd / 'run'
     options = *trainer.LONG, '--snapshot-every', 3, '--out', 'run'
     kills = 0
     resume = ()
     while True:
+        before = names_of(folder)
         with trainer.start(*options, *resume) as process:
-            # From the moment that an epoch begins: what is before is slow and
-            # writes nothing.
-            while line := process.stdout.readline():
-                if line.startswith('epoch'):
-                    break
-            # In the end it has to get through.
-            if kills < 7:
-                time.sleep(delays.uniform(0, .1))
+            if kills < most:  # In the end it has to get through.
+                while names_of(folder) == before and process.poll() is None:
+                    time.sleep(.001)
+                time.sleep(delays.uniform(0, .05))
                 process.kill()
             err = process.communicate(timeout=120)[1]
         assert 'Traceback' not in err
+        if kills:
+            assert 'go on from run/snapshot_iter_' in err
         if process.returncode != -signal.SIGKILL:
             assert process.returncode == 0, err
             break
         kills += 1
         resume = '--resume', 'auto'
-    assert kills >= 2
-    assert_same_run(results, trainer.cwd / 'run', uninterrupted)
-    assert not list((trainer.cwd / 'run').glob('.*.tmp'))
+    assert kills
+    results.assert_same_run(folder, uninterrupted)
+    assert not list(folder.glob('.*.tmp'))
 
 
-def test_killed_between_log_and_snapshot(trainer, trained, results):
+def test_every_iteration_is_a_place_to_go_on_from(script, trained):
+    options = *script.SMALL, '--epoch', 2
+    script.succeed(*options, '--out', 'run', '--snapshot-every', 1,
+                   '--keep-snapshots', 99)
+    for n in 1, 14, 15, 16, 28:
+        out = script.cwd / f'from-{n}'
+        out.mkdir()
+        shutil.copy(script.cwd / 'run' / f'snapshot_iter_{n}', out)
+        script.succeed('--resume', 'auto', '--out', out, '--no-plot',
+                       '--keep-snapshots', 2)
+        results.assert_same_run(out, trained.out)
+        assert names_of(out)[-1] == 'snapshot_iter_29'
+
+
+def test_killed_between_log_and_snapshot(script, trained):
     # The log of the first epoch is there before its snapshot.
-    folder = trainer.cwd / 'run'
+    folder = script.cwd / 'run'
     folder.mkdir()
     shutil.copy(trained.out / 'log', folder)
     shutil.copy(trained.out / 'graph.dot', folder)
-    result = trainer.succeed(
-        *trainer.SMALL, '--epoch', 2, '--out', 'run', '--resume', 'auto')
+    result = script.succeed(
+        *script.SMALL, '--epoch', 2, '--out', 'run', '--resume', 'auto')
     assert 'starting anew' in result.stderr
-    assert_same_run(results, folder, trained.out)
+    results.assert_same_run(folder, trained.out)
 
 
 @pytest.mark.parametrize('missing', [
     ['mlp.model'], ['mlp.state'], ['mlp.model', 'mlp.state']])
-def test_killed_while_saving(trainer, trained, copy, results, missing):
+def test_killed_while_saving(script, trained, copy, missing):
     for name in missing:
         (copy / name).unlink()
-    trainer.succeed('--resume', 'auto', '--out', 'run', '--no-plot')
-    assert_same_run(results, copy, trained.out)
+    script.succeed('--resume', 'auto', '--out', 'run', '--no-plot')
+    results.assert_same_run(copy, trained.out)
 
 
-def test_killed_while_saving_a_longer_run(trainer, trained, copy, results):
+def test_killed_while_saving_a_longer_run(script, trained, copy):
     # The state of the second epoch lies beside the model of the third.
-    trainer.succeed('--resume', 'auto', '--out', 'run', '-e', 3, '--no-plot')
+    script.succeed('--resume', 'auto', '--out', 'run', '-e', 3, '--no-plot')
     state = results.hdf5(copy / 'mlp.state')
     shutil.copy(trained.out / 'mlp.state', copy)
-    trainer.succeed('--resume', 'auto', '--out', 'run', '--no-plot')
+    script.succeed('--resume', 'auto', '--out', 'run', '--no-plot')
     assert results.hdf5(copy / 'mlp.state') == state
 
 
@@ -114,30 +131,34 @@ def interrupt(trainer, number, *options, **kwargs):
     return process.returncode, err
 
 
-def printed_command(err):
-    return re.search(r'to go on: (.+)$', err.splitlines()[-1])[1]
+def go_on(trainer, err, cwd=None):
+    """Runs the command that an interrupted run printed, in a shell."""
+    command = re.search(r'to go on: (.+)$', err.splitlines()[-1])[1]
+    result = subprocess.run(
+        command, shell=True, cwd=cwd or trainer.cwd, env=trainer.env,
+        capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    return result
 
 
 @pytest.mark.parametrize('number,status', [
-    (signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal(trainer, uninterrupted, results, number, status):
+    pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    (signal.SIGTERM, 143)])
+def test_signal(trainer, uninterrupted, number, status):
     code, err = interrupt(
         trainer, number, *trainer.LONG, '--out', 'a run')
     assert code == status
     folder = trainer.cwd / 'a run'
     iteration = int(re.search(r'stopped at iteration (\d+)', err)[1])
-    assert (folder / ('snapshot_iter_%d' % iteration)).is_file()
+    assert (folder / f'snapshot_iter_{iteration}').is_file()
     assert 1 <= iteration < 216
     assert not (folder / 'mlp.model').exists()
-
-    result = subprocess.run(
-        printed_command(err), shell=True, cwd=trainer.cwd, env=trainer.env,
-        capture_output=True, text=True, timeout=120, check=False)
-    assert result.returncode == 0, result.stderr
-    assert 'go on from a run/snapshot_iter_%d' % iteration in result.stderr
-    assert_same_run(results, folder, uninterrupted)
+    result = go_on(trainer, err)
+    assert f'go on from a run/snapshot_iter_{iteration}' in result.stderr
+    results.assert_same_run(folder, uninterrupted)
 
 
+@pytest.mark.slow
 def test_printed_command_of_a_relative_start(trainer):
     # `python train_mnist.py`: its first word alone is no command.
     trainer.words = lambda *options: [
@@ -146,14 +167,11 @@ def test_printed_command_of_a_relative_start(trainer):
         trainer, signal.SIGINT, *trainer.LONG, '--out', trainer.cwd / 'run',
         cwd=trainer.script.parent)
     assert code == 130
-    result = subprocess.run(
-        printed_command(err), shell=True, cwd=trainer.script.parent,
-        env=trainer.env, capture_output=True, text=True, timeout=120,
-        check=False)
-    assert result.returncode == 0, result.stderr
+    go_on(trainer, err, trainer.script.parent)
     assert (trainer.cwd / 'run' / 'mlp.model').is_file()
 
 
+@pytest.mark.slow
 def test_interrupted_dry_run_promises_nothing(trainer):
     # Its folder goes with it: there is nothing to go on with.
     trainer.env['TMPDIR'] = str(trainer.cwd)
@@ -167,31 +185,28 @@ def test_interrupted_dry_run_promises_nothing(trainer):
 
 # ---- resumed
 
-def test_nothing_there(trainer, trained, results):
-    result = trainer.succeed(
-        *trainer.SMALL, '--epoch', 1, '--resume', 'auto')
+def test_nothing_there(script, trained):
+    result = script.succeed(*script.SMALL, '--epoch', 1, '--resume', 'auto')
     assert 'starting anew' in result.stderr
-    assert results.log(trainer.cwd / 'result' / '1') == results.log(
+    assert results.log(script.cwd / 'result' / '1') == results.log(
         trained.out)[:1]
 
 
-def test_finished(trainer, copy, results):
+def test_finished(script, copy):
     before = results.contents(copy)
-    for options in (), ('--epoch', 1):
-        result = trainer.succeed(
-            '--resume', 'auto', '--out', 'run', '--no-plot', *options)
+    for options in (), ('--epoch', 1), (*script.SMALL, '--seed', 0):
+        result = script.succeed(
+            *options, '--resume', 'auto', '--out', 'run', '--no-plot')
         assert 'is finished' in result.stderr
         assert 'larger --epoch' in result.stderr
         assert results.contents(copy) == before
 
 
-def test_larger_epoch(trainer, trained, copy, results):
+def test_larger_epoch(script, trained, copy):
     # Settings are taken over; those of the reports may be others.
-    for name in 'loss.png', 'accuracy.png':
-        (copy / name).unlink()
-    result = trainer.succeed(
+    result = script.succeed(
         '--resume', 'auto', '--out', 'run', '--epoch', 3,
-        '--report', 'table', '--plot')
+        '--report', 'table', '--no-plot')
     assert 'go on from run/snapshot_iter_29' in result.stderr
     assert '784-16-16-10' in result.stderr
     rows = [line.split() for line in result.stdout.splitlines()]
@@ -201,173 +216,131 @@ def test_larger_epoch(trainer, trained, copy, results):
     assert log[:2] == results.log(trained.out)
     assert [entry['epoch'] for entry in log] == [1, 2, 3]
     assert results.attributes(copy / 'mlp.model')['epoch'] == 3
-    assert (copy / 'loss.png').is_file()
     # The newest two stay, of the whole run.
-    assert sorted(path.name for path in copy.glob('snapshot*')) == [
-        'snapshot_iter_29', 'snapshot_iter_44']
+    assert names_of(copy) == ['snapshot_iter_29', 'snapshot_iter_44']
 
 
-def test_named_snapshot_into_another_folder(trainer, trained, results):
+def test_named_snapshot_into_another_folder(script, trained):
     before = results.contents(trained.cwd)
-    result = trainer.succeed(
+    result = script.succeed(
         '-r', trained.out / 'snapshot_iter_15', '-o', 'other', '--no-plot')
     assert 'snapshot_iter_15' in result.stderr
-    assert_same_run(results, trainer.cwd / 'other', trained.out)
-    assert not list((trainer.cwd / 'other').glob('*.png'))
+    results.assert_same_run(script.cwd / 'other', trained.out)
+    assert not list((script.cwd / 'other').glob('*.png'))
     assert results.contents(trained.cwd) == before
 
 
-def test_same_settings_may_be_repeated(trainer, copy):
-    result = trainer.succeed(
-        *trainer.SMALL, '--seed', 0, '--resume', 'auto', '--out', 'run',
-        '--epoch', 2)
-    assert 'is finished' in result.stderr
+def test_other_settings(script, copy):
+    for option, given, saved in (
+            ('--unit', '8', '16'), ('--batchsize', '50', '100'),
+            ('--seed', '1', '0'), ('--dataset', 'mnist', 'digits'),
+            ('--test-statistics', 'batch', 'running')):
+        line = script.refuse(
+            '--resume', 'run/snapshot_iter_29', option, given, '--epoch', 3)
+        assert re.search(
+            rf'{option} is {given}, .*run/snapshot_iter_29.* {saved};', line)
+    assert '--dry-run' in script.refuse(
+        '--resume', 'auto', '--out', 'run', '--dry-run')
 
 
-@pytest.mark.parametrize('option,given,saved', [
-    ('--unit', '8', '16'), ('--batchsize', '50', '100'),
-    ('--seed', '1', '0'), ('--dataset', 'mnist', 'digits'),
-    ('--test-statistics', 'batch', 'running')])
-def test_other_setting(trainer, copy, option, given, saved):
-    line = trainer.refuse(
-        '--resume', 'run/snapshot_iter_29', option, given, '--epoch', 3)
-    assert option in line
-    assert re.search(r'\b%s\b.*\b%s\b' % (given, saved), line)
+def test_older_snapshot_in_its_own_folder(script, copy):
+    # The run would write over what came after it.
+    line = script.fail('--resume', 'run/snapshot_iter_15', '--no-plot')
+    assert 'not the newest' in line
+    assert '--out' in line
 
 
-def test_dry_run_of_a_whole_run(trainer, copy):
-    line = trainer.refuse('--resume', 'auto', '--out', 'run', '--dry-run')
-    assert '--dry-run' in line
-
-
-def test_whole_run_of_a_dry_run(trainer):
-    trainer.succeed('--dry-run', *trainer.SMALL, '--out', 'run')
-    # It stays a dry run, and that is finished.
-    result = trainer.succeed('--resume', 'auto', '--out', 'run', '--no-plot')
-    assert 'is finished' in result.stderr
+def test_of_train_py(script, copy):
+    """What this script cannot do is never left out silently."""
+    results.edit_snapshot(
+        copy / 'snapshot_iter_29',
+        lambda arrays, settings: settings.update(lr_schedule='cosine'))
+    line = script.refuse(
+        '--resume', 'run/snapshot_iter_29', '--epoch', 2, '--no-plot')
+    assert "--lr-schedule 'cosine'" in line
+    assert './train.py binary_net' in line
+    results.edit_snapshot(
+        copy / 'snapshot_iter_29',
+        lambda arrays, settings: settings.update(name='best'))
+    line = script.refuse('--resume', 'run/snapshot_iter_29', '--no-plot')
+    assert "'best', not binary_net" in line
 
 
 @pytest.mark.parametrize('out', ['run', 'other'])
-def test_other_data(trainer, write_mnist, out):
-    write_mnist(trainer.cwd / 'data')
-    trainer.succeed(
+def test_other_data(script, out):
+    made_data.write_mnist(script.cwd / 'data')
+    script.succeed(
         '--data-dir', 'data', '--allow-modified', '--unit', 8,
         '--batchsize', 20, '--epoch', 1, '--no-plot', '--out', 'run')
-    write_mnist(trainer.cwd / 'data', seed=1)
-    line = trainer_refuses_after_reading(
-        trainer, '--resume', 'run/snapshot_iter_3', '--epoch', 2,
-        '--out', out, '--no-plot')
+    made_data.write_mnist(script.cwd / 'data', seed=1)
+    line = script.refuse(
+        '--resume', 'run/snapshot_iter_3', '--epoch', 2, '--out', out,
+        '--no-plot')
     assert 'other data' in line
 
 
-def trainer_refuses_after_reading(trainer, *options):
-    """As ``trainer.refuse``, with the header, which says what was read."""
-    before = sorted(trainer.cwd.rglob('*'))
-    result = trainer.run(*options)
-    assert result.returncode > 0
-    *header, line = result.stderr.splitlines()
-    assert 'Traceback' not in result.stderr
-    assert line.startswith('train_mnist.py: error: ')
-    assert all(re.match(r'[a-z ]+: ', text) for text in header)
-    assert sorted(trainer.cwd.rglob('*')) == before
-    return line
-
-
-def test_data_gone(trainer, write_mnist):
-    # Never with digits instead: not when resuming.
-    write_mnist(trainer.cwd / 'data')
-    trainer.succeed(
+def test_data_gone(script):
+    # Never with digits instead: not when resuming
+    made_data.write_mnist(script.cwd / 'data')
+    script.succeed(
         '--data-dir', 'data', '--allow-modified', '--unit', 8,
         '--batchsize', 20, '--epoch', 1, '--no-plot', '--out', 'run')
-    shutil.rmtree(trainer.cwd / 'data')
-    line = trainer.refuse('--resume', 'auto', '--out', 'run', '--epoch', 2)
+    shutil.rmtree(script.cwd / 'data')
+    line = script.refuse('--resume', 'auto', '--out', 'run', '--epoch', 2)
     assert 'MNIST' in line
+
+
+def test_snapshot_holds_the_settings_of_a_model(script, trained):
+    # Started from a model, which need not be there any more when going on
+    shutil.copy(trained.out / 'mlp.model', script.cwd / 'm')
+    script.succeed('-m', 'm', '--dataset', 'digits', '-e', 1, '-o', 'run',
+                   '--no-plot')
+    (script.cwd / 'm').unlink()
+    script.succeed('-r', 'auto', '-o', 'run', '-e', 2, '--no-plot')
+    with h5py.File(script.cwd / 'run' / 'mlp.model') as f:
+        assert f['predictor/l1/W'].shape == (16, 784)
 
 
 # ---- snapshots that are none
 
 @pytest.mark.parametrize('name', ['mlp.state', 'mlp.model'])
-def test_not_a_snapshot(trainer, copy, name):
-    line = trainer.refuse('--resume', 'run/' + name)
-    assert 'run/' + name in line
+def test_not_a_snapshot(script, copy, name):
+    line = script.refuse('--resume', f'run/{name}')
+    assert f'run/{name}' in line
     assert '--resume auto' in line
 
 
-def damage_half(path):
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def damage_all(path):
-    os.truncate(path, 0)
-
-
-def damage_bit(path):
-    # In the middle of the weights, where only a checksum notices
-    with numpy.load(path) as archive:
-        weights = archive['updater/model:main/predictor/l1/W'].tobytes()
-    data = bytearray(path.read_bytes())
-    data[data.index(weights) + len(weights) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def damage_text(path):
-    path.write_text('PK, but this is a letter\n' * 100)
-
-
-def damage_settings(path):
-    with open(path, 'wb') as f:
-        numpy.savez(f, x=numpy.zeros(3))
-
-
-def damage_pickle(path):
-    path.write_bytes(pickle.dumps(
-        make_hostile(path.parent / 'executed'), protocol=2))
-
-
-def damage_object(path):
-    with numpy.load(path) as archive:
-        arrays = dict(archive)
-    hostile = numpy.empty((), object)
-    hostile[()] = make_hostile(path.parent / 'executed')
-    arrays['updater/iteration'] = hostile
-    with open(path, 'wb') as f:
-        numpy.savez(f, **arrays)
-
-
-@pytest.mark.parametrize('damage', [
-    damage_half, damage_all, damage_bit, damage_text, damage_settings,
-    damage_pickle, damage_object, os.remove])
-def test_damaged(trainer, copy, damage):
-    newest = copy / 'snapshot_iter_29'
-    damage(newest)
+@pytest.mark.parametrize('spoil', [
+    damage.halve, damage.empty, damage.flip_bit, damage.write_letter,
+    damage.lose_settings, damage.write_pickle, damage.add_object, os.remove])
+def test_damaged(script, copy, spoil):
+    spoil(copy / 'snapshot_iter_29')
     # --epoch 3: not to be taken for finished
-    line = trainer.refuse('--resume', 'run/snapshot_iter_29', '-e', 3)
+    line = script.refuse('--resume', 'run/snapshot_iter_29', '-e', 3)
     assert 'run/snapshot_iter_29' in line
     assert not (copy / 'executed').exists()
 
 
-@pytest.mark.parametrize('damage', [damage_half, damage_bit, damage_object])
-def test_damaged_newest_one(trainer, trained, copy, results, damage):
-    damage(copy / 'snapshot_iter_29')
-    result = trainer.succeed('--resume', 'auto', '--out', 'run', '--no-plot')
+@pytest.mark.parametrize('spoil', [
+    damage.halve, damage.flip_bit, damage.add_object])
+def test_damaged_newest_one(script, trained, copy, spoil):
+    spoil(copy / 'snapshot_iter_29')
+    result = script.succeed('--resume', 'auto', '--out', 'run', '--no-plot')
     warning = result.stderr.splitlines()[0]
     assert warning.startswith('warning: run/snapshot_iter_29 ')
     assert 'go on from run/snapshot_iter_15' in result.stderr
-    assert_same_run(results, copy, trained.out)
+    results.assert_same_run(copy, trained.out)
     assert not (copy / 'executed').exists()
 
 
-def test_all_damaged(trainer, copy, results):
+def test_all_damaged(script, copy):
     # The rest of the run is not overwritten, and the advice is of use.
     for path in copy.glob('snapshot*'):
-        damage_half(path)
-    before = results.contents(copy)
-    result = trainer.run('--resume', 'auto', '--out', 'run', '--no-plot',
-                         '--dataset', 'digits')
-    line = results.error_line(result)
+        damage.halve(path)
+    line = script.fail('--resume', 'auto', '--out', 'run', '--no-plot',
+                       '--dataset', 'digits')
     assert 'add --resume auto' not in line
     assert '--out' in line
-    assert results.contents(copy) == before
 
 
 def narrow(arrays, settings):
@@ -395,32 +368,33 @@ def shorten_order(arrays, settings):
 
 @pytest.mark.parametrize('change', [
     narrow, broadcast, broadcast_moment, lose, shorten_order])
-def test_of_another_net(trainer, copy, results, change):
+def test_of_another_net(script, copy, change):
     results.edit_snapshot(copy / 'snapshot_iter_29', change)
-    line = trainer_refuses_after_reading(
-        trainer, '--resume', 'run/snapshot_iter_29', '--epoch', 3,
-        '--no-plot')
+    line = script.fail('--resume', 'run/snapshot_iter_29', '--epoch', 3,
+                       '--no-plot')
     assert 'run/snapshot_iter_29' in line
 
 
-@pytest.mark.parametrize('name,value', [
-    ('unit', 'x'), ('unit', -1), ('batchsize', 0), ('batchsize', None),
-    ('epoch', 'x'), ('dataset', 'x'), ('dataset', 5), ('seed', -1)])
-def test_hostile_settings(trainer, copy, results, name, value):
-    results.edit_snapshot(
-        copy / 'snapshot_iter_29',
-        lambda arrays, settings: settings.update({name: value}))
-    more = () if name == 'epoch' else ('--epoch', 3)
-    trainer_refuses_after_reading(
-        trainer, '--resume', 'run/snapshot_iter_29', '--no-plot', *more)
+def test_hostile_settings(script, copy):
+    whole = (copy / 'snapshot_iter_29').read_bytes()
+    for name, value in (
+            ('unit', 'x'), ('unit', -1), ('batchsize', 0),
+            ('batchsize', None), ('epoch', 'x'), ('dataset', 'x'),
+            ('dataset', 5), ('seed', -1), ('name', ['x']),
+            ('unit', 10 ** 9), ('test_statistics', {}), ('lr', 'x')):
+        results.edit_snapshot(
+            copy / 'snapshot_iter_29',
+            lambda arrays, settings, change={name: value}: (
+                settings.update(change)))
+        more = () if name == 'epoch' else ('--epoch', 3)
+        script.fail('--resume', 'run/snapshot_iter_29', '--no-plot', *more)
+        (copy / 'snapshot_iter_29').write_bytes(whole)
 
 
-def test_snapshot_holds_the_settings_of_a_model(trainer, trained, results):
-    # Started from a model, which need not be there any more when going on.
-    shutil.copy(trained.out / 'mlp.model', trainer.cwd / 'm')
-    trainer.succeed('-m', 'm', '--dataset', 'digits', '-e', 1, '-o', 'run',
-                    '--no-plot')
-    (trainer.cwd / 'm').unlink()
-    trainer.succeed('-r', 'auto', '-o', 'run', '-e', 2, '--no-plot')
-    with h5py.File(trainer.cwd / 'run' / 'mlp.model') as f:
-        assert f['predictor/l1/W'].shape == (16, 784)
+def test_log_of_a_resumed_run_is_not_doubled(script, trained, copy):
+    """What a killed run wrote beyond its snapshot is written anew."""
+    (copy / 'snapshot_iter_29').unlink()
+    (copy / 'mlp.model').unlink()
+    script.succeed('--resume', 'auto', '--out', 'run', '--no-plot')
+    assert [entry['epoch'] for entry in results.log(copy)] == [1, 2]
+    results.assert_same_run(copy, trained.out)

@@ -1,77 +1,80 @@
 """The hook: when it works, on what, and what it leaves alone."""
-import unittest
-
 import chainer
 import chainer.links as L
 import numpy
 import pytest
-from chainer import testing
 
 import weight_clip
+from bnn.chainer_ops import adam
+from bnn.chainer_ops import momentum_sgd
+from tests.helpers import devices
 
 WeightClip = weight_clip.WeightClip
-OPTIMIZERS = {
-    'sgd': lambda: chainer.optimizers.SGD(lr=100),
-    'adam': lambda: chainer.optimizers.Adam(alpha=100),
-    'momentum': lambda: chainer.optimizers.MomentumSGD(lr=100),
-}
+OPTIMIZERS = (
+    lambda: chainer.optimizers.SGD(lr=100), lambda: adam.Adam(alpha=100),
+    lambda: momentum_sgd.MomentumSGD(lr=100),
+    lambda: chainer.optimizers.Adam(alpha=100),
+    lambda: chainer.optimizers.MomentumSGD(lr=100))
 
 
-def model_with_gradients(value=1.):
-    model = chainer.Sequential(L.Linear(3, 2), L.Linear(2, 4))
+def make(make_optimizer, device='@numpy', value=1., dtype='f'):
+    """Returns a model whose gradients are all of one value."""
+    with chainer.using_config('dtype', numpy.dtype(dtype)):
+        model = chainer.Sequential(L.Linear(3, 2), L.Linear(2, 4))
+    model.to_device(device)
     for param in model.params():
-        param.grad = numpy.full_like(param.array, value)
-    return model
+        param.grad = param.device.xp.full_like(param.array, value)
+    return model, make_optimizer().setup(model)
 
 
-@testing.parameterize(*testing.product({'name': sorted(OPTIMIZERS)}))
-@testing.inject_backend_tests(
-    ['test_all_parameters', 'test_one_parameter', 'test_range'],
-    [{}, {'use_cuda': True}])
-class TestWeightClip(unittest.TestCase):
+def arrays(model):
+    return {name: devices.to_cpu(param.array)
+            for name, param in model.namedparams()}
 
-    def setup(self, backend_config):
-        model = model_with_gradients()
-        model.to_device(backend_config.device)
-        return model, OPTIMIZERS[self.name]().setup(model)
 
-    def arrays(self, model):
-        cpu = chainer.get_device('@numpy')
-        return {name: cpu.send(param.array)
-                for name, param in model.namedparams()}
-
-    def test_all_parameters(self, backend_config):
-        model, optimizer = self.setup(backend_config)
+@devices.each
+def test_all_parameters(device):
+    devices.get(device)
+    for optimizer in OPTIMIZERS:
+        model, optimizer = make(optimizer, device)
         optimizer.add_hook(WeightClip())
         optimizer.update()
-        for array in self.arrays(model).values():
-            # After the update: it moved each value far below -1.
+        for array in arrays(model).values():
+            # After the update, which moved each value far below -1
             numpy.testing.assert_array_equal(array, -1)
 
-    def test_one_parameter(self, backend_config):
-        model, optimizer = self.setup(backend_config)
+
+@devices.each
+def test_one_parameter(device):
+    devices.get(device)
+    for optimizer in OPTIMIZERS:
+        model, optimizer = make(optimizer, device)
         model[0].W.update_rule.add_hook(WeightClip())
         optimizer.update()
-        arrays = self.arrays(model)
-        numpy.testing.assert_array_equal(arrays.pop('/0/W'), -1)
-        assert len(arrays) == 3
-        for array in arrays.values():
+        found = arrays(model)
+        numpy.testing.assert_array_equal(found.pop('/0/W'), -1)
+        assert len(found) == 3
+        for array in found.values():
             assert (array < -50).all()
 
-    def test_range(self, backend_config):
-        model, optimizer = self.setup(backend_config)
+
+@devices.each
+def test_range(device):
+    devices.get(device)
+    for optimizer in OPTIMIZERS:
+        model, optimizer = make(optimizer, device)
         optimizer.add_hook(WeightClip(-.5, .25))
         optimizer.update()
-        for array in self.arrays(model).values():
+        for array in arrays(model).values():
             numpy.testing.assert_array_equal(array, -.5)
         for param in model.params():
             param.grad *= -1e6
         optimizer.update()
-        for array in self.arrays(model).values():
+        for array in arrays(model).values():
             numpy.testing.assert_array_equal(array, .25)
 
 
-def test_timing():
+def test_attributes():
     hook = WeightClip()
     assert hook.timing == 'post'
     assert hook.call_for_each_param
@@ -79,24 +82,57 @@ def test_timing():
     assert (hook.low, hook.high) == (-1, 1)
 
 
-def test_not_before_the_update():
-    model = chainer.Sequential(L.Linear(1, 1, initialW=5, nobias=True))
-    optimizer = chainer.optimizers.SGD(lr=1).setup(model)
-    optimizer.add_hook(WeightClip())
-    model[0].W.grad = numpy.array([[4.5]], numpy.float32)
-    optimizer.update()
-    # A clip before the update would end at 1 - 4.5.
-    assert model[0].W.array.item() == .5
+def test_order():
+    """Update, then clip: the other order would end at 1 - 4.5."""
+    for add in (lambda optimizer, W: optimizer.add_hook(WeightClip()),
+                lambda optimizer, W: W.update_rule.add_hook(WeightClip())):
+        model = chainer.Sequential(L.Linear(1, 1, initialW=5, nobias=True))
+        optimizer = chainer.optimizers.SGD(lr=1).setup(model)
+        W = model[0].W
+        add(optimizer, W)
+        seen = []
+
+        class Watch:
+            timing = 'pre'
+            call_for_each_param = True
+
+            def __call__(self, rule, param, seen=seen):
+                seen.append(param.array.item())
+
+        optimizer.add_hook(Watch(), name='watch')
+        for grad, expected in (4.5, .5), (-.25, .75), (-9, 1), (9, -1):
+            W.grad = numpy.full((1, 1), grad, 'f')
+            optimizer.update()
+            assert W.array.item() == expected
+        # Nothing clips before the update.
+        assert seen == [5, .5, .75, 1]
+
+
+def test_adam_goes_on_from_the_clipped_weight():
+    for make_optimizer in adam.Adam, chainer.optimizers.Adam:
+        link = L.Linear(1, 1, initialW=.75, nobias=True)
+        optimizer = make_optimizer(alpha=.5).setup(link)
+        optimizer.add_hook(WeightClip())
+        # The unbiased mean of the squared gradients is 9 throughout, that of
+        # the gradients -3, -3, -.213 / .271, .1083 / .3439.
+        for grad, expected in (
+                (-3, 1), (-3, 1), (3, 1),
+                (3, 1 - .5 * .1083 / .3439 / 3)):
+            link.W.grad = numpy.full((1, 1), grad, 'f')
+            optimizer.update()
+            assert link.W.array.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_values_inside_stay():
-    model = model_with_gradients(0)
-    before = {n: p.array.copy() for n, p in model.namedparams()}
-    optimizer = chainer.optimizers.SGD().setup(model)
+    model, optimizer = make(chainer.optimizers.SGD, value=0)
+    before = arrays(model)
+    model[0].b.array[...] = [-0., 1]
     optimizer.add_hook(WeightClip(-100, 100))
     optimizer.update()
-    for name, param in model.namedparams():
-        numpy.testing.assert_array_equal(param.array, before[name])
+    for name, array in arrays(model).items():
+        if name != '/0/b':
+            assert array.tobytes() == before[name].tobytes()
+    assert numpy.signbit(model[0].b.array[0])
 
 
 def test_uninitialized_parameters():
@@ -111,36 +147,52 @@ def test_uninitialized_parameters():
     assert (model[1].W.array == -1).all()
 
 
-@pytest.mark.parametrize('name', sorted(OPTIMIZERS))
-def test_fp32_copy(name):
-    with chainer.using_config('dtype', numpy.float16):
-        model = chainer.Sequential(L.Linear(3, 2))
-    optimizer = OPTIMIZERS[name]()
-    optimizer.setup(model)
-    optimizer.use_fp32_update()
-    optimizer.add_hook(WeightClip())
-    for _ in range(3):
+def test_float16():
+    for optimizer in OPTIMIZERS:
+        model, optimizer = make(optimizer, dtype='e')
+        optimizer.add_hook(WeightClip())
+        optimizer.update()
+        for array in arrays(model).values():
+            assert array.dtype == numpy.float16
+            numpy.testing.assert_array_equal(array, -1)
+
+
+def test_float32_copy_stays_in_the_range():
+    """With use_fp32_update the hook of a parameter gets the float32 copy."""
+    for optimizer in OPTIMIZERS:
+        model, optimizer = make(optimizer, dtype='e')
+        optimizer.use_fp32_update()
+        copies = []
+
+        class Watch:
+            timing = 'post'
+
+            def __call__(self, rule, param, copies=copies):
+                copies.append(param)
+
         for param in model.params():
-            param.grad = numpy.ones_like(param.array)
+            param.update_rule.add_hook(WeightClip())
+            param.update_rule.add_hook(Watch(), name='watch')
         optimizer.update()
-    for param in model.params():
-        assert param.dtype == numpy.float16
-        assert (param.array == -1).all()
-        copy = param.update_rule._fp32_param
-        assert copy.dtype == numpy.float32
-        assert (copy.array == -1).all()
+        for array in arrays(model).values():
+            assert array.dtype == numpy.float16
+            numpy.testing.assert_array_equal(array, -1)
+        assert len(copies) == 4
+        for copy in copies:
+            assert copy.dtype == numpy.float32
+            numpy.testing.assert_array_equal(copy.array, -1)
 
 
-def test_fp32_copy_comes_back_at_once():
+def test_float32_copy_comes_back_at_once():
     with chainer.using_config('dtype', numpy.float16):
-        model = chainer.Sequential(L.Linear(1, 1, nobias=True, initialW=0))
-    optimizer = chainer.optimizers.SGD(lr=1).setup(model)
+        link = L.Linear(1, 1, nobias=True, initialW=0)
+    optimizer = chainer.optimizers.SGD(lr=1).setup(link)
     optimizer.use_fp32_update()
-    optimizer.add_hook(WeightClip())
+    link.W.update_rule.add_hook(WeightClip())
     for grad, expected in ((50, -1), (-.5, -.5)):
-        model[0].W.grad = numpy.full((1, 1), grad, numpy.float16)
+        link.W.grad = numpy.full((1, 1), grad, numpy.float16)
         optimizer.update()
-        assert model[0].W.array.item() == expected
+        assert link.W.array.item() == expected
 
 
 def test_nan_and_infinity():
@@ -153,11 +205,10 @@ def test_nan_and_infinity():
     numpy.testing.assert_array_equal(model[0].W.array, [[numpy.nan, 1, -1]])
 
 
-@pytest.mark.parametrize('bounds', [
-    (1, -1), (0, 0), (1, 1), (numpy.nan, 1), (-1, numpy.nan)])
-def test_wrong_range(bounds):
-    with pytest.raises(ValueError, match='low must be less than high'):
-        WeightClip(*bounds)
-
-
-testing.run_module(__name__, __file__)
+def test_wrong_range():
+    for bounds in (1, -1), (0, 0), (1, 1), (numpy.nan, 1), (-1, numpy.nan):
+        with pytest.raises(
+                ValueError, match='low must be less than high') as e:
+            WeightClip(*bounds)
+        for bound in bounds:
+            assert str(bound) in str(e.value)

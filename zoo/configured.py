@@ -1,5 +1,4 @@
 """A net as a configuration asks for it."""
-import contextlib
 import dataclasses
 from typing import Any
 
@@ -25,6 +24,14 @@ FIELDS = {
     'NIN': ('binary', *_BLOCKS),
     'NINImageNet': ('binary', *_BLOCKS),
     'AlexNet': ('binary', 'unit', *_BLOCKS),
+}
+#: The data sets whose images each class of net takes
+DATA = {
+    **dict.fromkeys(('BinaryMLP', 'QuantizedMLP', 'FloatMLP',
+                     'BinaryWeightMLP'), data.NAMES + data.CIFAR_NAMES),
+    **dict.fromkeys(('ShallowConvNet', 'ConvNet', 'NIN'), data.CIFAR_NAMES),
+    'LeNet5': data.NAMES,
+    **dict.fromkeys(('NINImageNet', 'AlexNet'), data.IMAGENET_NAMES),
 }
 # A damaged model file may name many more, each of which takes time to make.
 _MAX_LAYERS = 1000
@@ -90,9 +97,6 @@ def make(config: config_module.Config, dataset: data.Dataset
 
     Returns:
         The net, and the arguments of its class, for its file.
-
-    Raises:
-        ~bnn.errors.UserError: If ``--initmodel`` is of a far smaller net.
     """
     arguments = {}
     for name in FIELDS[config.net]:
@@ -102,10 +106,7 @@ def make(config: config_module.Config, dataset: data.Dataset
     if 'layers' in FIELDS[config.net]:
         arguments['n_in'] = dataset.train_images[0].size
     arguments['n_out'] = len(dataset.class_names)
-    # Some of the sizes are the file's.
-    with (contextlib.nullcontext() if config.initmodel is None
-          else model_file.bounded(config.initmodel)):
-        return nets.NETS[config.net](**arguments), arguments
+    return nets.NETS[config.net](**arguments), arguments
 
 
 def of_model(config: config_module.Config) -> config_module.Config:
@@ -119,18 +120,16 @@ def of_model(config: config_module.Config) -> config_module.Config:
         layers; what another training may change stays.
 
     Raises:
-        ~bnn.errors.UserError: If the file cannot be read or is of another
-            class of net, or with ``--evaluate`` has another setting than was
-            given.
+        ~bnn.errors.UserError: If the file cannot be read or is damaged, or
+            with ``--evaluate`` has another setting than was given.
     """
     path = config.initmodel
     attributes = model_file.read_attributes(path)
-    theirs = attributes.get('net_class', config.net)
     arguments = attributes.get('net_args', {})
-    if theirs != config.net or not isinstance(arguments, dict):
+    if not isinstance(arguments, dict):
         raise errors.UserError(
-            f'{path} is of the net {theirs!r:.80}, not {config.net}; choose '
-            'a configuration of that net')
+            f'{path} is damaged or of another program: its net_args is '
+            f'{arguments!r:.80}')
     values = {}
     for name in FIELDS[config.net]:
         argument = _ARGUMENTS.get(name, name)
@@ -146,7 +145,4 @@ def of_model(config: config_module.Config) -> config_module.Config:
             raise errors.UserError(
                 f'{config_module.flag(name)} is {config.given[name]}, but '
                 f'{path} is of a net with {value!r:.80}; leave it out')
-    if 'input' in attributes and 'input' not in config.given:
-        values['input'] = config_module.check(
-            'input', attributes['input'], path)
     return dataclasses.replace(config, **values)

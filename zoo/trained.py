@@ -9,6 +9,7 @@ import numpy
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import operations
+from bnn.deploy import tracing
 from bnn.training.files import model_file
 from bnn.training.learning import inputs
 from zoo import nets
@@ -59,6 +60,11 @@ class Trained:
         """dict: The facts that go into a packed net."""
         return {name: self.attributes[name] for name in _FACTS
                 if name in self.attributes}
+
+    def operations(self) -> list:
+        """Lists the operations, see :func:`bnn.deploy.tracing.trace`."""
+        return tracing.trace(
+            self.predictor, numpy.zeros((1, *self.input_shape), numpy.float32))
 
     def scale(self, images: numpy.ndarray) -> numpy.ndarray:
         """Scales uint8 images to the float32 images that the net sees."""

@@ -1,7 +1,7 @@
 """What a trained net computes in a test, operation by operation.
 
-Each link and net describes itself in these (``describe``), so that whoever
-packs or exports a net knows no link.  Arrays are NumPy's, images (batch,
+Whoever packs or exports a net reads these and knows no link;
+:mod:`bnn.deploy.tracing` makes them.  Arrays are NumPy's, images (batch,
 channels, h, w).  :mod:`bnn.deploy.reference` computes them: it is their
 definition.
 """
@@ -71,12 +71,22 @@ class Weights:
             32 bits.
         scale (numpy.ndarray or None): float32: alpha of each filter,
             (filters,), or the step of k-bit weights, (); ``None`` is 1.
+        levels (int or None): How many values a weight can have; ``None``:
+            2^bits.
 
     """
 
     bits: int
     values: numpy.ndarray
     scale: numpy.ndarray = None
+    levels: int = None
+
+    @property
+    def level_bits(self) -> int:
+        """Bits that tell the levels of a weight apart."""
+        # The linear quantizer of QNN has 2^k + 1 levels.
+        return (self.bits if self.levels is None
+                else (self.levels - 1).bit_length())
 
     def scales(self):
         """Returns the scale of each filter, float64 (filters,)."""

@@ -34,27 +34,27 @@ def load(path, input_shape, dataset='mnist'):
     try:
         pixels = decoding.read(path)
     except ValueError as e:
-        raise errors.UserError('%s: %s' % (path, e)) from None
-    size = '%dx%d' % (pixels.shape[1], pixels.shape[0])
+        raise errors.UserError(f'{path}: {e}') from None
+    size = f'{pixels.shape[1]}x{pixels.shape[0]}'
     if input_shape[0] == 3:
         height, width = input_shape[1:]
         if dataset == 'imagenet':
             x = decoding.resize(pixels, decoding.SIZE, decoding.SIZE)
             x = augment.center_crop(x.transpose(2, 0, 1)[None], height)[0]
-            how = 'scaled from %s, the middle of it' % size
+            how = f'scaled from {size}, the middle of it'
         else:
             x = decoding.resize(pixels, height, width).transpose(2, 0, 1)
-            how = 'scaled from %s' % size
+            how = f'scaled from {size}'
         return numpy.ascontiguousarray(x), how
     grey, how = light_on_dark(to_grey(pixels))
     if grey.shape == tuple(input_shape[1:]):
         how += ', as it is'
     elif dataset in ('mnist', 'digits'):
         grey, words = center(grey, input_shape[1:])
-        how += ', %s from %s' % (words, size)
+        how += f', {words} from {size}'
     else:
         grey = decoding.resize(grey, *input_shape[1:])
-        how += ', scaled from %s' % size
+        how += f', scaled from {size}'
     return grey[None], how
 
 

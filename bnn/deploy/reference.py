@@ -40,7 +40,7 @@ def run(net_operations, images, dtype=numpy.float64, watch=None):
 @functools.singledispatch
 def apply(operation, x, dtype):
     """Computes an operation of one operand, in ``dtype``."""
-    raise TypeError('no operation %s' % type(operation).__name__)
+    raise TypeError(f'no operation {type(operation).__name__}')
 
 
 @apply.register

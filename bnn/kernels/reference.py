@@ -3,6 +3,8 @@
 The fast functions of the same names document arguments and results.  The
 tests compare them with these.
 """
+import math
+
 import numpy
 
 
@@ -83,7 +85,8 @@ def max_pool(x, ksize, stride, out_size):
         top, left = i * stride[0], j * stride[1]
         window = x[:, :, top:top + ksize[0], left:left + ksize[1]]
         rows, columns = numpy.divmod(window.reshape(
-            *x.shape[:2], -1).argmax(axis=2), window.shape[3])
+            *x.shape[:2], math.prod(window.shape[2:])).argmax(axis=2),
+            window.shape[3])
         where[:, :, i, j] = (top + rows) * width + left + columns
         y[:, :, i, j] = window.max(axis=(2, 3))
     return y, where

@@ -11,10 +11,10 @@ def get(gpu: int) -> chainer.backend.Device:
     """Returns the device to train on, ready for use.
 
     Args:
-        gpu (int): Number of the GPU, or -1 for the CPU.
+        gpu: Number of the GPU, or -1 for the CPU.
 
     Returns:
-        chainer.backend.Device: The device, made the current one.
+        The device, made the current one.
 
     Raises:
         ~bnn.errors.UserError: If there is no such GPU, or CuPy or the CUDA

@@ -39,11 +39,11 @@ def test_without_chainer_where_it_is_not_needed(no_chainer):
     assert environment.check(__file__, 'Numba') is None
 
 
-@pytest.mark.parametrize('packages', [(), ('Numba',)])
-def test_no_numba(hide, packages):
+def test_no_numba(hide):
     hide('numba')
-    assert message('predict.py', *packages).startswith(
-        'predict.py: Numba is not installed')
+    for packages in (), ('Numba',):
+        assert message('predict.py', *packages).startswith(
+            'predict.py: Numba is not installed')
 
 
 def test_environment_exists(no_chainer, tmp_path):
@@ -52,13 +52,13 @@ def test_environment_exists(no_chainer, tmp_path):
     activate.touch()
     line = message(tmp_path / 'train_mnist.py')
     assert line.startswith('train_mnist.py: Chainer is not installed')
-    assert line.endswith('run: . %s' % activate)
+    assert line.endswith(f'run: . {activate}')
 
 
 def test_no_environment(no_chainer, tmp_path):
     line = message(tmp_path / 'train_mnist.py')
-    assert line.endswith('run: make -C %s setup && . %s' % (
-        tmp_path, tmp_path / '.venv' / 'bin' / 'activate'))
+    activate = tmp_path / '.venv' / 'bin' / 'activate'
+    assert line.endswith(f'run: make -C {tmp_path} setup && . {activate}')
 
 
 def test_folder_with_spaces(no_chainer, tmp_path):

@@ -1,13 +1,17 @@
+"""The memory of the process: what is freed stays, and a limit."""
 import platform
 import subprocess
 import sys
 
+import numpy
 import pytest
+
+from bnn import memory
 
 FAULTS = '''
 import resource, sys
 import numpy
-from bnn.training import memory
+from bnn import memory
 if sys.argv[1] == 'keep':
     memory.keep()
 for i in range(40):
@@ -18,6 +22,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='not glibc')
 def test_pages_are_kept(pytestconfig):
     faults, kept = (int(subprocess.run(
@@ -25,3 +30,15 @@ def test_pages_are_kept(pytestconfig):
         check=True, cwd=pytestconfig.rootpath).stdout)
         for word in ('give-back', 'keep'))
     assert kept < faults / 10
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'),
+                    reason='no /proc/self/statm')
+def test_limit():
+    for _ in range(2):
+        # More than the C library asks for ahead after memory.keep()
+        with pytest.raises(MemoryError), memory.limited(1 << 29):
+            numpy.empty(1 << 31, 'u1')
+        with memory.limited(1 << 29):
+            numpy.empty(1 << 20, 'u1')
+    numpy.empty(1 << 31, 'u1')  # The limit holds within it alone.

@@ -1,10 +1,9 @@
-"""Parameters, images and data from a seed; they know nothing of the project.
+"""Parameters and images from a seed; they know nothing of the project.
 
 What is drawn is exact on every machine: whole numbers, and what they give
 when they are scaled; of the normal distribution it is rounded coarsely.
 """
 import hashlib
-import pickle
 
 import chainer
 import numpy
@@ -98,21 +97,3 @@ def scores(predictor, x):
     """Computes Chainer's scores of scaled images, in test mode."""
     with chainer.using_config('train', False), chainer.no_backprop_mode():
         return predictor(x).array
-
-
-def write_cifar10(folder, seed, n=60):
-    """Writes the seven files of CIFAR-10 with ``n`` images each.
-
-    A class is a colour under noise, which a net learns in a few steps.
-    """
-    folder.mkdir(parents=True)
-    random = numpy.random.RandomState(seed)
-    colours = random.randint(0, 200, (10, 3, 1))
-    for file in (*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch'):
-        labels = random.randint(0, 10, n)
-        pixels = colours[labels] + random.randint(0, 56, (n, 3, 1024))
-        (folder / file).write_bytes(pickle.dumps({
-            b'data': pixels.reshape(n, 3072).astype(numpy.uint8),
-            b'labels': labels.tolist()}))
-    (folder / 'batches.meta').write_bytes(pickle.dumps(
-        {b'label_names': [b'class %d' % i for i in range(10)]}))

@@ -1,6 +1,6 @@
 """Makes the fixtures of tests/test_golden.py with the code as it is.
 
-    python tests/golden/make.py
+    python -m tests.golden.make
 
 A minute or so.  They are there to stay: make them anew only when results
 have to change, and say in the commit why.
@@ -9,18 +9,15 @@ import hashlib
 import json
 import pathlib
 import shutil
-import sys
 import tempfile
 
 import numpy
 
+from tests.golden import contents
+from tests.golden import project
+from tests.golden import training
+
 FOLDER = pathlib.Path(__file__).resolve().parent
-sys.path[:1] = [str(FOLDER.parent.parent), str(FOLDER.parent)]
-
-from golden import contents  # noqa: E402
-from golden import project  # noqa: E402
-from golden import training  # noqa: E402
-
 SEED = 2
 # Packed files above this are known by their digest alone.
 MAX_FILE = 40000

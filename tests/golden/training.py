@@ -9,8 +9,8 @@ import sys
 
 import numpy
 
-from golden import contents
-from golden import project
+from tests.golden import project
+from tests.helpers import made_data
 
 _RECORD = pathlib.Path(__file__).with_name('record.py')
 _CIFAR10_SEED = 0
@@ -29,7 +29,7 @@ def run(folder, script, *options):
         entry, without the times, and the lines of ``stdout``.
     """
     if 'cifar10' in options:
-        contents.write_cifar10(folder / 'cifar10', _CIFAR10_SEED)
+        made_data.write_cifar10(folder / 'cifar10', seed=_CIFAR10_SEED)
     env = {**os.environ, 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1',
            'COLUMNS': '80', 'CHAINER_DATASET_ROOT': str(folder / 'no-data')}
     done = subprocess.run(

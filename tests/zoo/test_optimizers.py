@@ -6,7 +6,11 @@ import chainer.links as L
 import numpy
 
 import link_binary_linear
+from bnn.chainer_ops import adam
+from bnn.chainer_ops import momentum_sgd
+from bnn.training.command_line import config as config_module
 from zoo import optimizers
+from zoo.latent_weights import bop
 from zoo.quantized_net import link_quantized_linear
 from zoo.xnor_net import link_xnor_block
 
@@ -65,3 +69,18 @@ def test_weights_alone_decay(capsys):
     for name, value in after_an_update(1, weight_decay=.25).items():
         if name != '/block/linear/W':
             assert value == (.75 if name.endswith('/W') else 1), name
+
+
+def test_kinds(capsys):
+    for name, kind in (
+            ('adam', adam.Adam), ('sgd', chainer.optimizers.SGD),
+            ('momentum', momentum_sgd.MomentumSGD), ('bop', bop.Bop)):
+        model = make_model()
+        optimizer = optimizers.make(config_module.Config(
+            optimizer=name, clip='none', bop_adaptivity=.25,
+            bop_threshold=.5), model)
+        assert type(optimizer) is kind
+        assert optimizer.target is model
+        # Bop has no latent weights.
+        assert bool(capsys.readouterr().err) == (name != 'bop')
+    assert (optimizer.adaptivity, optimizer.threshold) == (.25, .5)

@@ -49,13 +49,6 @@ class QuantizedLinear(link_binary_linear.BinaryLinear):
         self.quantizer = quantizer
 
     @property
-    def packed_bits(self) -> int:
-        """int: Bits that tell the levels of a weight apart."""
-        # The linear quantizer reaches both ends: 2^k + 1 levels.
-        return self.w_bits + (
-            self.quantizer == 'linear' and 1 < self.w_bits < 32)
-
-    @property
     def printable_specs(self):
         yield from super().printable_specs
         yield 'bits', self.w_bits

@@ -4,35 +4,16 @@ import dataclasses
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
-from bnn import data
 from bnn.training.command_line import config as config_module
+from bnn.training.command_line import script
 from bnn.training.command_line import setting
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that takes no abbreviations and complains in one line.
-
-    Args:
-        description: What the script does, with examples.
-        hint: What to do about an option that there is not.
-    """
-
-    def __init__(self, description: str, hint: str = '') -> None:
-        super().__init__(
-            description=description, allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter)
-        self._hint = hint
-
-    def error(self, message):
-        if message.startswith('unrecognized arguments') and self._hint:
-            message += f'; {self._hint}'
-        self.exit(2, f'{self.prog}: error: {message} (see --help)\n')
-
-
-def argument(convert):
+def argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     """Returns an argument type whose errors say what is wrong."""
     if convert in (str, int, float):
         return convert
@@ -50,7 +31,7 @@ def argument(convert):
     return converted
 
 
-def parse(base: config_module.Config, parser: Parser,
+def parse(base: config_module.Config, parser: script.Parser,
           only: Sequence[str] | None = None,
           argv: Sequence[str] | None = None) -> config_module.Config:
     """Parses the command line over a configuration.
@@ -69,11 +50,6 @@ def parse(base: config_module.Config, parser: Parser,
         one = config_module.SETTINGS[name]
         if one.group not in groups:
             groups[one.group] = parser.add_argument_group(one.group)
-        if name == 'dataset':
-            # Others have images that the net does not take.
-            one = dataclasses.replace(one, choices=tuple(
-                other for other in one.choices
-                if data.SHAPES[other] == data.SHAPES[base.dataset]))
         _add(groups[one.group], name, one, getattr(base, name))
     found = vars(parser.parse_args(argv))
     given = {name: value for name, value in found.items()
@@ -117,7 +93,7 @@ def command(config: config_module.Config, *positional: str,
         changes: Options to set, or with ``None`` to leave out.
 
     Returns:
-        str: To be pasted into a shell.
+        To be pasted into a shell.
     """
     # A bare name, of `python train_mnist.py`, is no command.
     words = [os.path.join(os.path.dirname(sys.argv[0]) or '.',

@@ -1,20 +1,43 @@
-"""How a script ends."""
+"""How a script begins and ends, with complaints in one line."""
+import argparse
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from typing import NoReturn
 
 from bnn import errors
 from bnn.training.ranks import launcher
 
 
-def run(main):
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations and complains in one line.
+
+    Args:
+        description: What the script does, with examples.
+        hint: What to do about an option that there is not.
+    """
+
+    def __init__(self, description: str, hint: str = '') -> None:
+        super().__init__(
+            description=description, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter)
+        self._hint = hint
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith('unrecognized arguments') and self._hint:
+            message += f'; {self._hint}'
+        self.exit(2, f'{self.prog}: error: {message} (see --help)\n')
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
     """Runs a script's ``main`` and ends the program with its exit status.
 
     What the user can mend becomes one line on standard error: status 1, or
     130 after Ctrl-C.  Of several ranks the first one tells it.
 
     Args:
-        main (callable): Takes nothing, returns an exit status or ``None``.
+        main: Takes nothing, returns an exit status or ``None``.
     """
     name = os.path.basename(sys.argv[0])
     launcher.mute_others()

@@ -4,10 +4,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import filelock
 
 from bnn import errors
+from bnn.training.command_line import config as config_module
 from bnn.training.files import snapshots
 from bnn.training.ranks import alone
 
@@ -17,17 +19,18 @@ _FILES = ('log', 'mlp.model', 'mlp.state')
 
 
 @contextlib.contextmanager
-def open_folder(config, snapshot=None, ranks=alone.ALONE) -> Iterator[str]:
+def open_folder(config: config_module.Config, snapshot: Any = None,
+                ranks=alone.ALONE) -> Iterator[str]:
     """Opens the folder for the results, locked against a second run.
 
     Args:
-        config (~bnn.training.command_line.config.Config): Where it is to be.
+        config: Where it is to be.
         snapshot (~bnn.training.files.resume.Snapshot or None): The run to go
             on with.
         ranks: The processes of the run; the first one opens it.
 
     Yields:
-        str: The folder.
+        The folder.
 
     Raises:
         ~bnn.errors.UserError: If it holds the results of another run, is
@@ -60,18 +63,18 @@ def _choose(config, snapshot, is_temporary):
     return new(config.out, config.resume == 'auto')
 
 
-def new(out=None, resuming=False):
+def new(out: str | None = None, resuming: bool = False) -> str:
     """Makes the folder of a new run.
 
     Args:
-        out (str or None): The folder; by default the next free number under
+        out: The folder; by default the next free number under
             ``result/``, to which ``result/latest`` then points.
-        resuming (bool): Whether the newest whole snapshot in ``out`` was
+        resuming: Whether the newest whole snapshot in ``out`` was
             wanted and there is none.  A log alone, of a run that was killed
             before its first snapshot, is then no obstacle.
 
     Returns:
-        str: The folder, which exists and holds no results.
+        The folder, which exists and holds no results.
 
     Raises:
         ~bnn.errors.UserError: If it holds the results of another run, or
@@ -107,17 +110,17 @@ def new(out=None, resuming=False):
     return out
 
 
-def latest():
+def latest() -> str | None:
     """Returns the folder of the newest numbered run, or None."""
     return os.path.relpath(os.path.realpath(LATEST)) if os.path.isdir(
         LATEST) else None
 
 
-def lock(out):
+def lock(out: str) -> filelock.BaseFileLock:
     """Keeps a second run out of a folder until this process ends.
 
     Args:
-        out (str): The folder.
+        out: The folder.
 
     Returns:
         The lock; keep it.

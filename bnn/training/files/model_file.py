@@ -2,6 +2,8 @@
 import contextlib
 import io
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import chainer
 import h5py
@@ -21,13 +23,14 @@ _DEFLATE = 1032
 _SLACK = 1 << 28
 
 
-def save(path, target, attributes=None):
+def save(path: str, target: Any,
+         attributes: dict[str, Any] | None = None) -> None:
     """Saves a link or an optimizer to HDF5.
 
     Args:
-        path (str): The file.
-        target: What to save; it serializes itself.
-        attributes (dict or None): Facts to keep beside it, each stored as
+        path: The file.
+        target (~chainer.Link or ~chainer.Optimizer): What to save.
+        attributes: Facts to keep beside it, each stored as
             JSON in an attribute of the file.
 
     Raises:
@@ -46,14 +49,14 @@ def save(path, target, attributes=None):
         f.write(buffer.getbuffer())
 
 
-def read_attributes(path):
+def read_attributes(path: str) -> dict[str, Any]:
     """Reads what a model file says of itself.
 
     Args:
-        path (str): The file.
+        path: The file.
 
     Returns:
-        dict: The attributes that :func:`save` got; empty for a file of
+        The attributes that :func:`save` got; empty for a file of
         another program, which may still have the right parameters.
 
     Raises:
@@ -73,14 +76,14 @@ def read_attributes(path):
 
 
 @contextlib.contextmanager
-def bounded(path):
+def bounded(path: str) -> Iterator[None]:
     """Refuses to make a net that is far larger than a model file.
 
     What a file says of its net may be wrong, or hostile.  Within this context
     the process gets little more memory than the arrays of the file take.
 
     Args:
-        path (str): The file.
+        path: The file.
 
     Raises:
         ~bnn.errors.UserError: If the file cannot be read, or the net is
@@ -91,6 +94,36 @@ def bounded(path):
         n_bytes = sum(
             array.nbytes for array in map(f.get, _names(f))
             if array.nbytes <= _DEFLATE * array.id.get_storage_size())
+    with at_most(path, n_bytes):
+        yield
+
+
+def shape(path: str, name: str) -> tuple[int, ...] | None:
+    """Returns the shape of an array in a model file, if it is there.
+
+    Args:
+        path: The file.
+        name: The array, ``'predictor/l1/W'``.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be read.
+    """
+    with _open(path) as f:
+        array = _dataset(f, name)
+        return None if array is None else array.shape
+
+
+@contextlib.contextmanager
+def at_most(path: str, n_bytes: int) -> Iterator[None]:
+    """Refuses to make a net that is far larger than some arrays.
+
+    Args:
+        path: Where they are, for the message.
+        n_bytes: What they take.
+
+    Raises:
+        ~bnn.errors.UserError: If the net is larger.
+    """
     try:
         # A parameter has a gradient, and initial values of float64.
         with memory.limited(8 * n_bytes + _SLACK):
@@ -102,16 +135,16 @@ def bounded(path):
         ) from e
 
 
-def load(path, model):
+def load(path: str, model: chainer.Link) -> None:
     """Loads the parameters and statistics of a model.
 
     Every name, shape and type is compared first: Chainer would broadcast a
     wrong shape silently, and leave out what the model has not.
 
     Args:
-        path (str): A file of :func:`save`, or of
+        path: A file of :func:`save`, or of
             ``chainer.serializers.save_hdf5``.
-        model (~chainer.Link): The model to fill, initialized.
+        model: The model to fill, initialized.
 
     Raises:
         ~bnn.errors.UserError: If the file is missing, truncated, hostile, or

@@ -1,7 +1,9 @@
 """What a run takes over from the files of another: its settings."""
+import contextlib
 import dataclasses
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -63,13 +65,16 @@ def find(resume: str | None, out: str | None) -> Snapshot | None:
     return None
 
 
-def take_over(config: config_module.Config, ranks=alone.ALONE
+def take_over(config: config_module.Config, ranks=alone.ALONE,
+              only: Sequence[str] | None = None
               ) -> tuple[config_module.Config, Snapshot | None]:
     """Takes the settings of the run or the model that a run goes on from.
 
     Args:
         config: What the command line says.
         ranks: The processes of the run, see :mod:`bnn.training.ranks.alone`.
+        only: The fields that may be others than those of ``config``; all by
+            default.
 
     Returns:
         The configuration, checked, and the snapshot to go on from, if any.
@@ -86,40 +91,84 @@ def take_over(config: config_module.Config, ranks=alone.ALONE
         settings['batchsize'] = ranks.part_of_batch(
             config_module.check('batchsize', settings.get('batchsize'),
                                 snapshot.path), snapshot.path)
-        config = _go_on(config, settings, snapshot.path)
-    elif config.initmodel is not None and config.evaluate:
-        config = take_from_model(
-            config, ['input', 'loss', 'dataset'], config.initmodel)
+        config = _go_on(config, settings, snapshot.path, only)
+        weights = snapshot.arrays.get('updater/model:main/predictor/l1/W')
+        _check_unit(config, snapshot.path, numpy.shape(weights))
+    elif config.initmodel is not None:
+        names = ['unit', 'input']
+        if config.evaluate:
+            names += ['loss', 'dataset']
+        config = take_from_model(config, names, config.initmodel)
+        _check_unit(config, config.initmodel, model_file.shape(
+            config.initmodel, 'predictor/l1/W'))
     config.check()
-    config.schedule  # refuses what contradicts itself
-    if (snapshot is not None and config.schedule.depends_on_length
+    schedule = config.schedule  # which refuses what contradicts itself
+    if (snapshot is not None and schedule.depends_on_length
             and snapshot.settings.get('epoch') != config.epoch):
         raise errors.UserError(
             f'--epoch is {config.epoch}, but {snapshot.path} was made with '
-            f'{snapshot.settings.get("epoch")}, and its --lr-schedule '
+            f'{snapshot.settings.get("epoch")!r:.80}, and its --lr-schedule '
             f'{config.lr_schedule} depends on it; leave it out to go on')
     return config, snapshot
 
 
-def _go_on(config, settings, path):
+def _go_on(config, settings, path, only):
     if settings.get('name', config.name) != config.name:
         raise errors.UserError(
-            f'{path} is of the configuration {settings["name"]}, not '
+            f'{path} is of the configuration {settings["name"]!r:.80}, not '
             f'{config.name}')
     values = {}
     for name in config_module.names('fixed'):
         # A snapshot may be older than the setting.
-        saved = settings.get(name, config_module.DEFAULTS[name])
+        saved = config_module.check(
+            name, settings.get(name, config_module.DEFAULTS[name]), path)
         if name in config.given and config.given[name] != saved:
             raise errors.UserError(
                 f'{config_module.flag(name)} is {config.given[name]}, but '
                 f'{path} was made with {saved}; leave it out to go on, or '
                 'start a new run without --resume')
-        values[name] = config_module.check(name, saved, path)
+        if only is not None and name not in only and (
+                saved != getattr(config, name)):
+            raise errors.UserError(
+                f'{path} was made with {config_module.flag(name)} '
+                f'{saved!r:.80}: ./train.py {config.name} goes on with it')
+        values[name] = saved
     for name in config_module.names('carried'):
         if name not in config.given and name in settings:
             values[name] = config_module.check(name, settings[name], path)
     return dataclasses.replace(config, **values)
+
+
+def _check_unit(config, path, shape):
+    """Refuses a file whose first layer is not as large as its settings say.
+
+    They may be wrong, or hostile: nothing is made of such a size.
+    """
+    if shape and shape[0] != config.unit and 'unit' not in config.given:
+        raise errors.UserError(
+            f'{path} is damaged or of another program: its --unit is '
+            f'{config.unit}, but its first layer has {shape[0]} units')
+
+
+def bounded(config: config_module.Config, snapshot: Snapshot | None
+            ) -> contextlib.AbstractContextManager:
+    """Refuses to make a net that is far larger than the file of its sizes.
+
+    What a file says of its net may be wrong, or hostile.
+
+    Args:
+        config: The configuration, with the sizes.
+        snapshot: The run to go on with, if any.
+
+    Returns:
+        A context, see :func:`bnn.training.files.model_file.at_most`.
+    """
+    if snapshot is not None:
+        return model_file.at_most(snapshot.path, sum(
+            array.nbytes for array in snapshot.arrays.values()))
+    if config.initmodel is not None:
+        return model_file.bounded(config.initmodel)
+    return contextlib.nullcontext()
 
 
 def kept(config: config_module.Config, **more: Any) -> dict[str, Any]:
@@ -130,7 +179,7 @@ def kept(config: config_module.Config, **more: Any) -> dict[str, Any]:
         more: What they keep beside it.
 
     Returns:
-        dict: For JSON.
+        For JSON.
     """
     return {'name': config.name, **{
         name: getattr(config, name)
@@ -150,10 +199,15 @@ def take_from_model(config: config_module.Config, names: list[str],
         The configuration with those that the file has.
 
     Raises:
-        ~bnn.errors.UserError: If the file cannot be read, or with
-            ``--evaluate`` holds another value than was given.
+        ~bnn.errors.UserError: If the file cannot be read, is of another net,
+            or with ``--evaluate`` holds another value than was given.
     """
     attributes = model_file.read_attributes(path)
+    theirs = attributes.get('net_class', config.net)
+    if theirs != config.net:
+        raise errors.UserError(
+            f'{path} is of the net {theirs!r:.80}, not {config.net}; take a '
+            'configuration of that net, ./train.py lists them')
     values = {}
     for name in names:
         if name not in attributes:

@@ -38,7 +38,7 @@ def is_finished(trainer: chainer.training.Trainer, ranks=alone.ALONE) -> bool:
         ranks: The processes of the run.
 
     Returns:
-        bool: Whether its epochs are done and its results are in its folder.
+        Whether its epochs are done and its results are in its folder.
     """
     if not trainer.stop_trigger.is_finished(trainer) or not ranks.first(
             _is_saved, trainer):

@@ -12,9 +12,11 @@ import re
 import sys
 import warnings
 import zipfile
+from typing import Any
 
 import chainer
 import numpy
+from chainer import training
 from chainer.serializers import npz
 from chainer.training import extension
 from chainer.training import triggers
@@ -32,17 +34,19 @@ class Writer(snapshot_writers.Writer):
     """Writes snapshots for ``chainer.training.extensions.snapshot``.
 
     Args:
-        settings (dict): What the run was started with, kept as JSON.
-        is_first (bool): Whether this process writes.  The others of a run
+        settings: What the run was started with, kept as JSON.
+        is_first: Whether this process writes.  The others of a run
             have the same state.
     """
 
-    def __init__(self, settings, is_first=True):
+    def __init__(self, settings: dict[str, Any], is_first: bool = True
+                 ) -> None:
         super().__init__()
         self._settings = settings
         self._is_first = is_first
 
-    def __call__(self, filename, outdir, target):
+    def __call__(self, filename: str, outdir: str,
+                 target: dict[str, Any]) -> None:
         """Writes one snapshot.
 
         Raises:
@@ -74,26 +78,26 @@ class RandomState(extension.Extension):
     iteration, by the seed of the run and the number of the iteration.
 
     Args:
-        seed (int): The seed of the run.
-        device (~chainer.backend.Device): Where the net computes.
+        seed: The seed of the run.
+        device: Where the net computes.
     """
 
     trigger = 1, 'iteration'
 
-    def __init__(self, seed, device):
+    def __init__(self, seed: int, device: chainer.backend.Device) -> None:
         self._seed = seed
         self._xp = device.xp
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: training.Trainer) -> None:
         self(trainer)
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: training.Trainer) -> None:
         if self._xp is not numpy:
             self._xp.random.seed(
                 (self._seed + 0x9e3779b9 * trainer.updater.iteration)
                 % 2 ** 32)
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: Any) -> None:
         kind, keys, *rest = numpy.random.get_state()
         keys = serializer('keys', keys)
         rest = serializer('position', numpy.array(rest))
@@ -106,31 +110,31 @@ class Trigger:
     """Fires at each end of an epoch, and at every ``n`` iterations.
 
     Args:
-        n (int or None): Iterations between two snapshots beside the epochs'.
+        n: Iterations between two snapshots beside the epochs'.
     """
 
-    def __init__(self, n=None):
+    def __init__(self, n: int | None = None) -> None:
         self._triggers = [triggers.IntervalTrigger(1, 'epoch')]
         if n is not None:
             self._triggers.append(triggers.IntervalTrigger(n, 'iteration'))
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: training.Trainer) -> bool:
         # A list: each has to see each iteration.
         return any([trigger(trainer) for trigger in self._triggers])
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: Any) -> None:
         for trigger in self._triggers:
             trigger.serialize(serializer[trigger.unit])
 
 
-def find(folder):
+def find(folder: str) -> list[str]:
     """Lists the snapshots in a folder, the one of most iterations first.
 
     Args:
-        folder (str): An output folder; it may be missing.
+        folder: An output folder; it may be missing.
 
     Returns:
-        list of str: Paths.
+        Paths.
     """
     found = []
     if os.path.isdir(folder):
@@ -141,7 +145,7 @@ def find(folder):
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def describe_last(folder):
+def describe_last(folder: str) -> str:
     """Names the newest whole snapshot, for an error message."""
     for path in find(folder):
         try:
@@ -152,14 +156,14 @@ def describe_last(folder):
     return 'there is no snapshot yet'
 
 
-def read(path):
+def read(path: str) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
     """Reads a snapshot.
 
     Args:
-        path (str): The file.
+        path: The file.
 
     Returns:
-        tuple: The arrays, a dict of names to arrays, and the settings.
+        The arrays by their names, and the settings.
 
     Raises:
         ~bnn.errors.UserError: If the file is missing, truncated, corrupt, not
@@ -214,14 +218,13 @@ def _read_arrays(f):
     return arrays
 
 
-def restore(snapshot, trainer):
+def restore(snapshot: Any, trainer: training.Trainer) -> None:
     """Puts a snapshot into a trainer, and says so.
 
     Args:
         snapshot (~bnn.training.files.resume.Snapshot): What :func:`read`
             returned; its arrays are given up.
-        trainer (~chainer.training.Trainer): A trainer built like the one that
-            was saved.
+        trainer: A trainer built like the one that was saved.
 
     Raises:
         ~bnn.errors.UserError: If it is of another net or another data set.

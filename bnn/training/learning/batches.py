@@ -2,6 +2,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import chainer
@@ -15,7 +16,7 @@ from bnn.training.ranks import alone
 from bnn.training.reports import lines
 
 
-def load(config: config_module.Config,
+def load(config: config_module.Config, names: Sequence[str],
          snapshot: resume.Snapshot | None = None,
          ranks=alone.ALONE) -> data.Dataset:
     """Loads the data set that a configuration names.
@@ -25,6 +26,7 @@ def load(config: config_module.Config,
 
     Args:
         config: The configuration.
+        names: The data sets that the net takes.
         snapshot: The run to go on with, whose data it has to be.
         ranks: The processes of the run, which have to have the same data.
 
@@ -33,9 +35,12 @@ def load(config: config_module.Config,
 
     Raises:
         ~bnn.errors.UserError: If the data cannot be had, are corrupt or
-            other ones, or a batch is larger than them.
+            other ones, are not for the net, or a batch is larger than them.
     """
     name = config.dataset
+    if name not in names:
+        raise errors.UserError(f'--dataset {name}: {config.net} takes '
+                               f'{" or ".join(names)} here')
     lines.say(config, f'load {data.TITLES[name]} dataset')
     try:
         with ranks.one_goes_first():  # to download it

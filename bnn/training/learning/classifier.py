@@ -1,5 +1,6 @@
 """What turns scores and labels into a loss to train with."""
 from collections.abc import Callable
+from typing import Any
 
 import chainer
 import chainer.functions as F
@@ -25,10 +26,10 @@ class Classifier(L.Classifier):
     Where ``chainer.config.train`` is false all is as in Chainer.
 
     Args:
-        predictor (~chainer.Link): The net.
-        lossfun (callable): Takes scores and labels, returns a scalar.
-        accfun (callable): Likewise.
-        adversarial (float): :math:`\epsilon`, in units of what the net sees;
+        predictor: The net.
+        lossfun: Takes scores and labels, returns a scalar.
+        accfun: Likewise.
+        adversarial: :math:`\epsilon`, in units of what the net sees;
             0: the images are taken as they are.
     """
 
@@ -38,7 +39,7 @@ class Classifier(L.Classifier):
         super().__init__(predictor, lossfun, accfun)
         self.adversarial = adversarial
 
-    def forward(self, x, t):
+    def forward(self, x: Any, t: Any) -> chainer.Variable:
         """Computes and reports loss and accuracy.
 
         Args:
@@ -46,7 +47,7 @@ class Classifier(L.Classifier):
             t (~chainer.Variable or array): Labels, int32 (batch,).
 
         Returns:
-            ~chainer.Variable: The loss, a scalar.
+            The loss, a scalar.
         """
         if not (self.adversarial and chainer.config.train):
             return super().forward(x, t)
@@ -67,7 +68,7 @@ class Top5Classifier(Classifier):
     tie with the fifth counts as in.
     """
 
-    def forward(self, x, t):
+    def forward(self, x: Any, t: Any) -> chainer.Variable:
         loss = super().forward(x, t)
         y = self.y.array
         xp = chainer.backend.get_array_module(y)

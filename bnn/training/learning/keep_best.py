@@ -1,5 +1,8 @@
 """Keeping the model of the best epoch on the validation part."""
+from typing import Any
+
 import chainer
+from chainer import training
 from chainer.training import extension
 
 from bnn.training.files import copies
@@ -7,14 +10,14 @@ from bnn.training.files import copies
 _KEY = 'validation/main/accuracy'
 
 
-def best(log):
+def best(log: list[dict[str, Any]]) -> dict[str, Any]:
     """Returns the best entry of a log: the first of the highest accuracy.
 
     Args:
-        log (list of dict): Entries of Chainer's LogReport.
+        log: Entries of the log.
 
     Returns:
-        dict: The entry.
+        The entry.
     """
     return max(log, key=lambda entry: entry[_KEY])
 
@@ -26,35 +29,36 @@ class KeepBest(extension.Extension):
     entry, wherever a run goes on.
 
     Args:
-        model (~chainer.Link): The model, initialized.
+        model: The model, initialized.
     """
 
     # After the LogReport, before the snapshot.
     priority = extension.PRIORITY_READER - 1
 
-    def __init__(self, model):
+    def __init__(self, model: chainer.Link) -> None:
         self._model = model
         self._arrays = copies.take(model)
 
-    def trigger(self, trainer):
+    def trigger(self, trainer: training.Trainer) -> bool:
         return trainer.updater.is_new_epoch
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: training.Trainer) -> None:
         log = trainer.get_extension('LogReport').log
         if best(log) is log[-1]:
             self._arrays = copies.take(self._model)
 
-    def restore(self):
+    def restore(self) -> None:
         """Puts the best epoch's parameters and statistics into the model."""
         copies.restore(self._model, self._arrays)
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: Any) -> None:
         """Saves or loads the copy."""
         loading = isinstance(serializer, chainer.Deserializer)
         for name, ours in self._arrays.items():
             theirs = serializer(name, None if loading else ours)
             if loading:
                 if theirs.shape != ours.shape:
-                    raise ValueError(f'the best {name} has the shape {theirs.shape}, '
-                                     f'not {ours.shape}')
+                    raise ValueError(
+                        f'the best {name} has the shape {theirs.shape}, not '
+                        f'{ours.shape}')
                 self._arrays[name] = theirs

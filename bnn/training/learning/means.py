@@ -52,17 +52,20 @@ class Means:
         What is saved is the mean of the processes' sums: each of the
         processes that go on starts with that, and weighs as much as it did.
         """
-        n = self._ranks.size
-        loading = isinstance(serializer, chainer.Deserializer)
-        total = {} if loading else self._total()
-        names = json.loads(str(serializer('names', json.dumps(list(total)))))
-        sums = serializer('sums', numpy.array(
-            [value / n for value, _ in total.values()]))
-        weights = serializer('weights', numpy.array(
-            [weight // n for _, weight in total.values()], numpy.int64))
-        if loading:
+        if isinstance(serializer, chainer.Deserializer):
+            names = json.loads(str(serializer('names', '')))
+            # None: as many as there are
+            sums, weights = serializer('sums', None), serializer(
+                'weights', None)
             self._sums = dict(zip(names, map(float, sums), strict=True))
             self._weights = dict(zip(names, map(int, weights), strict=True))
+            return
+        n, total = self._ranks.size, self._total()
+        serializer('names', json.dumps(list(total)))
+        serializer('sums', numpy.array(
+            [value / n for value, _ in total.values()]))
+        serializer('weights', numpy.array(
+            [weight // n for _, weight in total.values()], numpy.int64))
 
     def _total(self):
         """Returns pairs of sum and weight, over all processes."""

@@ -1,19 +1,22 @@
 """The statistics that batch normalization computes with."""
 import contextlib
+from collections.abc import Iterator
 
 import chainer
 import chainer.links as L
 
+from bnn.training.learning import batches
+
 
 @contextlib.contextmanager
-def of_the_batch(model):
+def of_the_batch(model: chainer.Link) -> Iterator[None]:
     """Lets batch normalization use each batch's own statistics in a test.
 
     Dropout stays off, which a ``train`` flag for the whole net would turn on.
     The running statistics are in the end as they were.
 
     Args:
-        model (~chainer.Link): The model.
+        model: The model.
     """
     links = _batch_normalizations(model)
     saved = [(link.avg_mean.copy(), link.avg_var.copy(), link.N)
@@ -28,7 +31,8 @@ def of_the_batch(model):
             link.N = n
 
 
-def recompute(model, feed, device):
+def recompute(model: chainer.links.Classifier, feed: batches.Feed,
+              device: chainer.backend.Device) -> None:
     """Computes the running statistics anew, without dropout.
 
     Those of training are moving averages over the last iterations, under
@@ -37,10 +41,9 @@ def recompute(model, feed, device):
     `2105.07576 <https://arxiv.org/abs/2105.07576>`_, section 3).
 
     Args:
-        model (~chainer.links.Classifier): The model, changed.
-        feed (~bnn.training.learning.batches.Feed): One pass over the training
-            examples.
-        device (chainer.backend.Device): Where the model is.
+        model: The model, changed.
+        feed: One pass over the training examples.
+        device: Where the model is.
     """
     for link in _batch_normalizations(model):
         link.start_finetuning()

@@ -1,6 +1,9 @@
 """Learning rates over a run."""
 import math
+from collections.abc import Sequence
 
+import chainer
+from chainer import training
 from chainer.training import extension
 
 from bnn import errors
@@ -19,22 +22,23 @@ class Schedule:
     the update, so that the first of n updates has 1/n and none has 0.
 
     Args:
-        name (str): One of :data:`SCHEDULES`.
-        lr (float): The learning rate at the start, :math:`\eta`.
-        n_epochs (int): Length of the run, :math:`E`.
-        final (float or None): The rate at the end; by default a thousandth
+        name: One of :data:`SCHEDULES`.
+        lr: The learning rate at the start, :math:`\eta`.
+        n_epochs: Length of the run, :math:`E`.
+        final: The rate at the end; by default a thousandth
             of ``lr`` for ``'exponential'``, 0 for ``'cosine'``.
-        steps (list of int): Epochs after which the rate falls.
-        decay (float): Factor by which it falls.
-        warmup (float): Epochs of warm-up.
+        steps: Epochs after which the rate falls.
+        decay: Factor by which it falls.
+        warmup: Epochs of warm-up.
 
     Raises:
         ~bnn.errors.UserError: If it is longer than the run or contradicts
             itself.
     """
 
-    def __init__(self, name, lr, n_epochs, final=None, steps=(), decay=0.1,
-                 warmup=0.):
+    def __init__(self, name: str, lr: float, n_epochs: int,
+                 final: float | None = None, steps: Sequence[int] | None = (),
+                 decay: float = .1, warmup: float = 0.) -> None:
         if final is None:
             final = lr / 1000 if name == 'exponential' else 0.
         self._name = name
@@ -62,19 +66,19 @@ class Schedule:
                 f'{n_epochs} epochs')
 
     @property
-    def depends_on_length(self):
-        """bool: Whether a longer run has other rates from the start."""
+    def depends_on_length(self) -> bool:
+        """Whether a longer run has other rates from the start."""
         return self._name in ('exponential', 'cosine')
 
-    def __call__(self, epoch, step=0.):
+    def __call__(self, epoch: float, step: float = 0.) -> float:
         """Returns the rate of an update.
 
         Args:
-            epoch (float): The epochs done before it.
-            step (float): Its own length in epochs.
+            epoch: The epochs done before it.
+            step: Its own length in epochs.
 
         Returns:
-            float: The rate.
+            The rate.
         """
         share = min(epoch / self._n_epochs, 1)
         lr = self._lr
@@ -97,21 +101,22 @@ class LearningRate(extension.Extension):
     where it was.  The log gets that of each epoch's last iteration, ``lr``.
 
     Args:
-        schedule (Schedule): The rates.
-        scales (dict): Names of parameters to factors on their rates.
+        schedule: The rates.
+        scales: Names of parameters to factors on their rates.
     """
 
     trigger = 1, 'iteration'
     priority = extension.PRIORITY_WRITER
 
-    def __init__(self, schedule, scales=None):
+    def __init__(self, schedule: Schedule,
+                 scales: dict[str, float] | None = None) -> None:
         self._schedule = schedule
         self._scales = scales or {}
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: training.Trainer) -> None:
         self._set(trainer)
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: training.Trainer) -> None:
         if trainer.updater.is_new_epoch:
             optimizer = trainer.updater.get_optimizer('main')
             trainer.observation['lr'] = getattr(
@@ -133,7 +138,7 @@ class LearningRate(extension.Extension):
                         lr * self._scales[path])
 
 
-def glorot_scales(model):
+def glorot_scales(model: chainer.Link) -> dict[str, float]:
     """Returns BinaryConnect's factors on the rates of quantized weights.
 
     ``1 / sqrt(1.5 / (n_in + n_out))``, the reciprocal of Glorot's initial
@@ -142,10 +147,10 @@ def glorot_scales(model):
     kh kw inputs for each channel, and as many units for each filter.
 
     Args:
-        model (~chainer.Link): The model, its weights initialized.
+        model: The model, its weights initialized.
 
     Returns:
-        dict: Names of parameters to factors.
+        Names of parameters to factors.
     """
     weights = {id(link.W): link.W for link in model.links()
                if getattr(link, 'w_bits', 32) < 32}

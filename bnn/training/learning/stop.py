@@ -60,8 +60,12 @@ class StopTrigger:
         return trainer.updater.epoch >= self._n_epochs
 
     def __call__(self, trainer: training.Trainer) -> bool:
-        self.signal = self._ranks.largest(self.signal or 0) or None
-        return self.is_finished(trainer) or self.signal is not None
+        # A signal that comes during the exchange is left to the next one: no
+        # rank may forget it, and none may stop without the others.
+        number = self._ranks.largest(self.signal or 0)
+        if number:
+            self.signal = number
+        return self.is_finished(trainer) or number > 0
 
     def get_training_length(self) -> tuple[int, str]:
         return self._n_epochs, 'epoch'

@@ -17,7 +17,7 @@ from chainer.serializers import npz
 from mpi4py import MPI
 
 from bnn import errors
-from bnn.training.ranks import synchronized_bn as synchronized
+from bnn.training.ranks import synchronized_bn
 
 
 class Ranks:
@@ -119,7 +119,7 @@ class Ranks:
                 examples of all ranks.
         """
         if multi_node_bn:
-            synchronized.synchronize(model, self)
+            synchronized_bn.synchronize(model, self)
         arrays = self._comm.bcast_obj(
             npz.serialize(model) if self.is_first else None)
         npz.NpzDeserializer(arrays).load(model)

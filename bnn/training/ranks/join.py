@@ -37,6 +37,6 @@ def check_alike(config: config_module.Config, ranks) -> None:
     Raises:
         ~bnn.errors.UserError: On every rank, if they do.
     """
-    ranks.check_alike(**{
+    ranks.check_alike(configuration=config.name, **{
         config_module.flag(name): getattr(config, name)
         for name in config_module.SETTINGS if name not in _OF_RANK})

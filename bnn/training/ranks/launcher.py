@@ -1,9 +1,11 @@
 """The processes of a distributed run: how they start and end.
 
 MPI numbers the processes that ``mpiexec`` starts from 0; the number is called
-a rank.  mpi4py starts MPI when it is imported, so that is done by
-:func:`communicator` and nowhere else.
+a rank.  mpi4py starts MPI when it is imported, so only :func:`communicator`
+imports it.
 """
+from __future__ import annotations
+
 import atexit
 import os
 import shlex
@@ -11,35 +13,39 @@ import signal
 import sys
 import time
 import traceback
+import typing
 import warnings
 
 from bnn import errors
 
+if typing.TYPE_CHECKING:
+    import chainermn
+
 COMMUNICATORS = ('naive', 'flat', 'pure_nccl')
 
-# How launchers tell a process its number: MPICH and Intel MPI, Open MPI, and
-# others that speak PMIx.
+# Variables by which launchers tell a process its number: MPICH and Intel MPI,
+# Open MPI, others that speak PMIx
 _RANK = ('PMI_RANK', 'OMPI_COMM_WORLD_RANK', 'PMIX_RANK')
 _SIZE = ('PMI_SIZE', 'OMPI_COMM_WORLD_SIZE')
-# Seconds that a failing rank gives the others to fail of the same reason: one
-# that loads data may be behind by as long as that takes.
+# Seconds that a failing rank waits for the others to fail for the same reason.
+# One that still loads data is late by the time that takes.
 _PATIENCE = 10.
 _INSTALL = 'pip install -r requirements-distributed.txt'
 
-# A communicator of its own for the end, whose messages cannot be taken for
-# those of the training.  MPI has one world in a process, so this is global.
+# A communicator for the end alone, so that its messages do not mix with those
+# of the training.  A process has one MPI, so this is global.
 _world = None
-# Whether this process is about to join the ranks, which wait for it
+# Whether the other ranks wait in MPI for this process to join them
 _joining = False
 
 
-def launched_rank():
+def launched_rank() -> int | None:
     """Returns the rank that the launcher gave this process, or None."""
     return _environment(_RANK)
 
 
-def mute_others():
-    """Lets only rank 0 print: the others' output goes nowhere.
+def mute_others() -> None:
+    """Drops what the ranks other than 0 print.
 
     :func:`leave` still tells of a rank that fails alone.
     """
@@ -49,8 +55,8 @@ def mute_others():
         sys.stdout = sys.stderr = null
 
 
-def watch_imports():
-    """Ends all ranks where this one fails before its script has begun.
+def watch_imports() -> None:
+    """Ends all ranks if this one fails before its script has begun.
 
     The others would wait in MPI for one that lacks a package.
     """
@@ -59,22 +65,22 @@ def watch_imports():
             ''.join(traceback.format_exception(*found)))
 
 
-def leave_early(status):
-    """Ends this process, and the job, before its script has begun.
+def leave_early(status: int | str | None) -> typing.NoReturn:
+    """Ends this process, and its job, before its script has begun.
 
     Args:
-        status (int, str or None): As of :func:`sys.exit`.
+        status: As :func:`sys.exit` takes it.
     """
     global _joining
-    _joining = True  # as the others are about to, or do already
+    _joining = True
     leave(status)
 
 
-def check_alone():
-    """Refuses a run of one process that ``mpiexec`` started many times.
+def check_alone() -> None:
+    """Refuses runs of one process each that ``mpiexec`` started together.
 
     Raises:
-        ~bnn.errors.UserError: If it did.
+        ~bnn.errors.UserError: If this process is one of those.
     """
     size = _environment(_SIZE) or 1
     if size > 1:
@@ -83,16 +89,17 @@ def check_alone():
             'add --distributed')
 
 
-def communicator(name=None, gpu=-1):
+def communicator(name: str | None = None, gpu: int = -1
+                 ) -> chainermn.CommunicatorBase:
     """Joins the ranks of this run.
 
     Args:
-        name (str or None): One of :data:`COMMUNICATORS`; by default
-            ``'naive'`` on the CPU, ``'pure_nccl'`` on GPUs.
-        gpu (int): The GPU, or -1 for the CPU.
+        name: One of :data:`COMMUNICATORS`; by default ``'naive'`` on the
+            CPU, ``'pure_nccl'`` on GPUs.
+        gpu: The GPU, or -1 for the CPU.
 
     Returns:
-        chainermn.CommunicatorBase: ChainerMN's communicator.
+        ChainerMN's communicator.
 
     Raises:
         ~bnn.errors.UserError: If there is no MPI, no ``mpiexec`` around this
@@ -107,7 +114,7 @@ def communicator(name=None, gpu=-1):
     _joining = True
     try:
         with warnings.catch_warnings():
-            # Of another mpiexec: _check_launcher says it in a line.
+            # MPI warns of another MPI's mpiexec, as _check_launcher does.
             warnings.simplefilter('ignore', RuntimeWarning)
             from mpi4py import MPI
     except ImportError as e:
@@ -134,7 +141,7 @@ def _check_launcher(MPI):
     if MPI.COMM_WORLD.size > 1:
         return
     if launched_rank() is None:
-        # A bare name, of `python train_mnist.py`, is no command.
+        # `python train.py` gives a bare name, which is no command.
         script = os.path.join(os.path.dirname(sys.argv[0]) or '.',
                               os.path.basename(sys.argv[0]))
         raise errors.UserError(
@@ -144,44 +151,45 @@ def _check_launcher(MPI):
     if size > 1:
         library = MPI.Get_library_version().split('\n')[0].strip('\0')
         raise errors.UserError(
-            f'mpiexec started {size} processes, but is not of the MPI of '
-            f'mpi4py, {library}: each finds itself alone; take the mpiexec of '
-            'that one')
+            f'mpiexec started {size} processes, but mpi4py uses another MPI, '
+            f'{library}, in which each is alone; start them with the mpiexec '
+            'of that one')
 
 
-def leave(status):
+def leave(status: int | str | None) -> typing.NoReturn:
     """Ends this process like :func:`sys.exit`, and its job if it failed.
 
-    Ranks that fail together leave one by one, and rank 0 has told why.  One
-    that fails alone would let the others wait for it for ever: it says so and
+    Ranks that fail together end by themselves, and rank 0 tells why.  The
+    others would wait for ever for a rank that fails alone: it tells why and
     ends them all.
 
     Args:
-        status (int, str or None): As of :func:`sys.exit`.
+        status: As :func:`sys.exit` takes it.
     """
     code = status if isinstance(status, int) else int(status is not None)
     rank = launched_rank() or 0
     if code and _fails_alone():
-        # Lost in the null device otherwise, see mute_others
+        # mute_others has taken sys.stderr away.
         print((f'rank {rank}: ' if rank else '')
               + (status if isinstance(status, str) else
                  f'ended with status {code}'),
               file=sys.__stderr__, flush=True)
-        # Not sys.exit, at which MPI waits for the other ranks
+        # At sys.exit MPI would wait for the other ranks.
         if _world is not None:
             _world.Abort(code)
-        # mpiexec ends the job for a signal, not for a status before MPI.
+        # Before MPI has begun, only a signal makes mpiexec end the job.
         os.kill(os.getpid(), signal.SIGKILL)
     sys.exit(code if rank else status)
 
 
 def _fails_alone():
-    """Waits whether the other ranks fail as well."""
+    """Waits to see whether the other ranks fail as well."""
     if _world is None:
-        if _joining and launched_rank():
-            time.sleep(_PATIENCE)  # If rank 0 fails too, this ends here.
-        # Else it is of the options, which all ranks have.
-        return _joining and launched_rank() is not None
+        if not _joining or launched_rank() is None:
+            return False  # for its options, which all ranks have
+        if launched_rank():
+            time.sleep(_PATIENCE)  # If rank 0 fails too, it ends this one.
+        return True
     deadline = time.monotonic() + _PATIENCE
     everyone = _world.Ibarrier()
     while not everyone.Test():

@@ -1,100 +1,152 @@
 """Batch normalization over the examples of all ranks."""
+import functools
+from typing import Any
+
 import chainer
 import chainer.links as L
 import numpy
-from chainer.functions.normalization import batch_normalization
+from chainer import function_node
+from chainer.utils import type_check
 
-from bnn.training import collective
+from bnn import errors
+from bnn.chainer_ops import link_batch_normalization
+from bnn.kernels import batch_norm
 
 
-class MultiNodeBatchNormalization(L.BatchNormalization):
-
-    """Chainer's batch normalization with the statistics of all ranks.
-
-    Unlike ChainerMN's it is one of Chainer's links to those who look for
-    them, its running variance is the one of a single process with the whole
-    batch (ChainerMN's is unbiased as for a rank's share), and the variance of
-    a batch is not computed as a difference of two large float32 numbers.
-
-    Where no gradient is computed it is Chainer's: a test takes no statistics,
-    and a rank that does (``statistics``) has all the examples.
+class SynchronizedBatchNormalization(function_node.FunctionNode):
+    """Normalizes by the statistics of all ranks; see
+    :func:`batch_normalization`.
     """
 
-    comm = None
+    def __init__(self, ranks: Any, eps: float) -> None:
+        super().__init__()
+        self._ranks = ranks
+        self.eps = eps
+        self.mean = self.var = None
 
-    def forward(self, x, **kwargs):
-        if not (chainer.config.train and chainer.config.enable_backprop):
-            return super().forward(x, **kwargs)
-        with _Shared(self.comm):
-            return super().forward(x, **kwargs)
+    def check_type_forward(self, in_types):
+        type_check.expect(in_types.size() == 3)
+        x, gamma, beta = in_types
+        type_check.expect(x.dtype.kind == 'f', x.ndim >= 2)
+        type_check.expect(
+            gamma.dtype == x.dtype, beta.dtype == x.dtype,
+            gamma.ndim == 1, gamma.shape[0] == x.shape[1],
+            beta.shape == gamma.shape)
+
+    def forward(self, inputs):
+        self.retain_inputs((0, 1))
+        x, gamma, beta = inputs
+        axes = 0, *range(2, x.ndim)
+        mean = x.mean(axis=axes, dtype=numpy.float64)
+        # The mean of squares would lose digits that the variance has.
+        d = x - _broadcast(mean, x)
+        var = (d * d).mean(axis=axes, dtype=numpy.float64)
+        mean, square = self._average(mean, var + mean * mean)
+        var = square - mean * mean
+        self.mean, self.var = mean.astype(x.dtype), var.astype(x.dtype)
+        self._inv_std = (1 / numpy.sqrt(var + self.eps)).astype(x.dtype)
+        y = self._normalize(x) * _broadcast(gamma, x) + _broadcast(beta, x)
+        return y,
+
+    def backward(self, indexes, grad_outputs):
+        if chainer.config.enable_backprop:
+            raise NotImplementedError(
+                'batch normalization over ranks has no double backward')
+        x, gamma = (v.array for v in self.get_retained_inputs())
+        gy = grad_outputs[0].array
+        axes = 0, *range(2, x.ndim)
+        x_hat = self._normalize(x)
+        # The loss of a rank is the mean over its share.  The mean of such
+        # losses has the means of these sums as its gradients, and ChainerMN
+        # takes the mean of equal numbers once more.
+        gbeta, ggamma = self._average(
+            gy.sum(axis=axes, dtype=numpy.float64),
+            (gy * x_hat).sum(axis=axes, dtype=numpy.float64))
+        gbeta, ggamma = gbeta.astype(x.dtype), ggamma.astype(x.dtype)
+        m = x.size // gamma.size
+        gx = _broadcast(gamma * self._inv_std, x) * (
+            gy - (x_hat * _broadcast(ggamma, x) + _broadcast(gbeta, x)) / m)
+        return [chainer.as_variable(g) for g in (gx, ggamma, gbeta)]
+
+    def _average(self, *arrays):
+        return self._ranks.average(
+            chainer.backend.get_array_module(*arrays).stack(arrays))
+
+    def _normalize(self, x):
+        return (x - _broadcast(self.mean, x)) * _broadcast(self._inv_std, x)
 
 
-def synchronize(model, comm):
-    """Makes the batch normalizations of a model see all ranks' examples.
+def _broadcast(values, x):
+    """Gives the values of channels the dtype and the axes of images."""
+    return values.astype(x.dtype, copy=False).reshape(
+        -1, *[1] * (x.ndim - 2))
 
-    Parameters and running statistics stay the objects that they are, under
-    their names.
+
+def batch_normalization(
+        ranks: Any, x: Any, gamma: Any, beta: Any, eps: float = 2e-5,
+        running_mean: Any = None, running_var: Any = None, decay: float = .9,
+) -> chainer.Variable:
+    r"""Batch normalization by the statistics of all ranks.
+
+    The formula is that of
+    :func:`~bnn.chainer_ops.function_batch_normalization.batch_normalization`
+    with
+
+    .. math::
+
+        \mu = \frac{1}{n} \sum_r \mu_r, \quad
+        \sigma^2 = \frac{1}{n} \sum_r (\sigma_r^2 + \mu_r^2) - \mu^2
+
+    over the ``n`` ranks, in float64.  Each rank weighs the same.  In
+    ChainerMN's the running variance is corrected as if the share of a rank
+    were the batch; here ``m`` counts the values of all ranks.
 
     Args:
-        model (~chainer.Link): The model, changed.
-        comm (chainermn.CommunicatorBase): The communicator.
+        ranks: The ranks, which all have to call this.
+        x: NumPy or CuPy array, or a variable of one, (batch, channels, ...):
+            the share of this rank.
+        gamma: (channels,), of the dtype of ``x``.
+        beta: As ``gamma``.
+        eps: Added to the variance.
+        running_mean: Moving average of the mean, changed in place.
+        running_var: Moving average of the unbiased variance, changed in
+            place.
+        decay: Share of the old average that stays.
+
+    Returns:
+        Of the shape and dtype of ``x``.  Its gradients of ``gamma`` and
+        ``beta`` are the means over the ranks.
+
+    Raises:
+        chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
     """
-    for link in model.links():
-        if isinstance(link, L.BatchNormalization):
-            # It has no state of its own beside the communicator.
-            link.__class__ = MultiNodeBatchNormalization
-            link.comm = comm
+    function = SynchronizedBatchNormalization(ranks, eps)
+    y, = function.apply((x, gamma, beta))
+    if running_mean is not None:
+        batch_norm.moving_averages(
+            running_mean, running_var, function.mean, function.var,
+            x.size // function.mean.size * ranks.size, decay)
+    return y
 
 
-class _Shared(chainer.FunctionHook):
+def synchronize(model: chainer.Link, ranks: Any) -> None:
+    """Lets the batch normalizations of a model see all ranks' examples.
 
-    """Puts the implementation into Chainer's function."""
+    A test, and statistics that are computed anew, stay those of one process.
 
-    name = 'MultiNodeBatchNormalization'
+    Args:
+        model: The model, changed.
+        ranks: The ranks.
 
-    def __init__(self, comm):
-        self._impl = _Impl(comm)
-
-    def forward_preprocess(self, function, in_data):
-        function._impl_selector = lambda *_: self._impl
-
-
-class _Impl(batch_normalization.GeneralBatchNormalizationImpl):
-
-    def __init__(self, comm):
-        self._comm = comm
-
-    def forward(self, axis, gamma, x, x_layout, xp, expander, beta, eps,
-                decay, running_mean, running_var):
-        """See Chainer's.
-
-        The unbiased variance is that of the batch of all ranks: Chainer's
-        factor m / (m - 1) has the m of this rank.
-        """
-        result = super().forward(
-            axis, gamma, x, x_layout, xp, expander, beta, eps, decay,
-            None, None)
-        y, layout, _, _, mean, var, inv_std, data = result
-        if running_mean is not None:
-            m = x.size // gamma.size * self._comm.size
-            running_mean *= decay
-            running_mean += (1 - decay) * mean
-            running_var *= decay
-            running_var += (1 - decay) * m / max(m - 1, 1) * var
-        return y, layout, running_mean, running_var, mean, var, inv_std, data
-
-    def get_mean_and_var(self, axis, gamma, x, xp, interm_dtype):
-        mean, var = super().get_mean_and_var(axis, gamma, x, xp, interm_dtype)
-        mean = mean.astype(numpy.float64)
-        mean, square = collective.average(
-            self._comm, xp.stack([mean, var + mean * mean]))
-        return (mean.astype(interm_dtype),
-                (square - mean * mean).astype(interm_dtype))
-
-    def get_ggamma_and_gbeta(self, axis, gamma, gy, x_hat, xp):
-        # ChainerMN's optimizer averages once more, which changes nothing.
-        gbeta, ggamma = super().get_ggamma_and_gbeta(
-            axis, gamma, gy, x_hat, xp)
-        gbeta, ggamma = collective.average(
-            self._comm, xp.stack([gbeta, ggamma]).astype(numpy.float64))
-        return gbeta.astype(gamma.dtype), ggamma.astype(gamma.dtype)
+    Raises:
+        ~bnn.errors.UserError: If one of them is Chainer's own link, which
+            cannot be told.
+    """
+    for name, link in model.namedlinks():
+        if isinstance(link, link_batch_normalization.BatchNormalization):
+            link.train_operation = functools.partial(
+                batch_normalization, ranks)
+        elif isinstance(link, L.BatchNormalization):
+            raise errors.UserError(
+                f"--multi-node-bn: {name} is Chainer's own batch "
+                'normalization; take bnn.chainer_ops.link_batch_normalization')

@@ -1,11 +1,14 @@
 """What happens to the binary weights of a net in training."""
+from typing import Any
+
 import chainer
 import numpy
+from chainer import training
 from chainer.training import extension
 
 
-def binary_links(model):
-    """Returns the layers of one-bit weights, a dict of names to links."""
+def binary_links(model: chainer.Link) -> dict[str, chainer.Link]:
+    """Returns the layers of one-bit weights by their names."""
     return {name.rsplit('/predictor', 1)[-1].strip('/'): link
             for name, link in model.namedlinks()
             if getattr(link, 'w_bits', 32) == 1}
@@ -19,23 +22,23 @@ class BinaryStatistics(extension.Extension):
     ``<layer>/at_clip``, the share of latent weights with ``|W| >= 1``.
 
     Args:
-        model (~chainer.Link): The model.
+        model: The model.
     """
 
     priority = extension.PRIORITY_WRITER
 
-    def __init__(self, model):
+    def __init__(self, model: chainer.Link) -> None:
         self._links = binary_links(model)
         self._signs = None
 
-    def trigger(self, trainer):
+    def trigger(self, trainer: training.Trainer) -> bool:
         return trainer.updater.is_new_epoch
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: training.Trainer) -> None:
         if self._signs is None:
             self._signs = self._get_signs()
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: training.Trainer) -> None:
         signs = self._get_signs()
         for name, link in self._links.items():
             W = link.W.array
@@ -46,7 +49,7 @@ class BinaryStatistics(extension.Extension):
                     (abs(W) >= 1).mean())
         self._signs = signs
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: Any) -> None:
         """Keeps the signs of the last epoch, a bit each."""
         signs = self._get_signs() if self._signs is None else self._signs
         loaded = {}

@@ -66,7 +66,7 @@ class ProgressBar(extension.Extension):
 
 
 class AboveBar:
-    """A stream for lines that stand above a progress bar.
+    """A stream for whole lines that stand above a progress bar.
 
     Chainer's PrintReport erases a bar with an escape code even in a pipe;
     here the bar is erased where it stands, and only if there is one.
@@ -79,13 +79,16 @@ class AboveBar:
     def __init__(self, stream: TextIO, bar: ProgressBar | None) -> None:
         self._stream = stream
         self._bar = bar
+        self._line = ''
 
     def write(self, text: str) -> None:
-        text = text.replace('\033[J', '')
-        if text:
+        # PrintReport writes a row cell by cell.
+        self._line += text.replace('\033[J', '')
+        lines, newline, self._line = self._line.rpartition('\n')
+        if newline:
             if self._bar is not None:
                 self._bar.erase()
-            self._stream.write(text)
+            self._stream.write(lines + newline)
 
     def flush(self) -> None:
         self._stream.flush()

@@ -1,90 +1,112 @@
 """A net layer by layer: shapes, bits, operations, bytes."""
+import math
+from typing import Any
+
 import chainer
 import numpy
 
+from bnn.deploy import operations
+from bnn.deploy import tracing
 
-class _Layers(chainer.LinkHook):
-
-    """Notes what each layer that has parameters does to its input."""
-
-    name = 'Layers'
-
-    def __init__(self, model):
-        super().__init__()
-        self._names = {id(link): name.strip('/')
-                       for name, link in model.namedlinks()}
-        self.rows = []
-
-    def forward_postprocess(self, args):
-        link = args.link
-        if isinstance(link, (chainer.Chain, chainer.ChainList)) or not (
-                list(link.params()) or link._persistent):
-            return
-        x = chainer.as_array(args.args[0])
-        out = args.out.shape[1:]
-        n_params = sum(param.size for param in link.params())
-        n_persistents = sum(numpy.size(getattr(link, name))
-                            for name in link._persistent)
-        w_bits = getattr(link, 'w_bits', 32)
-        W = getattr(link, 'W', None)
-        n_weights = 0 if W is None else W.size
-        # Each output of a layer sums over one row of weights.
-        macs = 0 if W is None else (
-            int(numpy.prod(out)) * (n_weights // W.shape[0]))
-        n_scales = W.shape[0] if getattr(link, 'scaled', False) else 0
-        is_binary = w_bits == 1 and bool((abs(x) == 1).all())
-        self.rows.append({
-            'layer': self._names[id(link)], 'type': type(link).__name__,
-            'output': 'x'.join(map(str, out)), 'params': n_params,
-            'bits': w_bits if n_weights else 32,
-            '1-bit MACs': macs if is_binary else 0,
-            'other MACs': 0 if is_binary else macs,
-            'float bytes': 4 * (n_params + n_persistents),
-            'packed bytes': -(
-                -n_weights * getattr(link, 'packed_bits', w_bits) // 8) + 4 * (
-                    n_params - n_weights + n_persistents + n_scales)})
+# Signs stay signs behind these.
+_KEEP_SIGNS = (operations.Flatten, operations.MaxPooling2D,
+               operations.KeepScale)
 
 
-def summarize(predictor, x):
-    """Lists the layers of a net.
+class _Sizes(chainer.Serializer):
+    """Notes how many values a link has of its own, without its children.
+
+    Attributes:
+        sizes (dict): By the names of parameters and persistent values.
+    """
+
+    def __init__(self):
+        self.sizes = {}
+
+    def __getitem__(self, key):
+        return _Sizes()
+
+    def __call__(self, key, value):
+        self.sizes[key] = numpy.size(value)
+        return value
+
+
+def summarize(predictor: chainer.Chain, x: numpy.ndarray
+              ) -> list[dict[str, Any]]:
+    """Lists the layers of a net: the links that have parameters.
 
     A multiply-accumulate counts as 1-bit where weights and inputs are both
-    +-1, so that XNOR and popcount do it.  Packed, a weight takes its bits (of
-    k bits by the linear quantizer k + 1, for its 2^k + 1 levels) and every
-    other value 4 bytes, the scale of a filter too.
+    +-1, so that XNOR and popcount compute it.  Packed, a weight takes its
+    bits (of k bits by the linear quantizer k + 1, for its 2^k + 1 levels).
+    Every other value takes 4 bytes, the scale of a filter too.
 
     Args:
-        predictor (~chainer.Chain): The net.
-        x (numpy.ndarray): One image as the net sees it, (1, ...).
+        predictor: The net.
+        x: One image as the net sees it, (1, ...), on the device of the net.
 
     Returns:
-        list of dict: The layers in the order of computation, and a last row
-        with the totals.
+        The layers in the order of computation, and a last row with the
+        totals.
+
+    Raises:
+        ~bnn.errors.UserError: If :func:`bnn.deploy.tracing.trace` does not
+            know a function of the net.
     """
-    hook = _Layers(predictor)
-    with (hook, chainer.using_config('train', False),
-          chainer.no_backprop_mode()):
-        predictor(x)
+    links = {path.strip('/'): link for path, link in predictor.namedlinks()}
+    shape, rows = x.shape[1:], []
+    is_signs = bool((abs(x) == 1).all())
+    for operation in tracing.trace(predictor, x):
+        shape = operation.output_shape(shape)
+        link, own = links[operation.name], _Sizes()
+        own.save(link)
+        if own.sizes:
+            rows.append(_row(operation, link, own.sizes, shape, is_signs))
+        is_signs = isinstance(operation, operations.Sign) or (
+            is_signs and isinstance(operation, _KEEP_SIGNS))
     words = {'layer': 'total', 'type': '', 'output': '', 'bits': ''}
-    total = {name: words[name] if name in words else
-             sum(row[name] for row in hook.rows) for name in hook.rows[0]}
-    return hook.rows + [total]
+    return rows + [{name: words[name] if name in words else
+                    sum(row[name] for row in rows) for name in rows[0]}]
 
 
-def describe(predictor, x):
+def _row(operation, link, sizes, shape, is_signs):
+    n_values = sum(sizes.values())
+    n_params = sum(size for name, size in sizes.items()
+                   if isinstance(getattr(link, name), chainer.Parameter))
+    n_weights = n_scales = macs = packed_bits = 0
+    bits = 32
+    if isinstance(operation, (operations.Linear, operations.Convolution2D)):
+        W = operation.W
+        n_weights, bits = W.values.size, W.bits
+        packed_bits = n_weights * W.level_bits
+        # Each output of a layer sums over one row of weights.
+        macs = math.prod(shape) * (n_weights // len(W.values))
+        if bits == 1 and W.scale is not None:
+            n_scales = W.scale.size
+    is_binary = is_signs and bits == 1
+    return {
+        'layer': operation.name, 'type': type(link).__name__,
+        'output': 'x'.join(map(str, shape)), 'params': n_params, 'bits': bits,
+        '1-bit MACs': macs if is_binary else 0,
+        'other MACs': 0 if is_binary else macs,
+        'float bytes': 4 * n_values,
+        'packed bytes': -(-packed_bits // 8) + 4 * (
+            n_values - n_weights + n_scales)}
+
+
+def describe(predictor: chainer.Chain, x: numpy.ndarray) -> str:
     """Returns what :func:`summarize` finds as a table of text."""
     return table(summarize(predictor, x))
 
 
-def table(rows, n_left=3):
+def table(rows: list[dict[str, Any]], n_left: int = 3) -> str:
     """Returns rows as a table of text.
 
     Args:
-        rows (list of dict): The rows, of the same columns.
-        n_left (int): Columns of words, which are flush left.
+        rows: The rows, of the same columns.
+        n_left: Columns of words, which are flush left.
 
     Returns:
-        str: A line for the names of the columns, and one for each row.
+        A line for the names of the columns, and one for each row.
     """
     cells = [list(rows[0])] + [
         [format(value, ',') if isinstance(value, int) else value

@@ -1,4 +1,5 @@
 """Scalars for TensorBoard."""
+from chainer import training
 from chainer.training import extension
 
 from bnn import errors
@@ -15,7 +16,7 @@ class TensorBoard(extension.Extension):
 
     priority = extension.PRIORITY_READER - 1
 
-    def __init__(self):
+    def __init__(self) -> None:
         try:
             import tensorboardX
         except ImportError as e:
@@ -25,21 +26,21 @@ class TensorBoard(extension.Extension):
         self._new_writer = tensorboardX.SummaryWriter
         self._writer = None
 
-    def trigger(self, trainer):
+    def trigger(self, trainer: training.Trainer) -> bool:
         return trainer.updater.is_new_epoch
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: training.Trainer) -> None:
         # What a killed run wrote beyond its last snapshot is hidden.
         self._writer = self._new_writer(
             trainer.out, purge_step=trainer.updater.epoch + 1,
             filename_suffix=f'.{trainer.updater.iteration}')
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: training.Trainer) -> None:
         entry = trainer.get_extension('LogReport').log[-1]
         for name, value in entry.items():
             if name != 'epoch':
                 self._writer.add_scalar(name, value, entry['epoch'])
 
-    def finalize(self):
+    def finalize(self) -> None:
         if self._writer is not None:
             self._writer.close()

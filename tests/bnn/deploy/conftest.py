@@ -1,15 +1,19 @@
-"""Small nets of every kind, described and packed."""
+"""Small nets of every kind, traced and packed."""
 import chainer
 import chainer.links as L
 import numpy
 import pytest
 
-import net
 from bnn.deploy import int8
 from bnn.deploy import operations
 from bnn.deploy import pack as packing
+from bnn.deploy import tracing
+from zoo.binary_neural_networks import binary_weight_mlp
+from zoo.binary_neural_networks import float_mlp
 from zoo.binary_neural_networks import shallow_convnet
 from zoo.binarynet import convnet
+from zoo.binarynet import deep_binary_mlp
+from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import alexnet
 from zoo.xnor_net import lenet5
 from zoo.xnor_net import nin
@@ -20,24 +24,25 @@ _BLOCKS = {'': {}, '-k': {'input_scale': True}, '-shift': {'shift': True},
 
 # Names to shape of the images and a function that makes the net
 NETS = {
-    **{'binary-%d' % n: (_MNIST, lambda n=n: net.BinaryMLP(33, n_layers=n))
-       for n in (1, 3)},
-    **{'%s-%d-%d' % (q, w, a): (_MNIST, lambda w=w, a=a, q=q: (
-        net.QuantizedMLP(33, w_bits=w, a_bits=a, quantizer=q)))
+    **{f'binary-{n}': (_MNIST, lambda n=n: deep_binary_mlp.DeepBinaryMLP(
+        33, n_layers=n)) for n in (1, 3)},
+    **{f'{q}-{w}-{a}': (_MNIST, lambda w=w, a=a, q=q: (
+        quantized_mlp.QuantizedMLP(33, w_bits=w, a_bits=a, quantizer=q)))
        for q in ('dorefa', 'linear') for w, a in (
            (1, 1), (1, 2), (2, 1), (3, 3), (8, 8), (32, 2), (2, 32),
            (32, 1))},
-    **{'%s-%d' % (kind.__name__, bn): (_MNIST, lambda kind=kind, bn=bn: kind(
+    **{f'{kind.__name__}-{bn}': (_MNIST, lambda kind=kind, bn=bn: kind(
         33, batch_norm=bool(bn))) for kind in (
-            net.FloatMLP, net.BinaryWeightMLP) for bn in (0, 1)},
+            float_mlp.FloatMLP, binary_weight_mlp.BinaryWeightMLP)
+       for bn in (0, 1)},
     **{'lenet5' + name: (_MNIST, lambda options=options: lenet5.LeNet5(
         **options)) for name, options in _BLOCKS.items()},
-    **{'convnet-%s-%d' % (kind, pad): (
+    **{f'convnet-{kind}-{pad}': (
         _CIFAR, lambda kind=kind, pad=pad: convnet.ConvNet(
             kind=kind, width=4, pad_value=pad)) for kind, pad in (
                 ('binary', 0), ('binary', 1), ('binary-weight', 0),
                 ('float', 0))},
-    **{'shallow-%d-%d' % (binary, bn): (
+    **{f'shallow-{binary}-{bn}': (
         _CIFAR, lambda binary=binary, bn=bn: (
             shallow_convnet.ShallowConvNet(
                 binary=bool(binary), batch_norm=bool(bn))))
@@ -120,7 +125,8 @@ def described(make_net):
     def make(which):
         shape, predictor = make_net(which) if isinstance(which, str) else (
             _MNIST, which)
-        return shape, predictor.describe()
+        return shape, tracing.trace(
+            predictor, numpy.zeros((1, *shape), numpy.float32))
     return make
 
 

@@ -1,184 +1,163 @@
 """Products with a matrix of signs, or levels, against float64 and by hand."""
-import unittest
-
-import chainer
 import numba
 import numpy
 import pytest
-from chainer import testing
 
-from bnn import kernels
 from bnn.kernels import amx
-from bnn.kernels import cpu_levels
-from bnn.kernels import cpu_signs
+from bnn.kernels import amx_products
+from bnn.kernels import bits
 from bnn.kernels import reference
+from bnn.kernels import signs
 
-BACKENDS = [{}, {'use_cuda': True}]
 DTYPES = numpy.float16, numpy.float32, numpy.float64
 SHAPES = [(m, k, 9) for m in (1, 2, 31, 33) for k in (1, 31, 32, 33, 100)] + [
     (3, 40, n) for n in (1, 31, 32, 33, 64, 97)] + [
     (70, 70, 70), (0, 5, 3), (3, 5, 0), (3, 0, 5), (200, 300, 1100)]
 
 
-def to_cpu(x):
-    return chainer.get_device('@numpy').send(x)
-
-
 def normal(*shape, dtype=numpy.float32):
-    return numpy.random.randn(*shape).astype(dtype)
+    return numpy.asarray(numpy.random.standard_normal(shape), dtype)
 
 
-def check(y, a, signs, unit):
+def check(y, a, b, unit):
     """Compares a product with that in float64, to the documented bound."""
-    a, signs = (v.astype(numpy.float64) for v in (a, signs))
-    bound = a.shape[1] * (unit * (abs(a) @ abs(signs)) + 2. ** -126)
+    a, b = (v.astype(numpy.float64) for v in (a, b))
+    bound = a.shape[1] * (unit * (abs(a) @ abs(b)) + 2. ** -126)
     assert y.shape == bound.shape
-    assert (abs(y.astype(numpy.float64) - a @ signs) <= bound).all()
+    assert (abs(y.astype(numpy.float64) - a @ b) <= bound).all()
 
 
-@testing.parameterize(*testing.product({'dtype': DTYPES}))
-@testing.inject_backend_tests(['test_products', 'test_array'], BACKENDS)
-class TestSigns(unittest.TestCase):
+def layouts(x):
+    return x, numpy.asfortranarray(x), numpy.repeat(x, 2, 1)[:, ::2]
 
-    def test_products(self, backend_config):
-        for m, k, n in SHAPES:
-            W = normal(n, k, dtype=self.dtype)
-            x, g = (normal(m, size, dtype=self.dtype) for size in (k, n))
-            signs = kernels.signs(backend_config.get_array(W))
-            y, gx = (to_cpu(f(backend_config.get_array(v))) for f, v in (
-                (signs.apply, x), (signs.apply_transposed, g)))
-            assert y.dtype == gx.dtype == self.dtype
-            unit = 2 * numpy.finfo(self.dtype).eps
-            check(y, x, reference.binarize(W).T, unit)
-            check(gx, g, reference.binarize(W), unit)
 
-    def test_array(self, backend_config):
-        W = normal(3, 40, dtype=self.dtype)
-        W[0, :4] = 0, -0., numpy.nan, -numpy.inf
-        signs = kernels.signs(backend_config.get_array(W))
-        numpy.testing.assert_array_equal(
-            to_cpu(signs.array), reference.binarize(W))
+def unit_product(a, right, n, kind):
+    """What the matrix unit computes, where there is none."""
+    k = a.shape[1]
+    if kind == amx_products._ROWS:
+        b = bits.unpack(right[:k], n, a.dtype)
+    elif kind == amx_products._COLUMNS:
+        n_tiles, n_words, n_columns = right.shape
+        rows = numpy.ascontiguousarray(right.transpose(0, 2, 1)).reshape(
+            n_tiles * n_columns, n_words)
+        b = bits.unpack(rows[:n], k, a.dtype).T
+    else:
+        b = (right[:k, :n].astype(numpy.uint32) << 16).view('f')
+    return a.dot(b)
 
 
 @pytest.fixture(params=['unit', 'blas'])
 def tiled(request, monkeypatch):
     """Whether the matrix unit multiplies: always, or never."""
     if request.param == 'unit' and not amx.IS_AVAILABLE:
-        pytest.skip('this processor, or system, has no AMX')
+        monkeypatch.setattr(amx_products, '_product', unit_product)
     monkeypatch.setattr(amx, 'IS_AVAILABLE', request.param == 'unit')
-    monkeypatch.setattr(cpu_signs, 'MIN_TILED', 0)
-    monkeypatch.setattr(cpu_signs, 'MIN_TILED_COLUMNS', 0)
+    monkeypatch.setattr(signs, 'MIN_TILED', 0)
+    monkeypatch.setattr(signs, 'MIN_TILED_COLUMNS', 0)
     return request.param == 'unit'
 
 
-@pytest.mark.parametrize('m, k, n', SHAPES)
-def test_both_ways(tiled, m, k, n):
-    W, x, g = normal(n, k), normal(m, k), normal(m, n)
-    signs = kernels.signs(W)
-    check(signs.apply(x), x, reference.binarize(W).T, 2 ** -22)
-    for v in g, numpy.asfortranarray(g), numpy.repeat(g, 2, 1)[:, ::2]:
-        check(signs.apply_transposed(v), g, reference.binarize(W), 2 ** -22)
+def test_is_signs():
+    for dtype in DTYPES:
+        others = numpy.array([
+            0, -0., numpy.nan, -numpy.nan, numpy.inf, -numpy.inf, 2, -.5,
+            numpy.nextafter(dtype(1), dtype(2)),
+            numpy.nextafter(dtype(-1), dtype(0)), 1e-7], dtype)
+        # 2^11 numbers are checked at a time, and 2^16 by one thread.
+        for shape in ((), (1,), (7,), (3, 5), (2, 1023), (2, 1024), (2, 1025),
+                      (3, 30000)):
+            x = reference.binarize(normal(*shape, dtype=dtype))
+            assert signs.is_signs(x) is reference.is_signs(x) is True
+            for place in 0, x.size // 2, x.size - 1:
+                for other in others:
+                    y = x.copy()
+                    y.flat[place] = other
+                    assert signs.is_signs(y) is reference.is_signs(y) is False
+        for view in (x[::2], x[:, ::3], x.T, x[:0]):
+            assert signs.is_signs(view)
+        x[1, 1] = 0
+        assert not signs.is_signs(x.T)
+        assert not signs.is_signs(x[1::2])
+        assert signs.is_signs(x[::2])
+
+
+def test_products(device):
+    for dtype in device.dtypes:
+        unit = 2 * numpy.finfo(dtype).eps
+        for m, k, n in SHAPES:
+            W = normal(n, k, dtype=dtype)
+            found = signs.Signs(device.send(W))
+            for x in normal(m, k, dtype=dtype), reference.binarize(
+                    normal(m, k, dtype=dtype)):
+                y = device.call(found.apply, x)
+                assert y.dtype == dtype
+                check(y, x, reference.binarize(W).T, unit)
+            g = normal(m, n, dtype=dtype)
+            gx = device.call(found.apply_transposed, g)
+            assert gx.dtype == dtype
+            check(gx, g, reference.binarize(W), unit)
+            check(device.call(signs.weight_gradient, g, x), g.T, x, unit)
+
+
+def test_array(device):
+    for dtype in device.dtypes:
+        W = normal(3, 40, dtype=dtype)
+        W[0, :4] = 0, -0., numpy.nan, -numpy.inf
+        numpy.testing.assert_array_equal(
+            device.fetch(signs.Signs(device.send(W)).array),
+            reference.binarize(W))
+
+
+def test_both_ways(tiled):
+    for m, k, n in SHAPES:
+        W, x, g = normal(n, k), normal(m, k), normal(m, n)
+        found = signs.Signs(W)
+        check(found.apply(x), x, reference.binarize(W).T, 2 ** -22)
+        for v in layouts(g):
+            check(found.apply_transposed(v), g, reference.binarize(W),
+                  2 ** -22)
+
+
+def test_signs_by_signs_have_one_result(tiled, monkeypatch):
+    for least in 0, 1 << 18, 1 << 60:
+        monkeypatch.setattr(signs, 'MIN_PRODUCTS', least)
+        for dtype in DTYPES:
+            for m, k, n in SHAPES:
+                x = reference.binarize(normal(m, k, dtype=dtype))
+                W = normal(n, k, dtype=dtype)
+                W.flat[:2] = 0, -0.
+                y = signs.Signs(W).apply(x)
+                assert y.dtype == dtype
+                assert y.tobytes() == reference.sign_product(x, W).tobytes()
+
+
+def test_packed_products_from_a_size_on(monkeypatch):
+    calls = []
+    product = bits.xnor_product
+    monkeypatch.setattr(bits, 'xnor_product', lambda *args: (
+        calls.append(args), product(*args))[1])
+    W = normal(9, 100)
+    for x, is_packed in (
+            (normal(291, 100), False), (normal(292, 100), False),
+            (reference.binarize(normal(291, 100)), False),
+            (reference.binarize(normal(292, 100)), True)):  # 2^18 and more
+        calls.clear()
+        signs.Signs(W).apply(x)
+        assert bool(calls) == is_packed
 
 
 def test_small_integers_are_exact(tiled):
     W = normal(70, 300)
     x = numpy.random.randint(-1000, 1000, (40, 300)).astype('f')
-    y = kernels.signs(W).apply(x)
-    numpy.testing.assert_array_equal(y, x @ reference.binarize(W).T)
-
-
-def pixels(*shape):
-    x = numpy.random.randint(0, 256, shape).astype('f') / 255
-    x[:1, :1] = 1
-    return x
-
-
-def kept(*shape):
-    return pixels(*shape) * ((numpy.random.rand(*shape) > .2) / .8).astype('f')
-
-
-LEVELS = {
-    'pixels': pixels, 'dropout': kept, 'signs': lambda *shape: (
-        reference.binarize(normal(*shape))),
-    'bits': lambda *shape: (normal(*shape) > 0).astype('f'),
-    'bytes': lambda *shape: 255 * pixels(*shape),
-    'tiny': lambda *shape: numpy.float32(1e-30) * pixels(*shape)}
-
-
-@pytest.mark.parametrize('m, k, n', SHAPES)
-@pytest.mark.parametrize('name', [*LEVELS, 'floats'])
-def test_weight_gradient(tiled, name, m, k, n, monkeypatch):
-    found = []
-    find = cpu_levels.find
-    monkeypatch.setattr(cpu_levels, 'find', lambda x: (
-        found.append(find(x)), found[-1])[1])
-    x = LEVELS.get(name, normal)(k, n)
-    gy = normal(k, m)
-    for v in gy, numpy.asfortranarray(gy), numpy.repeat(gy, 2, 1)[:, ::2]:
-        check(kernels.weight_gradient(v, x), gy.T, x, 2 ** -20)
-    assert len(found) == 3 * tiled
-    if tiled and x.size > 200 and x.any():
-        assert (found[0] is None) == (name == 'floats')
-
-
-def test_weight_gradient_of_few(monkeypatch):
-    monkeypatch.setattr(cpu_levels, 'find', None)  # it would be called
-    gy, x = normal(3, 5), pixels(3, 7)
     numpy.testing.assert_array_equal(
-        kernels.weight_gradient(gy, x), gy.T.dot(x))
-
-
-@pytest.mark.parametrize('dtype', DTYPES)
-def test_weight_gradient_of_other_dtypes(tiled, dtype):
-    gy, x = normal(40, 33, dtype=dtype), pixels(40, 50).astype(dtype)
-    y = kernels.weight_gradient(gy, x)
-    assert y.dtype == dtype
-    check(y, gy.T, x, 2 * numpy.finfo(dtype).eps if dtype != 'f' else 2 ** -20)
-
-
-def test_levels():
-    x = numpy.arange(256, dtype='f').reshape(2, 128) / 255
-    levels = cpu_levels.find(x)
-    assert levels.shape == x.shape and levels.scale == 256 / 255
-    assert levels.numbers.shape == (32, 128)
-    numbers = levels.numbers.astype(numpy.uint32) << 16
-    numpy.testing.assert_array_equal(
-        256 * numbers.view('f')[:2], numpy.arange(256).reshape(2, 128))
-    assert not numbers[2:].any()
-
-
-@pytest.mark.parametrize('value', [
-    numpy.nan, -numpy.nan, numpy.inf, -numpy.inf, .5 / 255, 1e-3, 1e-38,
-    numpy.float32(7 / 255) * (1 + 2 ** -20), 1 + 1 / 255])
-def test_no_levels(value):
-    x = pixels(40, 50)
-    assert cpu_levels.find(x) is not None
-    for place in (0, 7), (39, 49):
-        other = x.copy()
-        other[place] = value
-        assert cpu_levels.find(other) is None
-
-
-@pytest.mark.parametrize('shape', [(3, 4), (0, 4), (4, 0)])
-def test_zeros_have_no_levels(shape):
-    assert cpu_levels.find(numpy.zeros(shape, 'f')) is None
-
-
-def test_weight_gradient_not_finite(tiled):
-    inf, nan = numpy.inf, numpy.nan
-    gy = numpy.array([[inf, -inf, nan, 1, 0]], 'f')
-    with numpy.errstate(invalid='ignore'):
-        y = kernels.weight_gradient(gy, numpy.array([[1, 0, -1]], 'f'))
-    numpy.testing.assert_array_equal(y, [
-        [inf, nan, -inf], [-inf, nan, inf], [nan] * 3, [1, 0, -1],
-        [0, 0, 0]])
+        signs.Signs(W).apply(x), x @ reference.binarize(W).T)
 
 
 def test_all_bits_count(tiled):
-    """A float32 of 24 ones and its negative, which leave nothing."""
+    """A float32 of 24 ones less its neighbour leaves the last bit."""
     x = numpy.full((1, 2), numpy.nextafter(numpy.float32(2), 0))
     x[0, 1] = numpy.nextafter(x[0, 0], 0)
-    y = kernels.signs(numpy.array([[1, -1]], 'f')).apply(x)
+    y = signs.Signs(numpy.array([[1, -1]], 'f')).apply(x)
     assert y.item() == 2. ** -23
 
 
@@ -190,53 +169,120 @@ def test_not_finite(tiled):
                      [3e38, 3e38]], 'f')
     W = numpy.array([[1, 1], [-1, 1], [1, -1]], 'f')
     with numpy.errstate(all='ignore'):
-        y = kernels.signs(W).apply(x)
+        y = signs.Signs(W).apply(x)
     numpy.testing.assert_array_equal(y, [
         [inf, -inf, inf], [-inf, inf, -inf], [nan] * 3, [nan] * 3,
         [inf, nan, nan], [inf, 0, 0]])
 
 
-def test_signs_by_signs(tiled):
-    for m, k, n in SHAPES:
-        x, W = reference.binarize(normal(m, k)), normal(n, k)
-        y = kernels.signs(W).apply(kernels.signs(x, is_binary=True))
-        assert y.tobytes() == (x @ reference.binarize(W).T).tobytes()
-
-
-def test_the_signs_are_those_of_the_first_product(tiled):
-    """What an optimizer does between forward and backward is not seen."""
-    W, x, g = normal(70, 90), normal(80, 90), normal(80, 70)
-    signs, before = kernels.signs(W), reference.binarize(W)
-    signs.apply(kernels.signs(reference.binarize(x), is_binary=True))
-    W *= -1
-    check(signs.apply_transposed(g), g, before, 2 ** -22)
-    numpy.testing.assert_array_equal(signs.array, before)
-
-
-def test_the_signs_are_those_of_a_first_product_by_the_blas(
-        tiled, monkeypatch):
-    """A product with few columns is the BLAS's, its transposed one not."""
-    monkeypatch.setattr(cpu_signs, 'MIN_TILED_COLUMNS', 32)
-    W, x, g = normal(10, 90), normal(80, 90), normal(80, 10)
-    signs, before = kernels.signs(W), reference.binarize(W)
-    signs.apply(x)
-    W *= -1
-    check(signs.apply_transposed(g), g, before, 2 ** -22)
+def test_the_signs_are_those_of_the_first_product(tiled, monkeypatch):
+    """Changes of the matrix after the first product have no effect."""
+    for n, columns in ((70, 0), (10, 32)):
+        monkeypatch.setattr(signs, 'MIN_TILED_COLUMNS', columns)
+        for x in normal(800, 90), reference.binarize(normal(800, 90)):
+            W, g = normal(n, 90), normal(80, n)
+            found, before = signs.Signs(W), reference.binarize(W)
+            found.apply(x)
+            W *= -1
+            check(found.apply_transposed(g), g, before, 2 ** -22)
+            numpy.testing.assert_array_equal(found.array, before)
 
 
 def test_threads_give_the_same_bits(tiled):
     W, x = normal(300, 400), normal(200, 400)
-    numbers = set()
+    results = set()
     before = numba.get_num_threads()
     try:
         for n in range(1, before + 1):
             numba.set_num_threads(n)
-            numbers.add(kernels.signs(W).apply(x).tobytes())
+            results.add(signs.Signs(W).apply(x).tobytes())
     finally:
         numba.set_num_threads(before)
-    assert len(numbers) == 1
+    assert len(results) == 1
 
 
 def test_integers_have_no_signs():
     with pytest.raises(TypeError, match='floating point'):
-        kernels.signs(numpy.ones((2, 2), int))
+        signs.Signs(numpy.ones((2, 2), int))
+
+
+# ---- gradients of weights
+
+def pixels(*shape):
+    x = numpy.random.randint(0, 256, shape).astype('f') / 255
+    x[:1, :1] = 1
+    return x
+
+
+def dropout(*shape):
+    is_kept = numpy.random.rand(*shape) > .2
+    is_kept[:1, :1] = True
+    return pixels(*shape) * (is_kept / .8).astype('f')
+
+
+LEVELS = {
+    'pixels': pixels, 'dropout': dropout,
+    'bits': lambda *shape: (normal(*shape) > 0).astype('f'),
+    'bytes': lambda *shape: 255 * pixels(*shape),
+    'tiny': lambda *shape: numpy.float32(1e-30) * pixels(*shape)}
+
+
+def test_weight_gradient(tiled, monkeypatch):
+    found = []
+    find = amx_products.find_levels
+    monkeypatch.setattr(amx_products, 'find_levels', lambda x: (
+        found.append(find(x)), found[-1])[1])
+    makes = {**LEVELS, 'floats': normal, 'signs': lambda *shape: (
+        reference.binarize(normal(*shape)))}
+    for name, make in makes.items():
+        for m, k, n in SHAPES:
+            x, gy = make(k, n), normal(k, m)
+            found.clear()
+            for v in layouts(gy):
+                check(signs.weight_gradient(v, x), gy.T, x, 2 ** (
+                    -22 if name == 'signs' else -20))
+            if tiled and x.size > 200 and x.any():
+                assert [levels is not None for levels in found] == (
+                    [] if name == 'signs' else 3 * [name != 'floats'])
+
+
+def test_weight_gradient_of_few(monkeypatch):
+    monkeypatch.setattr(amx_products, 'find_levels', None)  # is not called
+    gy, x = normal(3, 5), pixels(3, 7)
+    numpy.testing.assert_array_equal(
+        signs.weight_gradient(gy, x), gy.T.dot(x))
+
+
+def test_weight_gradient_not_finite(tiled):
+    inf, nan = numpy.inf, numpy.nan
+    gy = numpy.array([[inf, -inf, nan, 1, 0]], 'f')
+    for x in ([1, 0, -1], [1, 1, -1]):
+        with numpy.errstate(invalid='ignore'):
+            y = signs.weight_gradient(gy, numpy.array([x], 'f'))
+            numpy.testing.assert_array_equal(y, gy.T * numpy.array(x, 'f'))
+    assert numpy.isnan(y[2]).all()
+
+
+def test_levels():
+    x = numpy.arange(256, dtype='f').reshape(2, 128) / 255
+    levels = amx_products.find_levels(x)
+    assert levels.shape == x.shape and levels.scale == 256 / 255
+    assert levels.numbers.shape == (32, 128)
+    numbers = levels.numbers.astype(numpy.uint32) << 16
+    numpy.testing.assert_array_equal(
+        256 * numbers.view('f')[:2], numpy.arange(256).reshape(2, 128))
+    assert not numbers[2:].any()
+
+
+def test_no_levels():
+    x = pixels(40, 50)
+    assert amx_products.find_levels(x) is not None
+    for value in (numpy.nan, -numpy.nan, numpy.inf, -numpy.inf, .5 / 255,
+                  1e-3, 1e-38, numpy.float32(7 / 255) * (1 + 2 ** -20),
+                  1 + 1 / 255):
+        for place in (0, 7), (39, 49):
+            other = x.copy()
+            other[place] = value
+            assert amx_products.find_levels(other) is None
+    for shape in (3, 4), (0, 4), (4, 0):
+        assert amx_products.find_levels(numpy.zeros(shape, 'f')) is None

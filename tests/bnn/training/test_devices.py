@@ -38,7 +38,7 @@ def error(gpu):
         devices.get(gpu)
     line = str(e.value)
     assert '\n' not in line
-    assert line.startswith('--gpu %d: ' % gpu)
+    assert line.startswith(f'--gpu {gpu}: ')
     return line
 
 
@@ -79,17 +79,16 @@ def test_no_cupy(unavailable):
     assert 'pip install -r requirements-gpu.txt' in line
 
 
-@pytest.mark.parametrize('reason', [
-    ImportError('libcublas.so.12: cannot open shared object file'),
-    RuntimeError('first line\nlibcublas.so.12: second\tline'),
-    ModuleNotFoundError('libcublas.so.12', name='cupy_backends'),
-])
-def test_reason_is_shown(unavailable, reason):
-    unavailable(reason)
-    line = error(0)
-    assert 'CUDA cannot be used' in line
-    assert 'libcublas.so.12' in line
-    assert 'not installed' not in line
+def test_reason_is_shown(unavailable):
+    for reason in (
+            ImportError('libcublas.so.12: cannot open shared object file'),
+            RuntimeError('first line\nlibcublas.so.12: second\tline'),
+            ModuleNotFoundError('libcublas.so.12', name='cupy_backends')):
+        unavailable(reason)
+        line = error(0)
+        assert 'CUDA cannot be used' in line
+        assert 'libcublas.so.12' in line
+        assert 'not installed' not in line
 
 
 def test_reason_without_text(unavailable):

@@ -41,12 +41,6 @@ def test_forward():
                     assert link.b.grad.tolist() == [5] * 4
 
 
-def test_packed_bits():
-    assert [QuantizedLinear(2, 2, bits, quantizer).packed_bits
-            for quantizer in QUANTIZERS for bits in (1, 2, 8, 32)] == [
-        1, 2, 8, 32, 1, 3, 9, 32]
-
-
 def test_lazy():
     link = QuantizedLinear(None, 3, 2)
     assert link.W.array is None

@@ -10,7 +10,8 @@ import net
 from bnn import errors
 from bnn.deploy import run
 from bnn.deploy.c import folder
-from bnn.training import files
+from bnn.training.files import atomic
+from zoo.quantized_net import quantized_mlp
 
 WARNINGS = ['-std=c99', '-Wall', '-Wextra', '-pedantic', '-Werror']
 WORDS = [[f'-DBNN_WORD_BITS={bits}', f'-DBNN_BUILTIN_POPCOUNT={builtin}']
@@ -27,7 +28,7 @@ def need(*programs):
 
 def export(packed, path):
     path.mkdir(exist_ok=True)
-    folder.write(folder.export(packed), str(path), files.atomic_write)
+    folder.write(folder.export(packed), str(path), atomic.write)
 
 
 def check(path, packed, images, *options, compiler='gcc'):
@@ -105,7 +106,7 @@ def test_odd_widths(pack, make_images, tmp_path):
 @pytest.mark.slow
 def test_float_ends_around_few_levels(pack, make_images, tmp_path):
     for a_bits in (1, 2, 8):
-        packed = pack(net.QuantizedMLP(
+        packed = pack(quantized_mlp.QuantizedMLP(
             33, n_layers=1, w_bits=32, a_bits=a_bits), 'unit', True)
         export(packed, tmp_path)
         check(tmp_path, packed, make_images(20, (1, 28, 28)), '-O1')

@@ -15,7 +15,7 @@ from bnn import errors
 from bnn.deploy import operations
 from bnn.deploy import reference
 from bnn.deploy.onnx import model as onnx_model
-from bnn.training import models
+from bnn.training.files import model_file
 
 onnx = pytest.importorskip(
     'onnx', reason='onnx is not installed: pip install onnx')
@@ -211,20 +211,20 @@ def test_metadata():
 
 
 @pytest.fixture
-def model_file(tmp_path):
+def model(tmp_path):
     """A model file of a net on the embedded digits."""
     path = tmp_path / 'mlp.model'
-    models.save(path, L.Classifier(net.BinaryMLP(16)), {
+    model_file.save(path, L.Classifier(net.BinaryMLP(16)), {
         'net': 'binary', 'net_class': 'BinaryMLP', 'dataset': 'digits',
         'input': 'unit', 'net_args': {'n_units': 16}, 'class_names': list(
             '0123456789')})
     return path
 
 
-def test_export(model_file, tmp_path, capsys):
+def test_export(model, tmp_path, capsys):
     out = tmp_path / 'net.onnx'
     assert export.main([
-        str(model_file), '--to', 'onnx', '-o', str(out)]) == 0
+        str(model), '--to', 'onnx', '-o', str(out)]) == 0
     printed = capsys.readouterr().out
     assert 'in onnxruntime; predictions that differ: 0' in printed
     ours = onnx_model.Net(str(out), threads=1)
@@ -233,7 +233,7 @@ def test_export(model_file, tmp_path, capsys):
     assert json.loads(ours.metadata['classes']) == list('0123456789')
     assert ours.metadata['dataset'] == 'digits'
     packed = tmp_path / 'net.bnn'
-    export.main([str(model_file), '-o', str(packed), '--no-check'])
+    export.main([str(model), '-o', str(packed), '--no-check'])
     assert packed_bytes == packed.stat().st_size
     images = datasets.load('digits').test_images[:7]
     numpy.testing.assert_allclose(
@@ -241,9 +241,9 @@ def test_export(model_file, tmp_path, capsys):
         rtol=1e-4)
 
 
-def test_missing(model_file, tmp_path, monkeypatch):
+def test_missing(model, tmp_path, monkeypatch):
     out = tmp_path / 'net.onnx'
-    options = [str(model_file), '--to', 'onnx', '-o', str(out)]
+    options = [str(model), '--to', 'onnx', '-o', str(out)]
     for package in 'onnx', 'onnxruntime':
         with monkeypatch.context() as patch, pytest.raises(
                 errors.UserError, match='^--to onnx needs '

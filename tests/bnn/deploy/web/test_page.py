@@ -16,6 +16,7 @@ from bnn.deploy import pack as packing
 from bnn.deploy import run
 from bnn.deploy import stages
 from bnn.deploy.web import page
+from zoo.binary_neural_networks import float_mlp
 
 DIGITS = tuple('0123456789')
 # What the page computes without a browser
@@ -111,4 +112,5 @@ def test_refuses_other_layers(make_rescale):
 
 
 def test_refuses_large_nets(pack):
-    refuse(pack(net.FloatMLP(800)), 'below 4 MB, and this one has 5.1 MB$')
+    refuse(pack(float_mlp.FloatMLP(800)),
+           'below 4 MB, and this one has 5.1 MB$')

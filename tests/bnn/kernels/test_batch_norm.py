@@ -1,0 +1,109 @@
+"""Batch normalization against the reference."""
+import numpy
+
+from bnn.kernels import batch_norm
+from bnn.kernels import reference
+
+SHAPES = ((100, 130), (7, 3), (5, 65), (2, 1), (6, 4, 3), (8, 20, 5, 7),
+          (3, 2, 1, 1), (2, 3, 2, 2, 2), (2100, 40), (40, 3, 1000))
+DTYPES = numpy.float32, numpy.float64
+
+
+def case(shape, dtype, mean=0.):
+    normal = numpy.random.standard_normal
+    x = (3 * normal(shape) + mean).astype(dtype)
+    gamma, beta = (normal(shape[1]).astype(dtype) for _ in range(2))
+    gamma[0] = 0
+    return x, gamma, beta
+
+
+def assert_close(actual, expected, ulps=16, size=0):
+    """Compares relative to the largest value, in units of eps."""
+    assert actual.dtype == expected.dtype
+    size = max(size, abs(expected).max() if expected.size else 0)
+    numpy.testing.assert_allclose(
+        actual, expected, rtol=0,
+        atol=ulps * numpy.finfo(actual.dtype).eps * max(size, 1e-30))
+
+
+def test_forward():
+    for shape in SHAPES:
+        for dtype in DTYPES:
+            # In float64 the sums are no more precise than the values.
+            ulps = 4 if dtype == numpy.float32 else 200
+            for mean in 0, 100:
+                x, gamma, beta = case(shape, dtype, mean)
+                y, *statistics = batch_norm.batch_norm(x, gamma, beta, 1e-4)
+                expected, *expected_statistics = reference.batch_norm(
+                    x, gamma, beta, 1e-4)
+                for ours, theirs, size in zip(
+                        statistics, expected_statistics,
+                        (abs(x).max(), 0, 0), strict=True):
+                    assert_close(ours, theirs, ulps, size)
+                # A mean of 100 whose last bit differs moves everything.
+                assert_close(y, expected, ulps * (4 + mean))
+                args = x, gamma, beta, statistics[0], statistics[2]
+                for module in batch_norm, reference:
+                    assert module.normalize(*args).tobytes() == y.tobytes()
+
+
+def test_gradient():
+    for shape in SHAPES:
+        for dtype in DTYPES:
+            x, gamma, beta = case(shape, dtype)
+            gy = numpy.random.standard_normal(shape).astype(dtype)
+            _, mean, _, inv_std = batch_norm.batch_norm(x, gamma, beta, 1e-4)
+            args = x, gy, gamma, mean, inv_std
+            for ours, theirs in zip(batch_norm.batch_norm_gradient(*args),
+                                    reference.batch_norm_gradient(*args),
+                                    strict=True):
+                assert_close(ours, theirs, 32)
+
+
+def test_views():
+    x, gamma, beta = case((8, 6), numpy.float32)
+    gy = numpy.random.standard_normal((6, 8)).astype('f').T
+    for view in x, x[::-1], numpy.asfortranarray(x):
+        copy = numpy.array(view, order='C')
+        found, expected = (batch_norm.batch_norm(v, gamma, beta, 1e-4)
+                           for v in (view, copy))
+        _, mean, _, inv_std = found
+        found += batch_norm.batch_norm_gradient(
+            view, gy, gamma, mean, inv_std)
+        expected += batch_norm.batch_norm_gradient(
+            copy, numpy.array(gy, order='C'), gamma, mean, inv_std)
+        for a, b in zip(found, expected, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_variance_does_not_cancel():
+    x = (1e4 + numpy.random.standard_normal((100, 1))).astype('f')
+    _, _, var, _ = batch_norm.batch_norm(
+        x, numpy.ones(1, 'f'), numpy.zeros(1, 'f'), 0)
+    numpy.testing.assert_allclose(
+        var, x.astype(float).var(axis=0), rtol=1e-6)
+
+
+def test_not_finite():
+    x = numpy.random.standard_normal((4, 3)).astype('f')
+    x[1, 0], x[2, 1] = numpy.nan, numpy.inf
+    y, *_ = batch_norm.batch_norm(
+        x, numpy.ones(3, 'f'), numpy.zeros(3, 'f'), 1e-4)
+    assert numpy.isnan(y[:, :2]).any(axis=0).all()
+    assert numpy.isfinite(y[:, 2]).all()
+
+
+def test_no_image():
+    x, gamma, beta = case((0, 3, 4), numpy.float32)
+    assert batch_norm.normalize(x, gamma, beta, gamma, beta).shape == x.shape
+
+
+def test_moving_averages():
+    for dtype in DTYPES:
+        for m in 1, 2, 100:
+            arrays = abs(numpy.random.standard_normal((4, 5))).astype(dtype)
+            ours = [v.copy() for v in arrays]
+            batch_norm.moving_averages(*ours, m, .9)
+            reference.moving_averages(*arrays, m, .9)
+            for a, b in zip(ours, arrays, strict=True):
+                assert_close(a, b, 4)

@@ -1,0 +1,271 @@
+"""The elementwise kernels, against their definition and by hand."""
+import fractions
+import itertools
+import warnings
+
+import numpy
+import pytest
+
+from bnn.kernels import elementwise
+from bnn.kernels import reference
+
+DTYPES = numpy.float16, numpy.float32, numpy.float64
+LEVELS = [(2 ** bits - 1, 0., 1.) for bits in range(2, 9)] + [
+    (2 ** (bits - 1), -1., 1.) for bits in range(2, 9)]
+
+
+def edges(dtype, subnormals=True):
+    """Zeros, subnormals, 1 and its neighbours, huge and not finite ones."""
+    info, one = numpy.finfo(dtype), dtype(1)
+    values = [0., info.tiny, info.eps, .25, .5,
+              numpy.nextafter(one, dtype(0)), one,
+              numpy.nextafter(one, dtype(2)), 2., info.max, numpy.inf,
+              numpy.nan]
+    if subnormals:
+        values += [info.smallest_subnormal, info.tiny / 2]
+    values = numpy.array(values, dtype)
+    return numpy.concatenate([values, -values])
+
+
+def inputs(dtype, subnormals=True):
+    """Arrays of many shapes and layouts, of one thread and of several."""
+    def draw(*shape):
+        return numpy.asarray(numpy.random.uniform(-2, 2, shape), dtype)
+
+    x = draw(8, 9, 10)
+    return [*(draw(*shape) for shape in (
+        (), (0,), (1,), (7,), (3, 0, 2), (13, 17), (300, 301))),
+        x[::2], x[:, 1:8:3], x[::-1], x.transpose(2, 0, 1), x[..., 3],
+        numpy.asfortranarray(x), x[1:1], edges(dtype, subnormals)]
+
+
+def random_like(x):
+    return numpy.asarray(numpy.random.uniform(-3, 3, x.shape), x.dtype)
+
+
+def assert_same_bits(actual, expected, zeros=True):
+    assert isinstance(actual, numpy.ndarray)
+    assert actual.dtype == expected.dtype
+    assert actual.shape == expected.shape
+    numpy.testing.assert_array_equal(actual, expected)
+    if zeros:  # assert_array_equal takes -0.0 for 0.0.
+        is_number = ~numpy.isnan(expected)
+        assert (numpy.signbit(actual) == numpy.signbit(expected))[
+            is_number].all()
+
+
+@pytest.mark.filterwarnings('ignore::RuntimeWarning')  # of the reference
+def test_as_the_reference(elementwise_device):
+    device = elementwise_device
+    for dtype in device.dtypes:
+        for x in inputs(dtype, device.has_subnormals):
+            before, gy = x.copy(), random_like(x)
+            assert_same_bits(device.call(elementwise.binarize, x),
+                             reference.binarize(x))
+            for low, high in ((-1., 1.), (0., .5), (0., 0.)):
+                assert_same_bits(
+                    device.call(elementwise.ste_gradient, x, gy, low, high),
+                    reference.ste_gradient(x, gy, low, high))
+            assert_same_bits(device.call(elementwise.approx_sign_gradient,
+                                         x, gy),
+                             reference.approx_sign_gradient(x, gy))
+            for levels in ((3, 0., 1.), (128, -1., 1.)):
+                # numpy.clip differs in the sign of 0.
+                assert_same_bits(
+                    device.call(elementwise.quantize, x, *levels),
+                    reference.quantize(x, *levels), zeros=False)
+            numpy.testing.assert_array_equal(x, before)
+            for low, high in ((-1., 1.), (-.25, .75), (0., 1.)):
+                expected = numpy.array(x)
+                reference.clip(expected, low, high)
+                there = device.send(x.copy(order='K'))
+                assert elementwise.clip(there, low, high) is None
+                assert_same_bits(device.fetch(there), expected)
+
+
+def test_clip_of_a_view(elementwise_device):
+    base = numpy.random.uniform(-2, 2, (6, 8)).astype('f')
+    expected = base.copy()
+    reference.clip(expected[1::2, ::3], -.5, .5)
+    there = elementwise_device.send(base)
+    if elementwise_device.name == 'stand-in':
+        there = elementwise_device.send(base[1::2, ::3])
+        elementwise.clip(there, -.5, .5)
+        actual = base
+    else:
+        elementwise.clip(there[1::2, ::3], -.5, .5)
+        actual = elementwise_device.fetch(there)
+    assert_same_bits(actual, expected)
+
+
+def test_pairs_of_edges(elementwise_device):
+    device = elementwise_device
+    for dtype in device.dtypes:
+        values = edges(dtype, device.has_subnormals)
+        x, gy = numpy.array(
+            list(itertools.product(values, values)), dtype).T
+        assert_same_bits(device.call(elementwise.ste_gradient, x, gy),
+                         reference.ste_gradient(x, gy))
+
+
+def test_levels(elementwise_device):
+    """Midpoints of levels and their neighbours, in exact arithmetic."""
+    for dtype in elementwise_device.dtypes:
+        for n, low, high in LEVELS:
+            halves = numpy.arange(int(low * n), int(high * n)) + .5
+            x = numpy.concatenate(
+                [halves / n, numpy.arange(low * n, high * n + 1) / n])
+            x = x.astype(dtype)
+            x = numpy.concatenate([
+                x, *(numpy.nextafter(x, dtype(to)) for to in (-9, 9)),
+                numpy.array([1.5, -1.5, numpy.inf, -numpy.inf], dtype)])
+            expected = [round(fractions.Fraction(float(dtype(float(
+                fractions.Fraction(min(max(value, low), high)) * n))))) / n
+                for value in x.tolist()]
+            numpy.testing.assert_array_equal(
+                elementwise_device.call(elementwise.quantize, x, n, low,
+                                        high),
+                numpy.array(expected).astype(dtype))
+
+
+@pytest.mark.filterwarnings('ignore::RuntimeWarning')  # of the reference
+def test_swish(elementwise_device):
+    for dtype in elementwise_device.dtypes:
+        eps = numpy.finfo(dtype).eps
+        for x in inputs(dtype, elementwise_device.has_subnormals):
+            gy = random_like(x)
+            for beta in (.5, 1., 5., 10.):
+                gx = elementwise_device.call(
+                    elementwise.swish_sign_gradient, x, gy, beta)
+                assert gx.dtype == dtype and gx.shape == x.shape
+                expected = reference.swish_sign_gradient(
+                    x.astype(float), gy.astype(float), beta)
+                bound = (4 * max(beta, 1) * eps * abs(gy.astype(float))
+                         + numpy.finfo(dtype).smallest_subnormal)
+                assert (abs(gx - expected) <= bound).all()
+
+
+@pytest.mark.parametrize('name', [
+    'approx_sign_gradient', 'swish_sign_gradient'])
+def test_surrogates_of_extremes_do_not_warn(name):
+    for dtype in DTYPES:
+        big = numpy.finfo(dtype).max
+        x = numpy.array([big, -big, numpy.inf, -numpy.inf, numpy.nan], dtype)
+        with warnings.catch_warnings(), numpy.errstate(
+                all='warn', under='ignore'):
+            warnings.simplefilter('error')
+            for gy in 0, 1:
+                gx = getattr(elementwise, name)(x, numpy.full_like(x, gy))
+                numpy.testing.assert_array_equal(gx, 0)
+
+
+def test_stochastic_binarize():
+    for dtype in DTYPES:
+        for x in inputs(dtype):
+            numpy.random.seed(3)
+            u = numpy.random.randint(
+                0, 1 << 24, x.shape, numpy.uint32) * 2. ** -24
+            following = numpy.random.randint(1 << 30)
+            numpy.random.seed(3)
+            with numpy.errstate(over='ignore'):
+                y = elementwise.stochastic_binarize(x)
+                expected = reference.stochastic_binarize(x, u)
+            assert_same_bits(y, expected)
+            assert numpy.random.randint(1 << 30) == following
+
+
+def test_probabilities(elementwise_device):
+    for dtype in elementwise_device.dtypes:
+        x = numpy.repeat(numpy.array(
+            [-1.5, -1, -.5, 0, .5, 1, numpy.nan], dtype), 4000)
+        draws = []
+        for seed in (1, 2, 1):
+            numpy.random.seed(seed)
+            draws.append(elementwise_device.call(
+                elementwise.stochastic_binarize, x))
+        assert (draws[0] == draws[2]).all()
+        assert (draws[0] != draws[1]).any()
+        assert set(numpy.unique(draws)) == {-1, 1}
+        shares = (draws[0].reshape(7, 4000) == 1).mean(axis=1)
+        numpy.testing.assert_allclose(
+            shares, [0, 0, .25, .5, .75, 1, 0], atol=.03)
+        assert shares[0] == shares[1] == shares[6] == 0 and shares[5] == 1
+
+
+def test_by_hand():
+    inf, nan = numpy.inf, numpy.nan
+    for dtype in DTYPES:
+        for module in elementwise, reference:
+            x = numpy.array([-2, -1e-7, -0., 0., 1e-7, 5, inf, -inf, nan],
+                            dtype)
+            assert module.binarize(x).tolist() == [
+                -1, -1, 1, 1, 1, 1, 1, -1, -1]
+            x = numpy.array([-1.5, -1, 0, 1, 1.5, inf, -inf, nan, 3, 0],
+                            dtype)
+            gy = numpy.array([1, 2, 3, 4, 5, 6, 7, 8, inf, inf], dtype)
+            assert module.ste_gradient(x, gy).tolist() == [
+                0, 2, 3, 4, 0, 0, 0, 0, 0, inf]
+            assert module.ste_gradient(x, gy, -1.5, 1.5).tolist() == [
+                1, 2, 3, 4, 5, 0, 0, 0, 0, inf]
+            assert module.approx_sign_gradient(
+                numpy.array([-1, -.75, .5, 0, 1.5], dtype),
+                numpy.ones(5, dtype)).tolist() == [0, .5, 1, 2, 0]
+            x = numpy.array([-3, -1, -.5, .5, 1, 3, inf, -inf, nan], dtype)
+            module.clip(x, -1, .75)
+            numpy.testing.assert_array_equal(
+                x, [-1, -1, -.5, .5, .75, .75, .75, -1, nan])
+            # Two bits of DoReFa: boundaries at 1/6, 1/2 and 5/6
+            x = numpy.array([-9, -0., .166, .167, .499, .5, .833, .834, 9,
+                             nan], dtype)
+            numpy.testing.assert_array_equal(
+                module.quantize(x, 3, 0., 1.), (numpy.array(
+                    [0, 0, 0, 1, 1, 2, 2, 3, 3, nan]) / 3).astype(dtype))
+            # Two bits of the linear quantizer: ties at 1/4 and 3/4
+            x = numpy.array([.249, .25, .251, .749, .75, .751, inf], dtype)
+            for sign in 1, -1:
+                numpy.testing.assert_array_equal(
+                    module.quantize(sign * x, 2, -1., 1.),
+                    sign * numpy.array([0, 0, .5, .5, 1, 1, 1]))
+            # SwishSign at 0: its slope is beta
+            assert module.swish_sign_gradient(
+                numpy.zeros(1, dtype), numpy.ones(1, dtype), 5.).item() == 5
+
+
+def test_results_are_new_arrays():
+    x = numpy.array([[1., -1.]])
+    gy = numpy.array([[3., 4.]])
+    for y in (elementwise.binarize(x), elementwise.ste_gradient(x, gy),
+              elementwise.quantize(x, 3, 0., 1.)):
+        assert not numpy.shares_memory(y, x)
+        assert not numpy.shares_memory(y, gy)
+
+
+def test_byte_orders():
+    for order in '<>':
+        x = numpy.array([-2, -0., .5, 2], order + 'f4')
+        for name in 'binarize', 'ste_gradient', 'approx_sign_gradient':
+            args = (x,) if name == 'binarize' else (x, x)
+            y = getattr(elementwise, name)(*args)
+            assert_same_bits(y, getattr(reference, name)(*args))
+
+
+def test_no_warnings():
+    for dtype in DTYPES:
+        x = edges(dtype)
+        with warnings.catch_warnings(), numpy.errstate(all='warn'):
+            warnings.simplefilter('error')
+            elementwise.binarize(x)
+            elementwise.ste_gradient(x, x[::-1])
+            elementwise.clip(x, -1, 1)
+
+
+def test_wrong_dtype():
+    for dtype in (numpy.int8, numpy.int32, bool, numpy.complex64, object):
+        x = numpy.ones(3, dtype)
+        for name, *args in (
+                ('binarize',), ('ste_gradient', x),
+                ('approx_sign_gradient', x), ('swish_sign_gradient', x),
+                ('stochastic_binarize',), ('quantize', 3, 0., 1.),
+                ('clip', -1., 1.)):
+            with pytest.raises(TypeError, match='floating point'):
+                getattr(elementwise, name)(x, *args)

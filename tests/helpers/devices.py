@@ -1,0 +1,20 @@
+"""The devices that a test runs on: the CPU, and a GPU where there is one."""
+import chainer
+import pytest
+
+# Without a GPU conftest.py takes out what is marked so.
+NAMES = '@numpy', pytest.param('@cupy:0', marks=pytest.mark.gpu)
+
+each = pytest.mark.parametrize('device', NAMES)
+
+
+def get(name):
+    """Returns a device, made the current one."""
+    device = chainer.get_device(name)
+    device.use()
+    return device
+
+
+def to_cpu(array):
+    """Returns a NumPy array of what an array or a variable holds."""
+    return chainer.get_device('@numpy').send(chainer.as_array(array))

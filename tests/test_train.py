@@ -1,0 +1,716 @@
+"""train.py: each configuration, options and what they contradict."""
+import dataclasses
+import json
+import os
+import re
+import shutil
+
+import h5py
+import numpy
+import pytest
+
+from bnn.training.command_line import config as config_module
+from bnn.training.learning import keep_best
+from configs import find
+from tests.helpers import made_data
+from tests.helpers import results
+from tests.helpers import scripts
+from zoo import configured
+
+MLP = '--dataset', 'digits', '--unit', 8, '--batchsize', 20, '--no-plot'
+NUMBER = r'\d+(\.\d+)?(e-\d+)?'
+MEANS = f'mean loss={NUMBER}, accuracy={NUMBER}'
+
+
+@pytest.fixture
+def script(tmp_path):
+    """train.py, in a folder of the test."""
+    return scripts.Call(tmp_path, 'train.py')
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """A folder of small data: cifar10, imagenet."""
+    folder = tmp_path_factory.mktemp('made')
+    made_data.write_cifar10(folder / 'cifar10', n=40)
+    made_data.write_pictures(folder / 'imagenet', n_train=4, n_val=2)
+    return folder
+
+
+def small(config, made):
+    """Returns options that make a configuration quick."""
+    options = []
+    if config.dataset == 'mnist':
+        options += ['--dataset', 'digits']
+    else:
+        options += ['--data-dir', made / config.dataset, '--allow-modified']
+    for name, value in ('unit', 16), ('width', 4):
+        if name in configured.FIELDS[config.net]:
+            options += [f'--{name}', value]
+    return [*options, '--batchsize', 2 if config.dataset == 'imagenet' else 8]
+
+
+# ---- each configuration
+
+def test_list(script):
+    out = script.succeed().stdout
+    assert [line.split()[0] for line in out.splitlines()] == find.names()
+    for name in find.names():
+        assert find.get(name).title in out
+
+
+@pytest.mark.parametrize('name', find.names())
+def test_dry_run(script, made, name):
+    config = find.get(name)
+    script.env['TMPDIR'] = str(script.cwd)
+    result = script.succeed(
+        name, *small(config, made), '--dry-run', '--epoch', 1, '--no-plot')
+    top5 = f', top-5 accuracy={NUMBER}' * (config.dataset == 'imagenet')
+    part = 'valid' if config.validation else 'test '
+    patterns = [r'load \S+ dataset', 'epoch 1', 'graph generated',
+                f'train {MEANS}{top5}', f'{part} {MEANS}{top5}']
+    if config.validation:
+        patterns.append('best epoch on the validation part: 1')
+    if config.precise_bn:
+        patterns.append('compute the statistics of batch normalization anew')
+    if config.validation or config.precise_bn:
+        patterns.append(f'test  {MEANS}{top5}')
+    lines = result.stdout.splitlines()
+    patterns += ['save the model', 'save the optimizer']
+    assert len(lines) == len(patterns), result.stdout
+    for line, pattern in zip(lines, patterns, strict=True):
+        assert re.fullmatch(pattern, line), line
+    assert re.search(rf'^net: +{config.net}$', result.stderr, re.MULTILINE)
+    assert 'warning' not in result.stderr
+    assert os.listdir(script.cwd) == []
+
+
+def test_configurations_are_sound():
+    """What a file fills in is what the command line could have given."""
+    for name in find.names():
+        config = find.get(name)
+        assert config.name == name
+        assert 10 < len(config.title) < 80
+        config.check()
+        configured.check(config)
+        # As if all that differs from the defaults had been given
+        given = {field: getattr(config, field)
+                 for field, default in config_module.DEFAULTS.items()
+                 if getattr(config, field) != default}
+        for field, value in given.items():
+            config_module.check(field, value, name)
+        config = dataclasses.replace(config, given=given)
+        config.check()
+        configured.check(config)
+        assert config.dataset in (*configured.DATA[config.net], 'mnist')
+        assert config.schedule(0) > 0
+
+
+@pytest.mark.parametrize('name,settings', [
+    ('binary_net', {
+        'net': 'BinaryMLP', 'unit': 1000, 'layers': 2, 'optimizer': 'adam',
+        'rate': .001, 'clip': 'all', 'batchsize': 100, 'epoch': 20,
+        'dropout_hidden': 0, 'validation': 0, 'input': 'unit'}),
+    ('quantized_net', {
+        'net': 'QuantizedMLP', 'w_bits': 3, 'a_bits': 3, 'clip': 'all',
+        'quantizer': 'dorefa', 'unit': 1000, 'layers': 2}),
+    ('best', {
+        'rate': .01, 'lr_schedule': 'cosine', 'clip': 'weights',
+        'dropout_input': .2, 'batchsize': 50, 'unit': 1000, 'epoch': 20}),
+    ('float_mlp', {
+        'optimizer': 'sgd', 'rate': .001, 'batchsize': 256, 'epoch': 200,
+        'unit': 2048, 'layers': 3, 'batch_norm': False, 'validation': 10000,
+        'dropout_hidden': .5, 'lr_schedule': 'constant'}),
+    ('binary_weight_mlp', {
+        'batch_norm': False, 'dropout_hidden': 0, 'clip': 'all',
+        'unit': 2048, 'layers': 3}),
+    ('lenet5', {
+        'batchsize': 128, 'epoch': 60, 'rate': .01, 'lr_schedule': 'step',
+        'lr_steps': [15, 30, 45], 'weight_decay': 1e-5, 'input': 'standard',
+        'clip': 'none', 'binary': True}),
+    ('nin', {
+        'optimizer': 'adam', 'rate': .01, 'lr_schedule': 'step',
+        'lr_steps': [120, 200, 240, 280], 'epoch': 320, 'batchsize': 128,
+        'weight_decay': 1e-5, 'clip': 'none', 'augment': 'crop-flip'}),
+    ('shallow_convnet_seed', {
+        'optimizer': 'sgd', 'rate': .001, 'lr_schedule': 'constant',
+        'batchsize': 256, 'epoch': 200, 'batch_norm': False,
+        'validation': 10000, 'clip': 'weights'}),
+    ('convnet', {
+        'loss': 'squared-hinge', 'lr_scale': 'glorot', 'clip': 'weights',
+        'input': 'signed', 'batchsize': 50, 'epoch': 500}),
+    ('convnet_float', {'lr_scale': 'none', 'kind': 'float'}),
+    ('alexnet', {
+        'optimizer': 'adam', 'rate': .001, 'lr_schedule': 'step',
+        'lr_steps': [30, 60, 90], 'epoch': 100, 'batchsize': 256,
+        'weight_decay': 1e-5, 'augment': 'random-crop', 'min_gamma': 0,
+        'gradient_scale': 1e9}),
+])
+def test_settings_of_the_seeds(name, settings):
+    config = find.get(name)
+    assert {name: getattr(config, name) for name in settings} == settings
+
+
+# ---- the command line
+
+def test_help(script):
+    result = script.succeed('--help')
+    assert result.stderr == ''
+    assert script.succeed('best', '-h').stdout != result.stdout
+    assert '(default: cosine)' in script.succeed('best', '-h').stdout
+    described = result.stdout[result.stdout.index('options:'):]
+    for name, one in config_module.SETTINGS.items():
+        for flag in (config_module.flag(name), *one.flags):
+            assert re.search(rf'(^  |, ){flag}\b', described, re.MULTILINE)
+    for text in re.split(r'\n  (?=-)', described):
+        assert len(re.findall(r'\(default:', text)) <= 1, text
+
+
+def test_help_of_a_process(tmp_path):
+    result = scripts.Process(tmp_path, 'train.py').succeed('-h')
+    assert result.stdout.startswith('usage: train.py ')
+    assert result.stderr == ''
+
+
+def test_names(script):
+    for words in ['nonsense'], ['--epoch', '1']:
+        line = script.refuse(*words)
+        for name in find.names():
+            assert name in line
+    assert 'unrecognized' in script.refuse('best', 'binary_net')
+
+
+# ---- options, in a dry run
+
+@pytest.mark.parametrize('name,options', [
+    ('binary_net', ['--optimizer', 'sgd', '--lr', .1]),
+    ('binary_net', ['--optimizer', 'momentum']),
+    ('binary_net', ['--optimizer', 'bop']),
+    ('binary_weight_mlp', ['--optimizer', 'bop', '--validation', 0]),
+    ('binary_net', ['--warmup', .5]),
+    ('binary_net', ['--lr-schedule', 'step', '--lr-steps', 5, 7,
+                    '--lr-decay', .5]),
+    ('binary_net', ['--lr-schedule', 'exponential', '--lr-final', 1e-6]),
+    ('binary_net', ['--lr-schedule', 'cosine', '--warmup', 2]),
+    ('binary_net', ['--loss', 'squared-hinge', '--input', 'signed']),
+    ('binary_net', ['--input', 'binary', '--surrogate', 'approx-sign']),
+    ('binary_net', ['--surrogate', 'swish-sign', '--binarize',
+                    'stochastic']),
+    ('binary_weight_mlp', ['--binarize', 'stochastic', '--batch-norm']),
+    ('float_mlp', ['--dropout-hidden', 0, '--batch-norm']),
+    ('quantized_net', ['--w-bits', 1, '--a-bits', 32]),
+    ('quantized_net', ['--w-bits', 32, '--a-bits', 8]),
+    ('quantized_net', ['--quantizer', 'linear']),
+    ('binary_net', ['--layers', 1, '--dropout-input', .1,
+                    '--dropout-hidden', .3, '--lr-scale', 'glorot']),
+    ('binary_net', ['--weight-decay', 1e-3, '--input', 'standard']),
+    ('binary_net', ['--label-smoothing', .1, '--adversarial', .1]),
+    ('binary_net', ['--no-batch-norm', '--augment', 'shift']),
+    ('binary_net', ['--clip', 'weights', '--augment', 'affine'])],
+    ids=lambda value: ' '.join(map(str, value))
+    if isinstance(value, list) else value)
+def test_options(script, name, options):
+    script.env['TMPDIR'] = str(script.cwd)
+    result = script.succeed(name, *MLP, '--dry-run', *options)
+    assert result.stdout.endswith('save the model\nsave the optimizer\n')
+    assert 'nan' not in result.stdout
+    assert 'warning' not in result.stderr
+    assert os.listdir(script.cwd) == []
+
+
+@pytest.mark.parametrize('options', [
+    ['--surrogate', 'swish-sign'], ['--weight-scale', 'ste'],
+    ['--weight-scale', 'none', '--clip', 'weights'],
+    ['--input-scale', '--shift']], ids=' '.join)
+def test_options_of_xnor_net(script, options):
+    result = script.succeed(
+        'lenet5', '--dataset', 'digits', '--batchsize', 8, '--no-plot',
+        '--dry-run', '--epoch', 1, '--out', 'run', *options)
+    assert 'warning' not in result.stderr
+    arguments = results.attributes(
+        script.cwd / 'run' / 'mlp.model')['net_args']
+    plain = {'n_out': 10, 'binary': True, 'surrogate': 'ste', 'scaled': True,
+             'input_scale': False, 'shift': False}
+    assert arguments.keys() == plain.keys()
+    assert arguments != plain
+
+
+def test_warning_of_unbounded_weights(script):
+    def warnings(name, *options):
+        err = script.succeed(
+            name, *MLP, '--dry-run', '--clip', 'none', *options).stderr
+        return [line for line in err.splitlines() if 'warning' in line]
+
+    line, = warnings('binary_net')
+    for layer in '/l1/W', '/l2/W', '/l3/W':
+        assert layer in line
+    assert '--clip weights' in line
+    assert warnings('quantized_net', '--quantizer', 'linear')
+    # Whose tanh bounds them; who has none; who has no latent weights
+    for options in (['quantized_net'], ['quantized_net', '--w-bits', 32],
+                    ['binary_net', '--optimizer', 'bop'],
+                    ['quantized_net', '--w-bits', 1, '--optimizer', 'bop']):
+        assert not warnings(*options)
+
+
+def test_one_bit_net_is_the_binary_net(script):
+    script.succeed('binary_net', *MLP, '--dry-run', '--clip', 'weights',
+                   '--out', 'a')
+    script.succeed('quantized_net', *MLP, '--dry-run', '--clip', 'weights',
+                   '--w-bits', 1, '--a-bits', 1, '--report', 'seed',
+                   '--out', 'b')
+    results.assert_same_run(script.cwd / 'a', script.cwd / 'b')
+
+
+def test_clip_covers_weights_only(script):
+    # A rate that takes everything out of the range in one step
+    for clip in 'weights', 'all', 'none':
+        script.succeed(
+            'binary_weight_mlp', *MLP, '--dry-run', '--batch-norm', '--lr',
+            1000, '--clip', clip, '--layers', 1, '--validation', 0, '--out',
+            clip)
+        with h5py.File(script.cwd / clip / 'mlp.model', 'r') as f:
+            largest = {name: abs(f['predictor'][name][()]).max() for name
+                       in ('l1/W', 'l2/W', 'l2/b', 'b2/beta', 'b1/gamma')}
+        assert (largest['l1/W'] <= 1) == (clip != 'none')
+        assert (largest['l2/W'] <= 1) == (clip != 'none')
+        assert (largest['b2/beta'] <= 1) == (clip == 'all')
+
+
+def test_bop_leaves_binary_weights(script):
+    script.succeed('binary_net', *MLP, '--dry-run', '--optimizer', 'bop',
+                   '--out', 'run')
+    with h5py.File(script.cwd / 'run' / 'mlp.model', 'r') as f:
+        for name in 'l1', 'l2', 'l3':
+            assert (abs(f['predictor'][name]['W'][()]) == 1).all()
+
+
+def test_schedules(script):
+    """The rates of a run stand in its log."""
+    for options, rates in (
+            (['--lr-schedule', 'step', '--lr-steps', 1, '--lr-decay', .5],
+             [.01, .005]),
+            # Of the last iteration of each epoch, 5 in two epochs
+            (['--lr-schedule', 'cosine', '--warmup', .5],
+             [.01 * (1 + numpy.cos(numpy.pi * i / 8)) / 2 for i in (3, 7)])):
+        script.succeed('best', *MLP, '--dry-run', '--lr', .01, '--epoch', 2,
+                       '--batchsize', 359, '--out', 'run', *options)
+        log = results.log(script.cwd / 'run')
+        if 'cosine' not in options:
+            assert [entry['lr'] for entry in log] == rates
+        else:
+            assert .01 > log[0]['lr'] > log[1]['lr'] > 0
+        shutil.rmtree(script.cwd / 'run')
+
+
+@pytest.mark.parametrize('epoch,rates', [
+    (320, [.01, .001, 1e-4, 1e-5, 1e-6]), (220, [.01, .001, 1e-4]),
+    (100, [.01])])
+def test_shorter_runs_take_what_is_left_of_the_steps(epoch, rates):
+    config = dataclasses.replace(find.get('nin'), epoch=epoch)
+    assert sorted({config.schedule(e) for e in range(epoch)},
+                  reverse=True) == pytest.approx(rates)
+    assert config.lr_steps == [120, 200, 240, 280]  # for a longer one
+
+
+def test_summary(script):
+    for scale, first in ('unit', False), ('binary', True):
+        result = script.succeed(
+            'binary_net', '--summary', *MLP, '--input', scale)
+        rows = {line.split()[0]: line.split()
+                for line in result.stdout.splitlines()[2:]}
+        assert list(rows) == ['l1', 'b1', 'l2', 'b2', 'l3', 'b3', 'total']
+        # layer, type, output, params, bits, 1-bit and other MACs, bytes
+        assert rows['l1'][3:] == ['6,280', '1', *(
+            ['6,272', '0'] if first else ['0', '6,272']), '25,120', '816']
+        assert rows['l2'][3:7] == ['72', '1', '64', '0']
+        assert result.stderr == ''
+    assert os.listdir(script.cwd) == []
+
+
+def test_tensorboard_and_figures(script):
+    pytest.importorskip('tensorboardX')
+    script.succeed(
+        'binary_net', *MLP, '--plot', '--validation', 40, '--tensorboard',
+        '--dry-run', '--out', 'run')
+    names = os.listdir(script.cwd / 'run')
+    assert {'figures.png', 'loss.png', 'accuracy.png'} <= set(names)
+    assert [name for name in names if name.startswith('events.out')]
+
+
+# ---- validation
+
+def test_best_epoch_is_kept(script, monkeypatch):
+    options = ('binary_net', *MLP, '--validation', 200, '--precise-bn')
+    script.succeed(*options, '--epoch', 1, '--out', 'first')
+    monkeypatch.setattr(keep_best, 'best', lambda log: log[0])
+    out = script.succeed(*options, '--epoch', 3, '--out', 'run').stdout
+    assert 'best epoch on the validation part: 1' in out
+    first, run = (script.cwd / name / 'mlp.model' for name in ('first', 'run'))
+    assert results.hdf5(first) == results.hdf5(run)
+    first, run = map(results.attributes, (first, run))
+    for name in 'epoch', 'test_accuracy', 'validation_accuracy':
+        assert first[name] == run[name]
+
+
+def test_validation(script):
+    result = script.succeed('binary_net', *MLP, '--validation', 200,
+                            '--epoch', 3, '--out', 'run')
+    assert '1237 training, 200 validation, 360 test images' in result.stderr
+    log = results.log(script.cwd / 'run')
+    best = max(log, key=lambda entry: entry['validation/main/accuracy'])
+    attributes = results.attributes(script.cwd / 'run' / 'mlp.model')
+    assert attributes['epoch'] == best['epoch']
+    assert attributes['validation_accuracy'] == best[
+        'validation/main/accuracy']
+    line = result.stdout.splitlines()[-3]
+    assert line == (f'test  mean loss={attributes["test_loss"]:.12g}, '
+                    f'accuracy={attributes["test_accuracy"]:.12g}')
+    again = script.succeed(
+        'binary_net', '--evaluate', '-m', 'run/mlp.model', '-b', 20)
+    assert again.stdout.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize('report,n', [('table', 3), ('quiet', 0)])
+def test_validation_with_other_reports(script, report, n):
+    result = script.succeed('binary_net', *MLP, '--dry-run', '--validation',
+                            20, '--report', report)
+    assert 'best epoch' not in result.stdout
+    assert len(result.stdout.splitlines()) == n
+    assert re.search('^test  mean loss', result.stderr, re.MULTILINE)
+
+
+# ---- CIFAR-10 and pictures
+
+def test_cifar10(script, made):
+    options = ('shallow_convnet', '--data-dir', made / 'cifar10',
+               '--allow-modified', '--batchsize', 20, '--augment',
+               'crop-flip')
+    result = script.succeed(*options, '--epoch', 4, '--lr', .01, '--no-plot',
+                            '--out', 'run')
+    log = results.log(script.cwd / 'run')
+    assert log[-1]['validation/main/accuracy'] > .5  # 0.1 by chance
+    for layer in 'conv1', 'l5':
+        assert layer + '/flip_ratio' in log[-1]
+    attributes = results.attributes(script.cwd / 'run' / 'mlp.model')
+    assert attributes['net_class'] == 'ShallowConvNet'
+    assert attributes['net_args'] == {
+        'n_out': 10, 'binary': True, 'stochastic': False, 'batch_norm': True}
+    assert attributes['class_names'][3] == 'class 3'
+    line = [line for line in result.stdout.splitlines()
+            if line.startswith('test')][-1]
+    for flag in '--initmodel', '--pretrained':
+        again = script.succeed(
+            *options, '--evaluate', flag, 'run/mlp.model')
+        assert again.stdout.splitlines()[-1] == line
+
+
+def test_missing_batch(script, made):
+    data = shutil.copytree(made / 'cifar10', script.cwd / 'data')
+    (data / 'data_batch_3').unlink()
+    assert 'data_batch_3' in script.refuse(
+        'nin', '--data-dir', 'data', '--allow-modified')
+
+
+def test_pictures(script, made):
+    data = shutil.copytree(made / 'imagenet', script.cwd / 'data')
+    broken = data / 'train' / 'class 0' / '0.jpg'
+    broken.write_bytes(broken.read_bytes()[:300])
+    options = ('nin_imagenet', '--data-dir', 'data', '--batchsize', 2,
+               '--workers', 2)
+    result = script.succeed(*options, '--report', 'table', '--epoch', 1,
+                            '--no-plot', '--out', 'run')
+    assert 'accuracy_top5' in result.stdout
+    assert '8 training, 4 test images' in result.stderr
+    line, = [line for line in result.stderr.splitlines()
+             if line.startswith('warning')]
+    assert str(broken.relative_to(script.cwd)) in line
+    attributes = results.attributes(script.cwd / 'run' / 'mlp.model')
+    assert attributes['test_accuracy_top5'] == 1
+    assert attributes['class_names'] == ['class 0', 'class 1']
+    evaluated = script.succeed(
+        *options, '--evaluate', '--pretrained', 'run/mlp.model')
+    assert evaluated.stdout.endswith('top-5 accuracy=1\n')
+
+
+@pytest.mark.parametrize('damage,word', [
+    (lambda data: (data / 'val').rename(data / 'test'), 'val'),
+    (lambda data: (data / 'val/class 1').rename(data / 'val/class 2'),
+     'class'),
+    (lambda data: data.rename(data.with_name('gone')), 'train/<class>')])
+def test_no_pictures(script, made, damage, word):
+    damage(shutil.copytree(made / 'imagenet', script.cwd / 'data'))
+    assert word in script.refuse('alexnet', '--data-dir', 'data')
+
+
+# ---- a trained model says all of itself
+
+@pytest.mark.parametrize('name,options', [
+    ('binary_net', ['--input', 'signed', '--surrogate', 'swish-sign']),
+    ('binary_net', ['--loss', 'squared-hinge', '--layers', 3]),
+    ('binary_net', ['--binarize', 'stochastic', '--layers', 1]),
+    ('binary_net', ['--optimizer', 'bop', '--no-batch-norm']),
+    ('quantized_net', ['--w-bits', 3, '--a-bits', 4, '--quantizer',
+                       'linear', '--layers', 3]),
+    ('quantized_net', ['--w-bits', 32, '--a-bits', 1]),
+    ('float_mlp', ['--layers', 2, '--validation', 0]),
+    ('float_mlp', ['--input', 'binary', '--batch-norm', '--validation', 0]),
+    ('binary_weight_mlp', ['--layers', 1, '--validation', 0])],
+    ids=lambda value: ' '.join(map(str, value))
+    if isinstance(value, list) else value)
+def test_evaluate_without_repeating(script, name, options):
+    script.succeed(name, *MLP, '--epoch', 1, '--out', 'run', *options)
+    # The size of a batch, on which the last digits depend
+    out = script.succeed(name, '--evaluate', '--initmodel', 'run/mlp.model',
+                         '--batchsize', 20).stdout
+    entry, = results.log(script.cwd / 'run')
+    assert out.splitlines()[-1] == (
+        f'test  mean loss={entry["validation/main/loss"]:.12g}, '
+        f'accuracy={entry["validation/main/accuracy"]:.12g}')
+
+
+def test_initmodel(script):
+    """What is of the net is taken from the file, what is of training not."""
+    script.succeed('binary_net', *MLP, '--layers', 3, '--surrogate',
+                   'swish-sign', '--epoch', 1, '--out', 'run')
+    script.succeed('binary_net', '--dataset', 'digits', '--initmodel',
+                   'run/mlp.model', '--epoch', 1, '--dropout-hidden', .1,
+                   '--no-plot', '--out', 'next')
+    arguments = results.attributes(
+        script.cwd / 'next' / 'mlp.model')['net_args']
+    assert (arguments['n_units'], arguments['n_layers']) == (8, 3)
+    assert (arguments['surrogate'], arguments['dropout_hidden']) == ('ste', .1)
+    scratch, = results.log(script.cwd / 'run')
+    entry, = results.log(script.cwd / 'next')
+    assert entry['main/loss'] < scratch['main/loss']
+
+
+def test_model_of_another_net(script):
+    script.succeed('binary_net', *MLP, '--dry-run', '--out', 'run')
+    for name in 'quantized_net', 'lenet5', 'nin':
+        line = script.refuse(name, '--initmodel', 'run/mlp.model')
+        assert 'run/mlp.model' in line
+        assert "'BinaryMLP', not " in line
+    # Settings of the net that are not those of the file
+    for option, given, saved in (
+            ('--unit', '9', '8'), ('--layers', '3', '2'),
+            ('--input', 'signed', 'unit'), ('--loss', 'squared-hinge', '')):
+        line = script.refuse('binary_net', '--evaluate', '-m',
+                             'run/mlp.model', option, given)
+        assert f'{option} is {given}' in line
+        assert saved in line
+    for attribute, value in (
+            ('net_args', 5), ('net_args', {'n_layers': 10 ** 9}),
+            ('net_args', {'n_units': 10 ** 9}),
+            ('net_args', {'n_units': 'x'}), ('net_args', {'n_units': True})):
+        with h5py.File(script.cwd / 'run' / 'mlp.model', 'r+') as f:
+            f.attrs[attribute] = json.dumps(value)
+        line = script.refuse('binary_net', '-m', 'run/mlp.model', *MLP[:2])
+        assert 'run/mlp.model' in line
+
+
+# ---- refusals
+
+REFUSED = [
+    ('binary_net', ['--net', 'cnn'], ['--net cnn', 'BinaryMLP']),
+    ('binary_net', ['--optimizer', 'lamb'], ['--optimizer', 'lamb', 'bop']),
+    ('binary_net', ['--loss', 'mse'], ['--loss', 'mse']),
+    ('binary_net', ['--input', 'rgb'], ['--input', 'rgb']),
+    ('binary_net', ['--surrogate', 'relu'], ['--surrogate', 'relu']),
+    ('quantized_net', ['--w-bits', 9], ['--w-bits', '9']),
+    ('quantized_net', ['--a-bits', 0], ['--a-bits', '0']),
+    ('quantized_net', ['--quantizer', 'log'], ['--quantizer', 'log']),
+    # Settings of other nets
+    ('binary_net', ['--w-bits', 2], ['--w-bits', 'QuantizedMLP']),
+    ('float_mlp', ['--quantizer', 'linear'], ['--quantizer', 'FloatMLP']),
+    ('quantized_net', ['--surrogate', 'ste'], ['--surrogate', 'BinaryMLP']),
+    ('quantized_net', ['--binarize', 'stochastic'],
+     ['--binarize', 'BinaryWeightMLP']),
+    ('float_mlp', ['--binarize', 'deterministic'], ['--binarize']),
+    ('float_mlp', ['--clip', 'weights'], ['--clip', 'FloatMLP']),
+    ('lenet5', ['--unit', 8], ['--unit', 'LeNet5']),
+    ('lenet5', ['--layers', 3], ['--layers', 'LeNet5']),
+    ('lenet5', ['--dropout-hidden', .1], ['--dropout-hidden', 'LeNet5']),
+    ('lenet5', ['--w-bits', 1], ['--w-bits', 'LeNet5']),
+    ('lenet5_float', ['--surrogate', 'ste'], ['--surrogate', 'LeNet5']),
+    ('nin', ['--width', 8], ['--width', 'ConvNet']),
+    ('shallow_convnet_float', ['--binarize', 'stochastic'], ['--binarize']),
+    ('alexnet_float', ['--lr-scale', 'glorot'], ['--lr-scale']),
+    # Data of other nets
+    ('lenet5', ['--dataset', 'cifar10'], ['--dataset cifar10', 'LeNet5']),
+    ('nin', ['--dataset', 'digits'], ['--dataset digits', 'cifar10']),
+    ('binary_net', ['--augment', 'random-crop'], ['--augment random-crop']),
+    ('alexnet', ['--augment', 'none'], ['--augment none', 'ImageNet']),
+    # Bop
+    ('float_mlp', ['--optimizer', 'bop'], ['bop', 'latent']),
+    ('quantized_net', ['--optimizer', 'bop'], ['bop', 'latent']),
+    ('lenet5', ['--optimizer', 'bop'], ['bop', 'latent']),
+    ('binary_net', ['--optimizer', 'bop', '--binarize', 'stochastic'],
+     ['bop', 'deterministic']),
+    ('binary_net', ['--optimizer', 'bop', '--weight-decay', 1e-5],
+     ['bop', '--weight-decay 1e-05', 'latent']),
+    ('binary_net', ['--optimizer', 'bop', '--lr-scale', 'glorot'],
+     ['bop', '--lr-scale glorot', 'latent']),
+    ('binary_net', ['--bop-threshold', 1], ['--bop-threshold', 'not adam']),
+    # Learning
+    ('quantized_net', ['--w-bits', 32, '--lr-scale', 'glorot'],
+     ['--lr-scale', 'k-bit']),
+    ('binary_net', ['--adversarial', .1, '--input', 'binary'],
+     ['--adversarial 0.1', '--input binary']),
+    ('binary_net', ['--label-smoothing', .1, '--loss', 'squared-hinge'],
+     ['--label-smoothing 0.1', 'softmax', 'not squared-hinge']),
+    ('float_mlp', ['--precise-bn'], ['--precise-bn', '--no-batch-norm']),
+    ('float_mlp', ['--test-statistics', 'batch'],
+     ['--test-statistics', '--no-batch-norm']),
+    ('binary_net', ['--precise-bn', '--test-statistics', 'batch'],
+     ['--precise-bn', '--test-statistics batch']),
+    # Schedules
+    ('binary_net', ['--lr-schedule', 'cosine', '--lr', .01, '--lr-final',
+                    .1], ['--lr-final 0.1', '--lr 0.01']),
+    ('binary_net', ['--lr-final', .1],
+     ['--lr-final', 'cosine', 'not constant']),
+    ('binary_net', ['--lr-final', .1, '--lr-schedule', 'step', '--lr-steps',
+                    1], ['--lr-final', 'not step']),
+    ('binary_net', ['--lr-steps', 3], ['--lr-steps', 'not constant']),
+    ('binary_net', ['--lr-decay', .5, '--lr-schedule', 'cosine'],
+     ['--lr-decay', 'step', 'not cosine']),
+    ('binary_net', ['--lr-schedule', 'step'], ['--lr-steps']),
+    ('binary_net', ['--lr-schedule', 'step', '--lr-steps', 4, 20],
+     ['--lr-steps 20', '20 epochs']),
+    ('binary_net', ['--lr-schedule', 'step', '--lr-steps', 0],
+     ['--lr-steps', '0']),
+    ('binary_net', ['--lr-schedule', 'exponential', '--lr-final', 0],
+     ['--lr-final 0']),
+    ('binary_net', ['--lr-schedule', 'cosine', '--lr-final', -1],
+     ['--lr-final']),
+    ('binary_net', ['--lr-schedule', 'cosine', '--lr-final', 'nan'],
+     ['--lr-final']),
+    ('binary_net', ['--lr-schedule', 'linear'], ['--lr-schedule', 'linear']),
+    ('binary_net', ['--warmup', 20], ['--warmup 20', '20 epochs']),
+    ('binary_net', ['--warmup', 3, '--epoch', 2], ['--warmup 3', '2 epochs']),
+    # Numbers
+    ('binary_net', ['--warmup', -1], ['--warmup', '-1']),
+    ('binary_net', ['--lr', 0], ['--lr', '0']),
+    ('binary_net', ['--lr', 'nan'], ['--lr', 'nan']),
+    ('binary_net', ['--lr', 'inf'], ['--lr', 'inf']),
+    ('binary_net', ['--dropout-input', 1], ['--dropout-input', '1']),
+    ('binary_net', ['--dropout-hidden', -.1], ['--dropout-hidden', '-0.1']),
+    ('binary_net', ['--layers', 0], ['--layers', '0']),
+    ('binary_net', ['--validation', -1], ['--validation', '-1']),
+    ('binary_net', ['--validation', 1437], ['--validation 1437', '1437']),
+    ('binary_net', ['--validation', 1400], ['--batchsize 100', '37']),
+    # Ranks
+    ('binary_net', ['--multi-node-bn'], ['--multi-node-bn', '--distributed']),
+    ('binary_net', ['--communicator', 'naive'], ['--distributed']),
+]
+
+
+def test_refused(script):
+    for name, options, words in REFUSED:
+        digits = ['--dataset', 'digits'] * (
+            '--dataset' not in options and find.get(name).dataset == 'mnist')
+        line = script.refuse(name, *digits, *options)
+        for word in words:
+            assert word in line, options
+
+
+def test_evaluation_refuses_what_is_of_training(script):
+    script.succeed('binary_net', *MLP, '--dry-run', '--out', 'run')
+    for options in (['--precise-bn'], ['--adversarial', .1],
+                    ['--label-smoothing', .1]):
+        line = script.refuse(
+            'binary_net', '--evaluate', '-m', 'run/mlp.model', *options)
+        assert options[0] in line
+        assert '--evaluate' in line
+
+
+# ---- going on with a run
+
+@pytest.fixture(scope='module')
+def cosine(tmp_path_factory):
+    """A snapshot of a run after its first epoch; read only."""
+    script = scripts.Call(tmp_path_factory.mktemp('cosine'), 'train.py')
+    script.succeed(
+        'binary_net', *MLP, '--epoch', 2, '--lr-schedule', 'cosine', '--lr',
+        .01, '--dropout-hidden', .1, '--validation', 200, '--out', 'run')
+    return script.cwd / 'run' / 'snapshot_iter_62'
+
+
+def test_resume_with_other_settings(script, cosine):
+    for option, ours, theirs in (
+            ('--lr', '0.5', '0.01'),
+            ('--lr-schedule', 'constant', 'cosine'),
+            ('--net', 'FloatMLP', 'BinaryMLP'),
+            ('--optimizer', 'bop', 'adam'),
+            ('--loss', 'squared-hinge', 'softmax'),
+            ('--label-smoothing', '0.1', '0.0'),
+            ('--adversarial', '0.2', '0.0'),
+            ('--input', 'signed', 'unit'),
+            ('--dropout-hidden', '0.2', '0.1'),
+            ('--surrogate', 'approx-sign', 'ste'),
+            ('--binarize', 'stochastic', 'deterministic'),
+            ('--validation', '100', '200'),
+            ('--clip', 'weights', 'all'),
+            ('--layers', '3', '2'),
+            ('--warmup', '1.0', '0.0'),
+            ('--augment', 'shift', 'none')):
+        line = script.refuse('binary_net', '--resume', cosine, option, ours)
+        assert re.search(
+            rf'{option} is {ours}, .*{cosine}.*made with {theirs};', line)
+    line = script.refuse('best', '--resume', cosine)
+    assert 'of the configuration binary_net, not best' in line
+    line = script.refuse('binary_net', '--resume', cosine, '--epoch', 5)
+    for word in '--epoch is 5', 'made with 2', 'cosine', str(cosine):
+        assert word in line
+
+
+def test_resume_with_the_same_settings(script, cosine):
+    out = script.succeed('binary_net', '--resume', cosine, '--out', 'again',
+                         '--lr', .01, '--epoch', 2, '--no-plot').stdout
+    assert 'epoch 2' in out
+    results.assert_same_run(script.cwd / 'again', cosine.parent)
+
+
+@pytest.mark.parametrize('name,options', [
+    ('binary_weight_mlp', [
+        *MLP, '--layers', 1, '--binarize', 'stochastic', '--lr-schedule',
+        'cosine', '--warmup', 1, '--validation', 200, '--epoch', 2]),
+    ('binary_net', [
+        *MLP, '--optimizer', 'bop', '--lr-schedule', 'exponential',
+        '--precise-bn', '--epoch', 2]),
+    ('binary_net', [
+        *MLP, '--adversarial', .05, '--label-smoothing', .1, '--augment',
+        'affine', '--dropout-input', .1, '--epoch', 2]),
+    ('shallow_convnet', [
+        '--augment', 'crop-flip', '--no-plot', '--epoch', 2, '--batchsize',
+        20, '--allow-modified', '--optimizer', 'momentum'])],
+    ids=['stochastic', 'bop', 'adversarial', 'shallow'])
+def test_resume_is_exact(script, made, name, options):
+    """From the middle of either epoch, and where one ends."""
+    if name == 'shallow_convnet':
+        options = ['--data-dir', made / 'cifar10', *options]
+    script.succeed(name, *options, '--out', 'whole', '--snapshot-every', 1,
+                   '--keep-snapshots', 999)
+    whole = script.cwd / 'whole'
+    n = results.log(whole)[-1]['iteration']
+    for at in n // 4, results.log(whole)[0]['iteration'], 3 * n // 4:
+        out = script.cwd / f'from-{at}'
+        result = script.succeed(
+            name, '--resume', f'whole/snapshot_iter_{at}', '--out', out,
+            '--no-plot')
+        assert f'go on from whole/snapshot_iter_{at}' in result.stderr
+        results.assert_same_run(out, whole)
+        ours, theirs = (results.attributes(folder / 'mlp.model')
+                        for folder in (out, whole))
+        assert ours == theirs
+        shutil.rmtree(out)
+
+
+def test_longer_run_takes_the_steps_up_again(script):
+    options = ('lenet5', '--dataset', 'digits', '--batchsize', 8, '--no-plot',
+               '--out', 'run')
+    script.succeed(*options, '--epoch', 1, '--validation', 1420)
+    script.succeed('lenet5', '--resume', 'auto', '--out', 'run', '--epoch',
+                   16, '--no-plot')
+    assert [entry['lr'] for entry in results.log(script.cwd / 'run')] == (
+        pytest.approx([.01] * 15 + [.001]))
