@@ -210,16 +210,16 @@ class Peer:
             return json.loads(line)
         status = self._process.wait()
         self._errors.seek(0)
-        raise RuntimeError(f'{shlex.join(self._process.args)} ended, status '
-                           f'{status}:\n{self._errors.read()}')
+        errors = self._errors.read()
+        self.close()
+        words = shlex.join(map(str, self._process.args))
+        raise RuntimeError(f'{words} ended, status {status}:\n{errors}')
 
     def close(self) -> None:
         """Ends the program."""
         self._errors.close()
         if self._process is not None:
-            self._process.stdin.close()
-            self._process.wait()
-            self._process.stdout.close()
+            self._process.communicate()
 
 
 class Channel:

@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """Time of a training iteration, beside other programs and the floor.
 
-    benchmarks/train_step.py                          ./train_mnist.py
-    benchmarks/train_step.py lenet5 --batchsize 64    ./train.py lenet5 ...
-    benchmarks/train_step.py --torch-python FILE      PyTorch beside it
+    benchmarks/train_step.py                             ./train_mnist.py
+    benchmarks/train_step.py lenet5 -- --batchsize 64    ./train.py lenet5 ...
+    benchmarks/train_step.py --torch-python FILE         PyTorch beside it
 
 Whole iterations of the script on made-up images; of binary_net's arithmetic
 on plain Chainer functions; of PyTorch, eager and with bfloat16 autocast.  The
 floor is the float32 matrix products of the net by the BLAS, and one pass over
-the arrays of the optimizer.  A second table tells where our time goes.  Other
-options go to the script.
+the arrays of the optimizer.  A second table tells where our time goes.
+Options behind -- go to the script.
 """
 import json
 import math
 import statistics
+import sys
 
 import timing
 
@@ -87,8 +88,10 @@ def main():
                         help='a configuration (default: binary_net)')
     timing.add_peers(parser)
     timing.add_torch(parser)
-    args, options = parser.parse_known_args()
-    task = make_task(args.config, options)
+    words = sys.argv[1:]
+    n = words.index('--') if '--' in words else len(words)
+    args = parser.parse_args(words[:n])
+    task = make_task(args.config, words[n + 1:])
     seconds, started = measure(
         task, args, {**PEERS, PARTS: ('ours.py',)})
     with_clocks = seconds.pop(PARTS)
@@ -121,4 +124,5 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    from bnn.training.command_line import script
+    script.run(main)

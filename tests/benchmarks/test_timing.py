@@ -1,0 +1,130 @@
+"""Turns, ratios, tables, records and peers."""
+import argparse
+import importlib.util
+import pathlib
+import sys
+
+import chainer
+import numpy
+import pytest
+
+import net
+import weight_clip
+from bnn.chainer_ops import adam
+
+BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / 'benchmarks'
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Imports a module of the benchmarks by its file."""
+    monkeypatch.setattr(sys, 'path', [str(BENCHMARKS), *sys.path])
+    monkeypatch.delitem(sys.modules, 'timing', raising=False)
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(
+            f'benchmark_{pathlib.Path(name).name}', BENCHMARKS / f'{name}.py')
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    sys.modules.pop('timing', None)
+
+
+@pytest.fixture
+def timing(load, monkeypatch):
+    found = load('timing')
+    monkeypatch.setattr(found, 'PAUSE', 0)
+    return found
+
+
+def test_turns_go_back_and_forth(timing):
+    turns = []
+
+    def contender(name):
+        def turn():
+            turns.append(name)
+            return float(len(turns))
+        return turn
+
+    seconds = timing.take_turns({name: contender(name) for name in 'ab'}, 3)
+    assert ''.join(turns) == 'abbaab'
+    assert seconds == {'a': [1, 4, 5], 'b': [2, 3, 6]}
+
+
+def test_rows(timing):
+    # The ratios of the rounds are 1/2, 1/4 and 1.
+    found = timing.rows({'ours': [1., 2., 3.], 'b': [2., 8., 3.]}, 1, 1)
+    assert found == {'ours': ['2.0', '1.0', '3.0', '1'],
+                     'b': ['3.0', '2.0', '8.0', '0.5']}
+
+
+def test_table(timing):
+    assert timing.table(['', 'ms'], [['a', 1], ['bc', '10']]) == (
+        '|    | ms |\n|----|---:|\n| a  |  1 |\n| bc | 10 |')
+
+
+def test_calls_are_at_least_one(timing):
+    n = []
+    assert timing.Calls(lambda: n.append(1), 0)() > 0
+    assert len(n) == 3
+
+
+def test_environment(timing, monkeypatch):
+    monkeypatch.setenv('OMP_WAIT_POLICY', 'ACTIVE')
+    monkeypatch.setenv('OPENBLAS_THREAD_TIMEOUT', '28')
+    found = timing.environment(2)
+    assert found['OPENBLAS_THREAD_TIMEOUT'] == '16'
+    assert found['NUMBA_NUM_THREADS'] == found['OMP_NUM_THREADS'] == '2'
+    assert 'OMP_WAIT_POLICY' not in found
+
+
+def test_record_replaces_the_section(timing, monkeypatch, tmp_path, capsys):
+    (tmp_path / 'results').mkdir()
+    monkeypatch.setattr(timing, 'FOLDER', str(tmp_path))
+    monkeypatch.setattr(sys, 'argv', ['/x/some.py', '--record', '/a/b'])
+    args = argparse.Namespace(record=True)
+    for title, text in ('One', 'first'), ('Two', 'more'), ('One', 'second'):
+        timing.report(args, title, [text], 2, {'torch': '2.0'})
+    found = (tmp_path / 'results' / 'some.md').read_text()
+    assert found.startswith('# Results of some.py\n\n## Two, ')
+    assert found.endswith('\n\nsecond\n') and 'first' not in found
+    assert found.count('\n## ') == 2
+    assert '\n`benchmarks/some.py PATH`, 20' in found
+    assert '\n2 threads on ' in found and ', torch 2.0' in found
+    assert capsys.readouterr().out.count('first') == 1
+
+
+def test_no_such_python(timing, tmp_path):
+    peer = timing.Peer('predict.py', threads=1, python=tmp_path / 'none')
+    assert peer.unavailable == 'No such file or directory'
+    peer.close()
+
+
+def test_broken_peer(timing):
+    with pytest.raises(
+            RuntimeError, match=r'predict.py nope / ended, status 1:(.|\n)*'
+            "KeyError: 'nope'"):
+        timing.Peer('predict.py', 'nope', '/', threads=1)
+
+
+def test_plain_chainer_is_the_same_net(load):
+    plain, optimizer = load('peers/plain_chainer').make([784, 8, 8, 10])
+    ours = chainer.links.Classifier(net.BinaryMLP(8))
+    ours.copyparams(plain)
+    our_optimizer = adam.Adam().setup(ours)
+    our_optimizer.add_hook(weight_clip.WeightClip())
+    x = numpy.random.uniform(size=(20, 784)).astype('f')
+    t = numpy.random.randint(0, 10, 20).astype('i')
+    optimizer.update(plain, chainer.Variable(x), chainer.Variable(t))
+    our_optimizer.update(ours, x, t)
+    numpy.testing.assert_allclose(
+        plain.loss.array, ours.loss.array, rtol=1e-5)
+    for (name, one), (_, other) in zip(
+            sorted(plain.namedparams()), sorted(ours.namedparams()),
+            strict=True):
+        if not name.endswith('/b'):  # a gradient of 0 but for its rounding
+            numpy.testing.assert_allclose(
+                one.array, other.array, atol=1e-5, err_msg=name)
+            assert abs(one.array).max() <= 1
