@@ -46,6 +46,7 @@ def refuse(name, *options):
     return result.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_kernels():
     out, table = run('kernels', *SHORT, '--scale', '1000', '--threads', '1',
                      '--only', 'clip', 'signs by signs')

@@ -27,6 +27,7 @@ def run(code, cwd=ROOT, **env):
     return result.stdout.split()
 
 
+@pytest.mark.slow
 def test_machine_code_is_kept(tmp_path):
     env = {'NUMBA_CACHE_DIR': str(tmp_path / 'cache')}
     for kind, x, total in (('alone', SMALL, '9.0'),
@@ -36,6 +37,7 @@ def test_machine_code_is_kept(tmp_path):
             [total, '0'], [total, '1']]
 
 
+@pytest.mark.slow
 def test_machine_code_of_another_version(tmp_path):
     """A change of any file counts: a kernel is made of several."""
     shutil.copytree(ROOT / 'bnn', tmp_path / 'bnn', ignore=(

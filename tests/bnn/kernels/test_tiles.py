@@ -13,6 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 
 
+@pytest.mark.slow
 def test_without_avx512(tmp_path):
     """What LLVM refuses would end the process, with an assertion."""
     result = subprocess.run(

@@ -97,7 +97,7 @@ def test_errors(capsys):
             '--batchsize 1.5', '--batchsize', '--epoch 0', '--unit 0',
             '--seed -1', '--seed 4294967296', '--seed x', '--lr 0',
             '--lr nan', '--dropout-hidden 1', '--w-bits 9',
-            '--dataset other', '--dataset cifar10', '--report long',
+            '--dataset other', '--report long',
             '--test-statistics none', '--snapshot-every 0',
             '--keep-snapshots 0', '--gpu x', '--gpu', '--epo 3',
             '--unknown', 'word', '--no-evaluate', '--lr-steps',
