@@ -1,219 +1,116 @@
 #!/usr/bin/env python3
-"""Time of a prediction: the packed net beside the peers, in one run.
+"""Time of a prediction: the packed net beside other programs.
 
-The net 784-1000-1000-10, with random signs as weights or trained (--model),
-on uint8 images like MNIST's: packed (bnn.deploy), in Chainer, in PyTorch
-(float32, eager and compiled), in onnxruntime (float32 and int8), and the C
-program, each with one thread and with more, batch by batch.  They take turns,
-each a process of its own that sleeps in between.  PyTorch and onnxruntime are
-given their fastest form, see inference_nets.py.  Three things apart:
+    benchmarks/inference.py --torch-python FILE
+    benchmarks/inference.py --c        the C program, by compiler and flags
 
-  net      from uint8 images to classes, the Python call included
-  packing  a product of signs, n x 1000 x 1000, from floats: bits, or int8,
-           are made of the operand first
-  kernel   the product alone, both operands ready
-
-    benchmarks/inference.py --torch-python ~/torch/bin/python
-    benchmarks/inference.py --model mlp.model --c-dir DIR
+784-1000-1000-10 with random signs as weights, from uint8 images to classes:
+packed (bnn.deploy), Chainer, PyTorch, onnxruntime, the C program.  PyTorch
+and onnxruntime get it in their fastest form, see random_net.py; "int8 by
+hand" is an exact graph of uint8 by int8, which no tool writes by itself.  The
+C program has one thread.
 """
-import argparse
-import os
-import sys
+import statistics
 import tempfile
-import time
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
-sys.path.insert(0, ROOT)
-
+import random_net
 import timing
 
-JOBS = {'net': 'end to end', 'packing': 'kernel with packing',
-        'kernel': 'kernel alone'}
 OURS = 'packed'
-# Name: program under peers/, its options; --torch-python runs PyTorch's
-CONTENDERS = {
-    OURS: ('infer_ours.py', '--of=packed'),
-    'Chainer': ('infer_ours.py', '--of=chainer'),
-    'PyTorch, eager': ('infer_torch.py',),
-    'PyTorch, torch.compile': ('infer_torch.py', '--compile'),
-    'onnxruntime, as exported': ('infer_onnx.py', '--net=net'),
-    'onnxruntime, float32': (
-        'infer_onnx.py', '--net=folded', '--kernels=float32'),
-    'onnxruntime, int8 dynamic': ('infer_onnx.py', '--net=dynamic'),
-    'onnxruntime, int8 static': ('infer_onnx.py', '--net=static'),
-    'onnxruntime, int8 by hand': (
-        'infer_onnx.py', '--net=integers', '--kernels=int8')}
-C_CONTENDERS = {
-    'C, -O3 -march=native': '-O3 -march=native', 'C, -O2': '-O2'}
-
-
-def make_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('--unit', type=timing.positive, default=1000,
-                        metavar='N', help='units in each hidden layer')
-    parser.add_argument('--layers', type=timing.positive, default=2,
-                        metavar='N', help='hidden layers')
-    parser.add_argument('--model', metavar='FILE',
-                        help='a trained net, BinaryMLP, instead')
-    parser.add_argument('--batch', type=timing.positive, nargs='+',
-                        default=[1, 100, 10000], metavar='N',
-                        help='batch sizes')
-    parser.add_argument('--threads', type=timing.positive, nargs='+',
-                        default=sorted({1, timing.cores()}), metavar='N',
-                        help='threads of each (default: 1, and the cores)')
-    parser.add_argument('--jobs', nargs='+', choices=list(JOBS),
-                        default=list(JOBS), help='what to time')
-    parser.add_argument('--only', nargs='+', metavar='NAME', help=(
-        'contenders to measure beside ours: parts of their names'))
-    parser.add_argument('--rounds', type=timing.positive, default=9,
-                        metavar='N', help='turns of each')
-    parser.add_argument('--least', type=float, default=.1, metavar='SECONDS',
-                        help='how long a turn is at least')
-    parser.add_argument('--torch-python', default=sys.executable,
-                        metavar='FILE', help='a Python that has PyTorch')
-    parser.add_argument('--c-dir', default='', metavar='DIR', help=(
-        'what export.py --to c wrote of --model'))
-    parser.add_argument('--out', metavar='FILE', default=os.path.join(
-        ROOT, 'benchmarks', 'results', 'inference.json'))
-    return parser
-
-
-def start(args, folder):
-    """Starts the contenders.
-
-    Returns:
-        list of timing.Contender: With the attribute ``n_threads``.
-    """
-    wanted = [
-        (name, n, script, options) for n in args.threads
-        for name, (script, *options) in CONTENDERS.items()] + [
-        (name, 1, 'infer_c.py', ['--c-dir', args.c_dir, '--flags=' + flags])
-        for name, flags in C_CONTENDERS.items()]
-    found = []
-    for name, n, script, options in wanted:
-        if name != OURS and args.only and not any(
-                part.lower() in name.lower() for part in args.only):
-            continue
-        one = timing.Contender(
-            name, script, '--files', folder, *options, threads=n,
-            python=args.torch_python if 'torch' in script else sys.executable)
-        one.n_threads = n
-        found.append(one)
-    return found
-
-
-def measure(contenders, job, batch, args):
-    """Lets contenders take turns at a job.
-
-    Returns:
-        list of dict: What is written of each.
-    """
-    able = [one for one in contenders
-            if not one.unavailable and job in one.facts['jobs']]
-    counts, classes = {}, {}
-    for one in able:
-        seconds = one.turn(1, 1, job=job, batch=batch)[0]
-        counts[one] = int(min(1000, max(1, args.least / seconds)))
-        classes[one] = one.replies[-1].get('classes')
-        one.rounds = []
-    for i in range(args.rounds):
-        for one in able[::-1 if i % 2 else 1]:
-            time.sleep(timing.PAUSE)
-            one.rounds.append(one.turn(
-                counts[one], 2 if counts[one] > 1 else 1, job=job,
-                batch=batch))
-    ours = {one.n_threads: one for one in able if one.name == OURS}
-    return [{
-        'job': job, 'batch': batch, 'name': one.name,
-        'threads': one.n_threads, 'seconds': one.median,
-        'round_medians': one.medians, 'images_per_second': batch / one.median,
-        'by_packed': one.ratio(ours[one.n_threads]) if (
-            one.n_threads in ours) else None,
-        'peak_bytes': one.replies[-1]['peak_bytes'],
-        **_differing(
-            one, classes, next(iter(ours.values()), None), args)}
-        for one in able]
-
-
-def _differing(one, classes, ours, args):
-    """Returns how many images are of another class than packed ones."""
-    if classes[one] is None or ours is None or (
-            not args.model and 'flags' in one.facts):  # C of another net
-        return {}
-    return {'differing': sum(a != b for a, b in zip(
-        classes[one], classes[ours], strict=True))}
-
-
-def report(args, rows, contenders):
-    """Prints the tables."""
-    for job in args.jobs:
-        for batch in args.batch:
-            some = [row for row in rows
-                    if (row['job'], row['batch']) == (job, batch)]
-            unit = 'images/s' if job == 'net' else 'rows/s'
-            print('\n%s, batch %d\n' % (JOBS[job], batch))
-            timing.print_table(
-                ['', 'threads', 'microseconds', 'least', 'most', unit,
-                 'by packed', *(['differ'] if job == 'net' else [])],
-                [[row['name'], str(row['threads']), *(
-                    '%.1f' % (1e6 * one) for one in (
-                        row['seconds'], min(row['round_medians']),
-                        max(row['round_medians']))),
-                  format(round(row['images_per_second']), ','),
-                  '-' if row['by_packed'] is None
-                  else '%.2f' % row['by_packed'],
-                  *([str(row.get('differing', '-'))] if job == 'net' else [])]
-                 for row in some])
-    print('\nmemory\n')
-    timing.print_table(
-        ['', 'threads', 'model bytes', 'loaded MB', *(
-            'peak MB, batch %d' % batch for batch in args.batch)],
-        [[one.name, str(one.n_threads),
-          format(one.facts['model_bytes'], ','),
-          '%.0f' % (one.facts['loaded_bytes'] / 1e6),
-          *('%.0f' % (row['peak_bytes'] / 1e6) for row in rows
-            if row['job'] == 'net' and (row['name'], row['threads']) == (
-                one.name, one.n_threads))]
-         for one in contenders if not one.unavailable])
-    for one in contenders:
-        if one.unavailable:
-            print('\nnot measured: %s, %d threads: %s' % (
-                one.name, one.n_threads, one.unavailable))
+# Names to the words of peers/predict.py: the way, the folder, and the rest
+PEERS = {
+    OURS: ('packed',),
+    'Chainer': ('chainer',),
+    'PyTorch, eager': ('torch', 'eager'),
+    'PyTorch, torch.compile': ('torch', 'compile'),
+    'onnxruntime, float32': ('onnxruntime', 'float32'),
+    'onnxruntime, int8 dynamic': ('onnxruntime', 'dynamic'),
+    'onnxruntime, int8 static': ('onnxruntime', 'static'),
+    'onnxruntime, int8 by hand': ('onnxruntime', 'by_hand'),
+    'C, gcc -O3 -march=native': ('c', 'gcc', '-O3 -march=native', '')}
+NATIVE, PORTABLE = '-O3 -march=native', '-O2 -DBNN_BUILTIN_POPCOUNT=0'
+WORDS = ' -DBNN_WORD_BITS=64'
+C_PEERS = {
+    OURS: ('packed',), **{
+        f'C, {compiler} {flags}': ('c', compiler, flags, '')
+        for compiler in ('gcc', 'clang')
+        for flags in (NATIVE, NATIVE + WORDS, PORTABLE, PORTABLE + WORDS)},
+    **{f'float loop, {compiler} {flags}': ('c', compiler, flags, 'float loop')
+       for compiler in ('gcc', 'clang') for flags in (NATIVE, '-O2')}}
 
 
 def main():
-    args = make_parser().parse_args()
-    # After the threads are set: this process makes the nets
-    timing.use_threads(os.environ, 1)
-    args.batch.sort()  # the peak of the memory only rises
-    import inference_nets
+    parser = timing.parser(__doc__)
+    timing.add_torch(parser)
+    parser.add_argument('--seconds', type=float, default=.1, metavar='S',
+                        help='length of a turn (default: 0.1)')
+    parser.add_argument('--unit', type=timing.positive, default=1000,
+                        metavar='N', help='units of each hidden layer')
+    parser.add_argument('--batch', type=timing.positive, nargs='+',
+                        metavar='N', help='images at once (default: 1, 100 '
+                        'and 10000; of C 100)')
+    parser.add_argument('--threads', type=timing.positive, nargs='+',
+                        metavar='N', help='of each (default: 1 and the '
+                        'cores; of C 1)')
+    parser.add_argument('--c', action='store_true',
+                        help='the C program, by compiler and flags')
+    parser.add_argument('--only', nargs='+', metavar='NAME', help=(
+        'beside ours only those whose name has this in it'))
+    args = parser.parse_args()
+    threads = args.threads or (
+        [1] if args.c else sorted({1, timing.cores()}))
+    batches = args.batch or ([100] if args.c else [1, 100, 10000])
+    parts, versions = [], {}
     with tempfile.TemporaryDirectory() as folder:
-        sizes = inference_nets.write(
-            folder, args.unit, args.layers, max(args.batch), args.model)
-        contenders = start(args, folder)
-        rows = []
-        for job in JOBS:
-            for batch in args.batch if job in args.jobs else ():
-                print('%s, batch %d ...' % (JOBS[job], batch),
-                      file=sys.stderr)
-                rows += measure(contenders, job, batch, args)
-        for one in contenders:
-            if not one.unavailable:
-                one.close()
-    print('%s, medians of %d turns' % ('-'.join(map(
-        str, sizes)), args.rounds))
-    report(args, rows, contenders)
-    timing.save(args.out, {
-        'settings': {name: getattr(args, name) for name in (
-            'batch', 'threads', 'rounds', 'least')}, 'sizes': sizes,
-        'contenders': [
-            {'name': one.name, 'threads': one.n_threads,
-             **({'unavailable': one.unavailable} if one.unavailable
-                else one.facts)} for one in contenders],
-        'rows': rows}, max(args.threads))
+        random_net.write(folder, args.unit, max(batches))
+        for n in threads:
+            found, missing = measure(args, folder, n, batches, versions)
+            parts += found
+    timing.report(
+        args, f'A prediction of 784-{args.unit}-{args.unit}-10'
+        + (' in C' if args.c else ''), [*parts, *missing], max(threads),
+        versions)
+
+
+def measure(args, folder: str, threads: int, batches: list,
+            versions: dict) -> tuple:
+    """Measures with some threads, and notes the versions of the peers.
+
+    Returns:
+        A table for each batch with its heading, and lines on the peers that
+        are not there.
+    """
+    peers = {}
+    for name, (way, *words) in (C_PEERS if args.c else PEERS).items():
+        if name == OURS or not args.only or any(
+                part in name for part in args.only):
+            if way == 'c' and threads > 1:
+                continue
+            python = {'python': args.torch_python} if way == 'torch' else {}
+            peers[name] = timing.Peer(
+                'predict.py', way, folder, *words, threads=threads, **python)
+            versions.update(peers[name].facts)
+    able = {name: one for name, one in peers.items() if not one.unavailable}
+    parts = []
+    for batch in batches:
+        classes = {name: one.prepare(args.seconds, batch=batch)['classes']
+                   for name, one in able.items()}
+        seconds = timing.take_turns(able, args.rounds)
+        parts += [
+            f'{batch} images, {threads} threads:',
+            timing.table(
+                ['', 'us', *timing.HEADER, 'us an image', 'classes differ'], [
+                    [name, *cells,
+                     f'{1e6 * statistics.median(seconds[name]) / batch:.2f}',
+                     sum(a != b for a, b in zip(
+                         classes[name], classes[OURS], strict=True))]
+                    for name, cells in timing.rows(
+                        seconds, 1e6, 1).items()])]
+    for one in peers.values():
+        one.close()
+    return parts, [f'not measured: {name}: {one.unavailable}'
+                   for name, one in peers.items() if one.unavailable]
 
 
 if __name__ == '__main__':
-    from bnn.training.command_line import script
-    script.run(main)
+    main()

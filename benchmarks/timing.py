@@ -320,7 +320,7 @@ def rows(seconds: dict, scale: float = 1e3, digits: int = 2) -> dict:
     return {name: [
         *(f'{scale * f(values):.{digits}f}'
           for f in (statistics.median, min, max)),
-        f'{ratio(ours, values):.2f}'] for name, values in seconds.items()}
+        f'{ratio(ours, values):.3g}'] for name, values in seconds.items()}
 
 
 #: The header of the cells of :func:`rows`, behind the unit

@@ -117,8 +117,7 @@ def main():
                 [name, f'{1e3 * value:.2f}', f'{value / total:.0%}']
                 for name, value in sorted(
                     parts.items(), key=lambda item: -item[1])])],
-        args.threads, {'torch': one.facts['torch'] for one in started.values()
-                       if 'torch' in one.facts})
+        args.threads, started['PyTorch, eager'].facts)
 
 
 if __name__ == '__main__':

@@ -1,53 +1,44 @@
 /* The plain loop that the C net is compared with: float weights of the same
    shapes, one multiplication and one addition a weight, sign in between. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include <stdint.h>
 
-#ifndef IMAGES
-#define IMAGES 20
-#endif
+#define PIXELS 784
+#define CLASSES 10
 
-static const int sizes[] = {784, 1000, 1000, 10};
-static float weights[3][1000 * 1000], values[4][1000];
+float weights[(PIXELS + UNITS + CLASSES) * UNITS];
+float limits[2 * UNITS], scale[CLASSES], offset[CLASSES];
 
-static int predict(void)
+static float values[PIXELS + 2 * UNITS];
+
+static int predict(const uint8_t *image)
 {
-    int l, o, i, best = 0;
-    for (l = 0; l < 3; l++)
-        for (o = 0; o < sizes[l + 1]; o++) {
-            const float *w = weights[l] + o * sizes[l];
+    static const int sizes[] = {PIXELS, UNITS, UNITS, CLASSES};
+    const float *w = weights, *limit = limits;
+    float *x = values, best = 0;
+    int l, o, i, answer = -1;
+    for (i = 0; i < PIXELS; i++)
+        x[i] = image[i];
+    for (l = 0; l < 3; l++, x += sizes[l - 1])
+        for (o = 0; o < sizes[l + 1]; o++, w += sizes[l]) {
             float sum = 0;
             for (i = 0; i < sizes[l]; i++)
-                sum += w[i] * values[l][i];
-            values[l + 1][o] = l == 2 ? sum : sum >= 0 ? 1.f : -1.f;
+                sum += w[i] * x[i];
+            if (l < 2)
+                x[sizes[l] + o] = sum >= *limit++ ? 1.f : -1.f;
+            else {
+                sum = sum * scale[o] + offset[o];
+                if (answer < 0 || sum > best) {
+                    best = sum;
+                    answer = o;
+                }
+            }
         }
-    for (o = 1; o < sizes[3]; o++)
-        if (values[3][o] > values[3][best])
-            best = o;
-    return best;
+    return answer;
 }
 
-int main(void)
+void run(const uint8_t *images, long n, int32_t *classes)
 {
-    double best = 1e9;
-    long sum = 0;
-    int i, l, turn;
-    for (l = 0; l < 3; l++)
-        for (i = 0; i < sizes[l] * sizes[l + 1]; i++)
-            weights[l][i] = rand() & 1 ? 1.f : -1.f;
-    for (turn = 0; turn < 10; turn++) {
-        const clock_t start = clock();
-        double time;
-        for (i = 0; i < IMAGES; i++) {
-            for (l = 0; l < sizes[0]; l++)
-                values[0][l] = (float)(rand() & 255);
-            sum += predict();
-        }
-        time = (double)(clock() - start) / CLOCKS_PER_SEC * 1e6 / IMAGES;
-        if (time < best)
-            best = time;
-    }
-    printf("%.3f us an image (sum of the classes %ld)\n", best, sum);
-    return 0;
+    long i;
+    for (i = 0; i < n; i++)
+        classes[i] = predict(images + i * PIXELS);
 }

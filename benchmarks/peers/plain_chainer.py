@@ -12,12 +12,12 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import timing
-
 import chainer
 import chainer.links as L
 import numpy
 from chainer import initializers
+
+import timing
 
 
 def sign(x):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
-from bnn import data
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import script
 from bnn.training.command_line import setting
@@ -51,11 +50,6 @@ def parse(base: config_module.Config, parser: script.Parser,
         one = config_module.SETTINGS[name]
         if one.group not in groups:
             groups[one.group] = parser.add_argument_group(one.group)
-        if name == 'dataset':
-            # Others have images that the net does not take.
-            one = dataclasses.replace(one, choices=tuple(
-                other for other in one.choices
-                if data.SHAPES[other] == data.SHAPES[base.dataset]))
         _add(groups[one.group], name, one, getattr(base, name))
     found = vars(parser.parse_args(argv))
     given = {name: value for name, value in found.items()

@@ -98,6 +98,21 @@ def bounded(path: str) -> Iterator[None]:
         yield
 
 
+def shape(path: str, name: str) -> tuple[int, ...] | None:
+    """Returns the shape of an array in a model file, if it is there.
+
+    Args:
+        path: The file.
+        name: The array, ``'predictor/l1/W'``.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be read.
+    """
+    with _open(path) as f:
+        array = _dataset(f, name)
+        return None if array is None else array.shape
+
+
 @contextlib.contextmanager
 def at_most(path: str, n_bytes: int) -> Iterator[None]:
     """Refuses to make a net that is far larger than some arrays.

@@ -92,19 +92,15 @@ def take_over(config: config_module.Config, ranks=alone.ALONE,
             config_module.check('batchsize', settings.get('batchsize'),
                                 snapshot.path), snapshot.path)
         config = _go_on(config, settings, snapshot.path, only)
+        weights = snapshot.arrays.get('updater/model:main/predictor/l1/W')
+        _check_unit(config, snapshot.path, numpy.shape(weights))
     elif config.initmodel is not None:
         names = ['unit', 'input']
         if config.evaluate:
             names += ['loss', 'dataset']
         config = take_from_model(config, names, config.initmodel)
-    path = config.initmodel if snapshot is None else snapshot.path
-    # A layer has the square of the units in weights, and no file says so of
-    # far more than it holds.
-    if only is not None and path is not None and (
-            config.unit ** 2 > os.path.getsize(path)):
-        raise errors.UserError(
-            f'{path} is not of this net: it is too small for {config.unit} '
-            'units')
+        _check_unit(config, config.initmodel, model_file.shape(
+            config.initmodel, 'predictor/l1/W'))
     config.check()
     schedule = config.schedule  # which refuses what contradicts itself
     if (snapshot is not None and schedule.depends_on_length
@@ -141,6 +137,17 @@ def _go_on(config, settings, path, only):
         if name not in config.given and name in settings:
             values[name] = config_module.check(name, settings[name], path)
     return dataclasses.replace(config, **values)
+
+
+def _check_unit(config, path, shape):
+    """Refuses a file whose first layer is not as large as its settings say.
+
+    They may be wrong, or hostile: nothing is made of such a size.
+    """
+    if shape and shape[0] != config.unit and 'unit' not in config.given:
+        raise errors.UserError(
+            f'{path} is damaged or of another program: its --unit is '
+            f'{config.unit}, but its first layer has {shape[0]} units')
 
 
 def bounded(config: config_module.Config, snapshot: Snapshot | None

@@ -14,21 +14,21 @@ WORKER = pathlib.Path(__file__).with_name('worker.py')
 
 
 class Ranks(scripts.Process):
-    """``train.py --distributed`` on ranks.
+    """``train.py CONFIG --distributed`` on ranks.
 
     Attributes:
         n (int): How many.
-        config (str): The configuration.
+        config (tuple of str): The words that stand first.
         on_rank_1 (tuple of str): More options of that rank alone.
     """
 
-    n, config, on_rank_1 = 2, 'binary_net', ()
+    n, config, on_rank_1 = 2, ('binary_net', '--distributed'), ()
 
     def __init__(self, cwd):
         super().__init__(cwd, 'train.py')
 
     def words(self, *options):
-        rank = super().words(self.config, '--distributed', *options)
+        rank = super().words(*self.config, *options)
         first = self.n - 1 if self.on_rank_1 else self.n
         words = [str(MPIEXEC), '-n', str(first), *rank]
         if self.on_rank_1:

@@ -59,7 +59,7 @@ def test_ranks_with_other_options(ranks):
 
 @pytest.mark.slow
 def test_convolutions_and_stochastic_weights(ranks, results, write_cifar10):
-    ranks.config = 'shallow_convnet'
+    ranks.config = 'shallow_convnet', '--distributed'
     write_cifar10(ranks.cwd / 'data')
     ranks.succeed(
         '--data-dir', 'data', '--allow-modified', '--batchsize', 10,
@@ -72,7 +72,7 @@ def test_convolutions_and_stochastic_weights(ranks, results, write_cifar10):
 
 @pytest.mark.slow
 def test_broken_images_of_all_ranks(ranks, write_pictures):
-    ranks.config = 'nin_imagenet'
+    ranks.config = 'nin_imagenet', '--distributed'
     write_pictures(ranks.cwd / 'data', n_train=12, n_val=1)
     paths = sorted((ranks.cwd / 'data' / 'train').rglob('*.jpg'))
     for path in paths[::2][:11]:
@@ -120,7 +120,8 @@ def test_option_without_distributed(alone):
 
 @pytest.mark.slow
 def test_forgotten_option(ranks):
-    line = ranks.refuse(*ONE, '--no-distributed')
+    ranks.config = 'binary_net',
+    line = ranks.refuse(*ONE)
     assert 'mpiexec started this 2 times' in line
 
 

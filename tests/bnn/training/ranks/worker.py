@@ -3,6 +3,7 @@
     [mpiexec -n N] python worker.py FUNCTION [ARGUMENT ...]
 """
 import json
+import math
 import os
 import signal
 import sys
@@ -88,8 +89,8 @@ def sum_up(ranks):
         npz.NpzDeserializer(npz.serialize(ours)).load(restored)
         assert restored.compute_mean() == {'x': (ranks.size - 1) / 2}
         restored.add({'x': mine + n})
-        assert restored.compute_mean()['x'] == (
-            (ranks.size - 1) / 2 + n / (n + 1))
+        assert math.isclose(restored.compute_mean()['x'],
+                            (ranks.size - 1) / 2 + n / (n + 1))
 
 
 def evaluate(ranks, n):
