@@ -76,17 +76,11 @@ def test_data_of_another_shape(script, model):
     for dataset in 'cifar10', 'imagenet':
         line = script.refuse('--dataset', dataset, '--data-dir', 'data')
         assert f'--dataset {dataset}' in line
-<<<<<<< HEAD
     line = script.refuse('--dataset', 'cifar10', '--data-dir', 'data')
     assert 'mnist or fashion-mnist or digits' in line
     set_attribute('dataset', '"cifar10"')(model)
     line = script.refuse('--evaluate', '-m', 'model')
     assert '--dataset cifar10: BinaryMLP takes mnist or ' in line
-=======
-    set_attribute('dataset', '"cifar10"')(model)
-    line = script.refuse('--evaluate', '-m', 'model')
-    assert '--dataset cifar10' in line
->>>>>>> tests2
 
 
 def test_status_of_a_process(trainer):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numba
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SMALL, LARGE = 'numpy.ones(9, "f")', 'numpy.ones(1 << 18, "f")'

@@ -6,6 +6,7 @@ import sys
 
 import llvmlite.binding
 import numba
+import pytest
 
 from bnn.kernels import tiles
 
