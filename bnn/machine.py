@@ -1,4 +1,5 @@
 """What a measurement ran on."""
+import functools
 import importlib.metadata
 import os
 import platform
@@ -16,19 +17,25 @@ def describe():
         arithmetic depends on, and ``commit``, that of this code, or ``None``
         outside of a repository.
     """
+    return {'cpu': _cpu(), 'cores': os.cpu_count(),
+            'threads': int(os.environ.get('OMP_NUM_THREADS')
+                           or os.cpu_count()),
+            'system': platform.system(), 'python': platform.python_version(),
+            **_versions(), 'commit': _commit()}
+
+
+@functools.cache
+def _versions():
     versions = {}
     for distribution in importlib.metadata.distributions():
         name = distribution.metadata['Name']
         if name in ('chainer', 'numpy', 'numba', 'torch') or (
                 name or '').startswith('cupy'):
             versions[name] = distribution.version
-    return {'cpu': _cpu(), 'cores': os.cpu_count(),
-            'threads': int(os.environ.get('OMP_NUM_THREADS')
-                           or os.cpu_count()),
-            'system': platform.system(), 'python': platform.python_version(),
-            **dict(sorted(versions.items())), 'commit': _commit()}
+    return dict(sorted(versions.items()))
 
 
+@functools.cache
 def _commit():
     if not os.path.exists(os.path.join(_ROOT, '.git')):
         return None  # not that of a repository around it

@@ -12,4 +12,5 @@ CONFIG = dataclasses.replace(
     published=config.Published(
         0.9923, 'XNOR-Net-PyTorch, README, MNIST, LeNet-5',
         epoch='best on test'),
-    augment='affine', precise_bn=True, lr_schedule='cosine', epoch=18)
+    augment='affine', precise_bn=True, lr_schedule='cosine',
+    lr_steps=None, epoch=18)

@@ -17,12 +17,11 @@ from bnn import deploy
 from bnn import errors
 from bnn.training.files import atomic
 from bnn.training.files import model_file
+from tests.helpers import scripts
 from zoo.binary_neural_networks import binary_weight_mlp
 from zoo.binarynet import deep_binary_mlp
 from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import lenet5
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -53,8 +52,9 @@ def test_of_a_training(trained, capsys, tmp_path):
         str(trained.out / 'mlp.model'), '--to', 'packed', '-o', out]) == 0
     printed = capsys.readouterr().out
     attributes = model_file.read_attributes(str(trained.out / 'mlp.model'))
-    assert 'accuracy %.4f in Chainer, %.4f packed; predictions that differ: ' \
-        '0\n' % ((attributes['test_accuracy'],) * 2) in printed
+    accuracy = attributes['test_accuracy']
+    assert (f'accuracy {accuracy:.4f} in Chainer, {accuracy:.4f} packed; '
+            'predictions that differ: 0\n') in printed
     lines = printed.splitlines()
     assert lines[0].split() == [
         'layer', 'weights', 'operand', 'to', 'result', 'bits', 'float',
@@ -109,19 +109,14 @@ def test_nan(write_model):
         export.main([path])
 
 
-@pytest.fixture
-def script(trainer):
-    trainer.script = ROOT / 'export.py'
-    return trainer
-
-
-def test_script(script, binary_model):
-    out = script.succeed(
+def test_script(tmp_path, binary_model):
+    out = scripts.Process(tmp_path, 'export.py').succeed(
         binary_model, '--to', 'packed', '-o', 'a.bnn').stdout
     assert 'a.bnn: ' in out and 'predictions that differ: 0' in out
 
 
-def test_script_refuses(script):
+def test_script_refuses(tmp_path):
+    script = scripts.Call(tmp_path, 'export.py')
     (script.cwd / 'text.model').write_text('no model')
     for words in ['text.model'], ['--to', 'x', 'text.model']:
         line = script.refuse(*words)

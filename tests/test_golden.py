@@ -65,9 +65,8 @@ def test_all_are_here():
 
 
 @pytest.mark.parametrize('name', [
-    'binary_net', 'quantized_net',
-    *(pytest.param(name, marks=pytest.mark.slow)
-      for name in ('lenet5', 'shallow'))])
+    'binary_net', *(pytest.param(name, marks=pytest.mark.slow)
+                    for name in ('quantized_net', 'lenet5', 'shallow'))])
 def test_run(name, tmp_path):
     result = training.run(tmp_path, *project.RUNS[name])
     first, *later = STEPS[name]
@@ -111,12 +110,6 @@ def assert_printed(result, wanted):
                              ('test ', 'validation/main/'))]
 
 
-def of_imagenet(names):
-    """The nets of large images, which take seconds, are slow."""
-    return [pytest.param(name, marks=pytest.mark.slow)
-            if project.NETS[name].shape[1] > 100 else name for name in names]
-
-
 @pytest.fixture(scope='module')
 def filled():
     """A function from a name to the case, its net and its images."""
@@ -140,7 +133,7 @@ def test_scores(name, arrays, filled):
                  arrays[f'{name}/chainer'])
 
 
-@pytest.mark.parametrize('name', of_imagenet(NETS))
+@pytest.mark.parametrize('name', NETS)
 def test_packed(name, arrays, filled):
     facts = NETS[name]
     case, predictor, images = filled(name)

@@ -1,6 +1,5 @@
 """predict.py: pictures and data sets with a packed net."""
 import json
-import pathlib
 
 import numpy
 import PIL.Image
@@ -11,8 +10,8 @@ import predict
 from bnn import data as datasets
 from bnn import deploy
 from bnn import errors
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests.helpers import made_data
+from tests.helpers import scripts
 
 
 @pytest.fixture(scope='module')
@@ -41,8 +40,9 @@ def test_pictures(packed, pictures, capsys):
     net = deploy.load(packed)
     x = datasets.load('digits').test_images[:1]
     expected = net.class_names[net.predict(x)[0]]
-    assert lines[0].startswith('%s: %s, %.1f %%, ' % (
-        pictures[0], expected, 100 * net.probabilities(x).max()))
+    share = net.probabilities(x).max()
+    assert lines[0].startswith(
+        f'{pictures[0]}: {expected}, {100 * share:.1f} %, ')
     assert lines[0].endswith('(light on dark, as it is)')
     assert lines[1].endswith('(dark on light, scaled and centred from '
                              '200x200)')
@@ -74,8 +74,8 @@ def test_dataset(packed, capsys):
     data = datasets.load('digits')
     found = deploy.load(packed).predict(data.test_images)
     accuracy = (found == data.test_labels).mean()
-    assert lines[0].startswith('digits: accuracy %.4f on 360 images, '
-                               % accuracy)
+    assert lines[0].startswith(
+        f'digits: accuracy {accuracy:.4f} on 360 images, ')
     table = numpy.array([line.split()[1:] for line in lines[3:]], int)
     assert table.sum() == 360 and numpy.trace(table) == round(360 * accuracy)
     predict.main([packed, '--dataset', 'digits', '--json'])
@@ -84,22 +84,17 @@ def test_dataset(packed, capsys):
     assert as_json['accuracy'] == pytest.approx(accuracy)
 
 
-def test_other_data(packed, tmp_path, write_cifar10):
+def test_other_data(packed, tmp_path):
     folder = tmp_path / 'cifar'
-    write_cifar10(folder)
+    made_data.write_cifar10(folder)
     with pytest.raises(errors.UserError, match='is of 1x28x28 images and 10 '
                        'classes, CIFAR-10 of 3x32x32 and 10'):
         predict.main([packed, '--dataset', 'cifar10', '--data-dir',
                       str(folder), '--allow-modified'])
 
 
-@pytest.fixture
-def script(trainer):
-    trainer.script = ROOT / 'predict.py'
-    return trainer
-
-
-def test_script(script, packed, pictures):
+def test_script(tmp_path, packed, pictures):
+    script = scripts.Process(tmp_path, 'predict.py')
     # It needs no Chainer.
     (script.cwd / 'chainer.py').write_text('raise ImportError')
     script.env['PYTHONPATH'] = str(script.cwd)
@@ -107,7 +102,8 @@ def test_script(script, packed, pictures):
     assert len(out.splitlines()) == 2
 
 
-def test_script_refuses(script, packed, pictures):
+def test_script_refuses(tmp_path, packed, pictures):
+    script = scripts.Call(tmp_path, 'predict.py')
     (script.cwd / 'x.png').write_text('no picture')
     with open(packed, 'rb') as f:
         contents = bytearray(f.read())

@@ -72,18 +72,21 @@ def test_options_of_train_py(script):
         assert './train.py binary_net has more options' in line
 
 
-def test_data_of_another_shape(script, trained):
+def test_data_of_another_shape(script, model):
     for dataset in 'cifar10', 'imagenet':
         line = script.refuse('--dataset', dataset, '--data-dir', 'data')
         assert f'--dataset {dataset}' in line
     line = script.refuse('--dataset', 'cifar10', '--data-dir', 'data')
     assert 'mnist or fashion-mnist or digits' in line
+    set_attribute('dataset', '"cifar10"')(model)
+    line = script.refuse('--evaluate', '-m', 'model')
+    assert '--dataset cifar10: BinaryMLP takes mnist or ' in line
 
 
 def test_status_of_a_process(trainer):
-    line = trainer.refuse(*DIGITS, '--unit', 'x')
-    assert line.startswith('train_mnist.py: error: argument --unit')
-    assert trainer.run('--unit', 'x').returncode == 2
+    result = trainer.run(*DIGITS, '--unit', 'x')
+    assert result.returncode == 2
+    assert results.error_line(result) == result.stderr[:-1]
 
 
 @pytest.mark.skipif(importlib.util.find_spec('cupy') is not None,

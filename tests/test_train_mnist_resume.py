@@ -37,7 +37,7 @@ def names_of(folder):
 # ---- killed
 
 @pytest.mark.parametrize('most', [
-    2, pytest.param(8, marks=pytest.mark.slow)])
+    1, pytest.param(8, marks=pytest.mark.slow)])
 def test_killed_again_and_again(trainer, uninterrupted, most):
     delays = random.Random(most)
     folder = trainer.cwd / 'run'

@@ -59,7 +59,7 @@ def test_other_count_of_edit_target(backend, edits, tmp_path, text, found):
             str(tmp_path), [edits.Edit('b.py', 'one', '1', 2, 'why')])
     message = str(e.value)
     assert 'b.py (why)' in message
-    assert 'expected 2 times, found %d times' % found in message
+    assert f'expected 2 times, found {found} times' in message
     assert "'one'" in message
     assert 'edits.py' in message
     assert (tmp_path / 'b.py').read_text() == text
@@ -145,8 +145,8 @@ def test_no_network(backend, monkeypatch, tmp_path):
 
 def test_download_has_wrong_sha256(backend, monkeypatch, tmp_path):
     fake_pip(backend, monkeypatch,
-             'Expected sha256 %s\n     Got        %s\n'
-             % (backend.SHA256, 'ab' * 32))
+             f'Expected sha256 {backend.SHA256}\n'
+             f'     Got        {"ab" * 32}\n')
     with pytest.raises(backend.BuildError, match='found ' + 'ab' * 32):
         backend.find_sdist(str(tmp_path))
 

@@ -15,6 +15,7 @@ from bnn.deploy import operations
 from bnn.deploy import pack as packing
 from bnn.deploy import run
 from bnn.deploy import stages
+from bnn.deploy import tracing
 from bnn.training.learning import inputs
 from zoo import trained
 from zoo.binary_neural_networks import binary_weight_mlp
@@ -93,14 +94,17 @@ _SHIFTS = {'input_scale': True, 'shift': True}
 NETS = {
     'binary-mlp': _mlp(net.BinaryMLP),
     'binary-mlp-32-units-3-layers': _case(
-        deep_binary_mlp.DeepBinaryMLP, n_units=32, n_layers=3, scale='standard'),
+        deep_binary_mlp.DeepBinaryMLP, n_units=32, n_layers=3,
+        scale='standard'),
     'binary-mlp-binary-pixels': _mlp(net.BinaryMLP, scale='binary'),
     **{f'quantized-mlp-{quantizer}-{bits}-{bits}': _mlp(
-        quantized_mlp.QuantizedMLP, w_bits=bits, a_bits=bits, quantizer=quantizer)
+        quantized_mlp.QuantizedMLP, w_bits=bits, a_bits=bits,
+        quantizer=quantizer)
        for quantizer in ('dorefa', 'linear') for bits in (1, 2, 32)},
     'float-mlp': _mlp(float_mlp.FloatMLP),
     'binary-weight-mlp': _mlp(binary_weight_mlp.BinaryWeightMLP),
-    'binary-weight-mlp-no-norm': _mlp(binary_weight_mlp.BinaryWeightMLP, batch_norm=False),
+    'binary-weight-mlp-no-norm': _mlp(
+        binary_weight_mlp.BinaryWeightMLP, batch_norm=False),
     'lenet5': _lenet5(two_tone=True),
     'lenet5-float': _lenet5(binary=False),
     'lenet5-input-scale': _lenet5(input_scale=True, two_tone=True),
@@ -142,7 +146,6 @@ def pack(case, predictor):
 
 
 def _pack(predictor, shape, rescale, class_names, facts=None):
-    from bnn.deploy import tracing
     found = tracing.trace(predictor, numpy.zeros((1, *shape), numpy.float32))
     return file_format.dump(packing.pack(
         found, shape, rescale, class_names, facts))

@@ -33,7 +33,7 @@ def write_cifar10(folder, n=60, seed=0):
             b'data': pixels.reshape(n, 3072).astype(numpy.uint8),
             b'labels': labels.tolist()}))
     (folder / 'batches.meta').write_bytes(pickle.dumps(
-        {b'label_names': [b'class %d' % i for i in range(10)]}))
+        {b'label_names': [f'class {i}'.encode() for i in range(10)]}))
 
 
 def write_pictures(folder, n_train=12, n_val=5, n_classes=2, size=(40, 30)):

@@ -47,7 +47,9 @@ class ProgressBar(extension.Extension):
         if self._bar is not None:
             self._bar.set_postfix_str(
                 f'{rate:.1f} iters/s', refresh=False)
-            self._bar.update(updater.epoch_detail - self._bar.n)
+            # The last batch of a run may reach beyond its last epoch.
+            self._bar.update(
+                min(updater.epoch_detail, self._bar.total) - self._bar.n)
         elif now - self._last >= _INTERVAL:
             self._last = now
             self._out.write(
