@@ -71,12 +71,7 @@ def positive(text: str) -> int:
 
 
 def parser(description: str, rounds: int = 7) -> argparse.ArgumentParser:
-    """Makes a parser with the options that all benchmarks have.
-
-    Args:
-        description: The docstring of the script.
-        rounds: Turns of each contender.
-    """
+    """Makes a parser with the options that all benchmarks have."""
     made = argparse.ArgumentParser(
         description=description, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,15 +97,10 @@ def add_torch(made: argparse.ArgumentParser) -> None:
 
 
 def images(n: int, shape: tuple = (1, 28, 28), n_classes: int = 10) -> tuple:
-    """Makes images like MNIST's, of classes that can be learned.
-
-    Args:
-        n: How many.
-        shape: (channels, h, w) of one.
-        n_classes: Classes.
+    """Makes images of classes that can be learned, mostly background.
 
     Returns:
-        uint8 (n, channels, h, w), mostly background, and int32 labels (n,).
+        uint8 (n, *shape) and int32 labels (n,).
     """
     import numpy
     random = numpy.random.RandomState(0)
@@ -122,12 +112,7 @@ def images(n: int, shape: tuple = (1, 28, 28), n_classes: int = 10) -> tuple:
 
 
 class Calls:
-    """Calls of a function, as a turn.
-
-    Args:
-        function: Takes nothing.
-        seconds: About how long a turn is.
-    """
+    """Calls of a function, as a turn of about some seconds."""
 
     def __init__(self, function, seconds: float = .02) -> None:
         self._function = function
@@ -177,21 +162,16 @@ class Peer:
         self.facts = self._read()
         self.unavailable = self.facts.pop('unavailable', None)
 
-    def prepare(self, seconds: float, most: int = 1000, **request) -> dict:
-        """Says what the next turns are, and runs one iteration of it.
-
-        Args:
-            seconds: About how long a turn is.
-            most: Iterations of a turn, at most.
-            request: What the program is asked for.
+    def prepare(self, seconds: float, **request) -> dict:
+        """Says how long a turn is, and what the program is asked for.
 
         Returns:
-            dict: Its reply.
+            dict: Its reply to one iteration.
         """
         self._request = {**request, 'iterations': 1, 'warmup': 2}
         self()
         reply = self.replies.pop()
-        self._request['iterations'] = min(most, max(
+        self._request['iterations'] = min(1000, max(
             1, int(seconds / reply['seconds'])))
         if self._request['iterations'] == 1:  # Long ones are warm.
             self._request['warmup'] = 0
@@ -296,25 +276,17 @@ def take_turns(contenders: dict, rounds: int) -> dict:
 
 
 def ratio(ours: list, theirs: list) -> float:
-    """Returns our time by theirs: the median of the ratios of the rounds.
-
-    A slow minute of the machine meets both.
-    """
+    """Returns our time by theirs: the median of the ratios of the rounds."""
     return statistics.median(
         a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def rows(seconds: dict, scale: float = 1e3, digits: int = 2) -> dict:
-    """Makes the cells of a table; see :data:`HEADER`.
-
-    Args:
-        seconds: What :func:`take_turns` returned; the first one is ours.
-        scale: 1e3 for milliseconds.
-        digits: Behind the point.
+    """Makes the cells of a table of what :func:`take_turns` returned.
 
     Returns:
-        dict: Names to lists of cells: median, least and most of the rounds,
-        and the ratio of ours to it.
+        dict: Names to median, least and most of the rounds, and the ratio of
+        the first contender, which is ours, to it.
     """
     ours = next(iter(seconds.values()))
     return {name: [
@@ -342,17 +314,10 @@ def table(header: list, lines: list) -> str:
 
 def report(args: argparse.Namespace, title: str, parts: list, threads: int,
            versions: dict | None = None) -> None:
-    """Prints results with what they were measured on, and records them.
+    """Prints tables and lines with what they were measured on.
 
     With ``--record`` they become a section of ``results/SCRIPT.md``.  It
     replaces the section of the same title and processor.
-
-    Args:
-        args: With ``record``.
-        title: What was measured, a line.
-        parts: Tables and lines.
-        threads: Threads of each program.
-        versions: Packages of peers to their versions.
     """
     from bnn import machine
     facts = machine.describe()
@@ -419,10 +384,7 @@ _AT_START = _busy()
 
 
 def _others():
-    """Returns how many cores other programs used since the start.
-
-    Programs of ours count as ours when they have ended.
-    """
+    """Returns how many cores other programs used since the start."""
     if _AT_START is None:
         return None
     elapsed, busy, ours = (

@@ -37,9 +37,10 @@ def make_task(config: str, options: list) -> dict:
     """
     from bnn import data
     from bnn.training.command_line import parser
+    from bnn.training.command_line import script
     from configs import find
-    found = parser.parse(find.get(config), parser.Parser(__doc__),
-                         argv=options)
+    found = parser.parse(
+        find.get(config), script.Parser(__doc__), argv=options)
     shape = data.SHAPES[found.dataset]
     n = min(60000, _MOST // math.prod(shape))
     return {

@@ -28,6 +28,7 @@ import numpy
 from bnn import data
 from bnn.kernels import threads
 from bnn.training.command_line import parser
+from bnn.training.command_line import script
 from configs import find
 from zoo import configured
 
@@ -59,22 +60,23 @@ def _pass(g, m, v, x):
 def products(net, batch):
     """Lists the products of a forward pass: (m, k, n, groups) of each."""
     with Functions() as functions, chainer.using_config('train', False):
-        y = net(batch)  # It keeps the graph.
+        y = net(batch)
     found = []
     for function, shapes in functions.found:
-        if len(shapes) > 1 and y is not None and any(
+        if len(shapes) > 1 and any(
                 word in type(function).__name__
                 for word in ('Linear', 'MatMul', 'Convolution')):
             (_, n_in, *size), (n_out, *fan_in) = shapes[:2]
             groups = n_in // fan_in[0] if size else 1
             pixels = math.prod(function.outputs[0]().shape) // n_out
             found.append((pixels, math.prod(fan_in), n_out // groups, groups))
+    del y  # It has kept the graph, and so the shapes of the outputs.
     return found
 
 
 def main():
     kind, task = sys.argv[1], json.loads(sys.argv[2])
-    config = parser.parse(find.get(task['config']), parser.Parser(''),
+    config = parser.parse(find.get(task['config']), script.Parser(''),
                           argv=task['options'])
     dataset = data.Dataset(
         task['dataset'], '', numpy.zeros((1, *task['shape'])), None, None,
@@ -88,10 +90,10 @@ def main():
         arrays = [numpy.full(n, value, numpy.float32)
                   for value in (1, 0, 0, 0)]
         channel.serve(lambda: (lambda: _pass(n, *arrays), {}), bytes=28 * n)
-    random = numpy.random.RandomState(0)
+    random = numpy.random.default_rng(0)
     pairs, n_operations = [], 0
     for i, (m, k, n, groups) in enumerate(shapes):
-        x, W, gy = (random.uniform(-1, 1, shape).astype(numpy.float32)
+        x, W, gy = (random.random(shape, numpy.float32) - .5
                     for shape in ((m, k), (n, k), (m, n)))
         # y = x W^T, gW = gy^T x, and behind the first layer gx = gy W
         pairs += groups * [(x, W.T), (gy.T, x), *[(gy, W)] * (i > 0)]
