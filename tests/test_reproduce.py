@@ -157,7 +157,7 @@ def test_signal(tmp_path, number, status):
     """The run stops with a snapshot, and the same command goes on."""
     process = scripts.Process(tmp_path, 'reproduce.py')
     options = ('binary_net', '--seeds', 1, '--dataset', 'digits', '--epoch',
-               5)
+               8)
     folder = tmp_path / 'reproductions' / 'binary_net' / 'seed-0'
     with process.start(*options, start_new_session=True) as running:
         while not list(folder.glob('snapshot_iter_*')):
