@@ -55,7 +55,7 @@ def load(config: config_module.Config, names: Sequence[str],
               file=sys.stderr)
         lines.say(config, 'load digits dataset')
         dataset = data.load('digits')
-    n_validation = config.validation
+    n_validation = 0 if config.evaluate else config.validation
     batchsize = config.batchsize * ranks.size
     if config.dry_run:
         dataset = dataset.head(3 * batchsize + 1)
