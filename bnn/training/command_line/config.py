@@ -8,14 +8,7 @@ from typing import Any
 
 from bnn import data
 from bnn import errors
-from bnn.training.command_line.setting import Setting
-from bnn.training.command_line.setting import not_negative
-from bnn.training.command_line.setting import not_negative_float
-from bnn.training.command_line.setting import positive
-from bnn.training.command_line.setting import positive_float
-from bnn.training.command_line.setting import ratio
-from bnn.training.command_line.setting import seed
-from bnn.training.command_line.setting import setting
+from bnn.training.command_line import setting
 from bnn.training.learning import inputs
 from bnn.training.learning import losses
 from bnn.training.learning import schedule as schedule_module
@@ -69,206 +62,212 @@ class Config:
     published: Published | None = None
     given: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    dataset: str = setting(
+    dataset: str = setting.field(
         'mnist', 'data to train on', _DATA, choices=tuple(data.TITLES))
-    data_dir: str | None = setting(
+    data_dir: str | None = setting.field(
         None, 'folder of the data; the only place looked in', _DATA,
         metavar='DIR', kept='carried')
-    allow_modified: bool = setting(
+    allow_modified: bool = setting.field(
         False, 'accept well-formed data files with another content', _DATA,
         convert=None, kept='carried')
-    augment: str = setting(
+    augment: str = setting.field(
         'none', 'random variants of the training images: ' + '; '.join(
             f'{name}: {one.words}'
             for name, one in inputs.AUGMENTATIONS.items()),
         _DATA, choices=tuple(inputs.AUGMENTATIONS))
-    input: str = setting(
+    input: str = setting.field(
         'unit', 'pixels in [0, 1], in [-1, 1], of mean 0 and deviation 1 in '
         'each channel, or as -1 and +1', _DATA, choices=tuple(inputs.SCALES))
-    validation: int = setting(
+    validation: int = setting.field(
         0, 'split the last N training images off; the best epoch on them is '
-        'kept, and tested once at the end', _DATA, convert=not_negative,
+        'kept, and tested once at the end', _DATA,
+        convert=setting.not_negative,
         metavar='N')
-    workers: int | None = setting(
+    workers: int | None = setting.field(
         None, 'threads that read images from files (default: one for each '
-        'core)', _DATA, convert=positive, metavar='N', kept='free')
+        'core)', _DATA, convert=setting.positive, metavar='N', kept='free')
 
-    net: str = setting(
+    net: str = setting.field(
         'BinaryMLP', 'class of the net, one of zoo/nets.py', _NET,
         metavar='CLASS')
-    unit: int = setting(
-        1000, 'units in each hidden layer', _NET, convert=positive,
+    unit: int = setting.field(
+        1000, 'units in each hidden layer', _NET, convert=setting.positive,
         flags=('-u',), metavar='N')
-    layers: int = setting(
-        2, 'hidden layers', _NET, convert=positive, metavar='N')
-    width: int = setting(
-        128, 'filters of the first layer', _NET, convert=positive,
+    layers: int = setting.field(
+        2, 'hidden layers', _NET, convert=setting.positive, metavar='N')
+    width: int = setting.field(
+        128, 'filters of the first layer', _NET, convert=setting.positive,
         metavar='N')
-    binary: bool = setting(
+    binary: bool = setting.field(
         True, 'the binary net, or its float twin', _NET, convert=None)
-    kind: str = setting(
+    kind: str = setting.field(
         'binary', 'binary weights and activations, binary weights alone, or '
         'float', _NET, choices=('binary', 'binary-weight', 'float'))
-    w_bits: int = setting(
+    w_bits: int = setting.field(
         2, 'bits of a weight, 1 to 8 or 32', _NET, convert=int, choices=BITS,
         metavar='K')
-    a_bits: int = setting(
+    a_bits: int = setting.field(
         2, 'bits of an activation, 1 to 8, or 32: its clip alone', _NET,
         convert=int, choices=BITS, metavar='K')
-    quantizer: str = setting(
+    quantizer: str = setting.field(
         'dorefa', "DoReFa's or QNN's LinearQuant", _NET,
         choices=('dorefa', 'linear'))
-    batch_norm: bool = setting(
+    batch_norm: bool = setting.field(
         True, 'batch normalization', _NET, convert=None)
-    dropout_input: float = setting(
-        0., 'ratio of inputs that training drops', _NET, convert=ratio,
+    dropout_input: float = setting.field(
+        0., 'ratio of inputs that training drops', _NET, convert=setting.ratio,
         metavar='P')
-    dropout_hidden: float = setting(
-        0., 'ratio of hidden units that training drops', _NET, convert=ratio,
+    dropout_hidden: float = setting.field(
+        0., 'ratio of hidden units that training drops', _NET,
+        convert=setting.ratio,
         metavar='P')
-    binarize: str = setting(
+    binarize: str = setting.field(
         'deterministic', 'sign of a weight, or in training a draw', _NET,
         choices=('deterministic', 'stochastic'))
-    surrogate: str = setting(
+    surrogate: str = setting.field(
         'ste', 'what stands for the derivative of the sign of an activation',
         _NET, choices=('ste', 'approx-sign', 'swish-sign'))
-    weight_scale: str = setting(
+    weight_scale: str = setting.field(
         'corrected', 'the signs of a filter are scaled by the mean of its '
         'absolute weights, with the gradient of that, the straight-through '
         'one, or are not', _NET, choices=('corrected', 'ste', 'none'))
-    input_scale: bool = setting(
+    input_scale: bool = setting.field(
         False, 'the result is scaled by the mean of the absolute inputs, K '
         'of XNOR-Net', _NET, convert=None)
-    shift: bool = setting(
+    shift: bool = setting.field(
         False, 'sign and ReLU have learnable shifts, as in ReActNet', _NET,
         convert=None)
-    pad_value: int = setting(
+    pad_value: int = setting.field(
         0, 'what the padding of signs is', _NET, convert=int, choices=(0, 1))
 
-    epoch: int = setting(
-        20, 'number of epochs', _LEARNING, convert=positive, flags=('-e',),
+    epoch: int = setting.field(
+        20, 'number of epochs', _LEARNING,
+        convert=setting.positive, flags=('-e',),
         metavar='N', kept='carried')
-    batchsize: int = setting(
-        100, 'images in a batch, of each rank', _LEARNING, convert=positive,
+    batchsize: int = setting.field(
+        100, 'images in a batch, of each rank', _LEARNING,
+        convert=setting.positive,
         flags=('-b',), metavar='N')
-    seed: int = setting(
-        0, 'seed of the random numbers', _LEARNING, convert=seed, metavar='N')
-    optimizer: str = setting(
+    seed: int = setting.field(
+        0, 'seed of the random numbers', _LEARNING,
+        convert=setting.seed, metavar='N')
+    optimizer: str = setting.field(
         'adam', 'what updates the weights; bop: binary weights without '
         'latent ones, Adam for the rest', _LEARNING,
         choices=('adam', 'sgd', 'momentum', 'bop'))
-    lr: float | None = setting(
+    lr: float | None = setting.field(
         None, 'learning rate (default: 0.001 for adam and bop, 0.01 for sgd '
-        'and momentum)', _LEARNING, convert=positive_float, metavar='RATE')
-    lr_schedule: str = setting(
+        'and momentum)', _LEARNING,
+        convert=setting.positive_float, metavar='RATE')
+    lr_schedule: str = setting.field(
         'constant', 'how the learning rate changes over the run', _LEARNING,
         choices=schedule_module.SCHEDULES)
-    lr_final: float | None = setting(
+    lr_final: float | None = setting.field(
         None, 'rate at the end of an exponential or cosine schedule '
         '(default: a thousandth of the first, and 0)', _LEARNING,
-        convert=not_negative_float, metavar='RATE')
-    lr_steps: list[int] | None = setting(
+        convert=setting.not_negative_float, metavar='RATE')
+    lr_steps: list[int] | None = setting.field(
         None, 'epochs after which a step schedule lowers the rate',
-        _LEARNING, convert=positive, several=True, metavar='E')
-    lr_decay: float = setting(
+        _LEARNING, convert=setting.positive, several=True, metavar='E')
+    lr_decay: float = setting.field(
         .1, 'what a step schedule multiplies the rate with', _LEARNING,
-        convert=positive_float, metavar='FACTOR')
-    warmup: float = setting(
+        convert=setting.positive_float, metavar='FACTOR')
+    warmup: float = setting.field(
         0., 'epochs over which the rate rises', _LEARNING,
-        convert=not_negative_float, metavar='E')
-    lr_scale: str = setting(
+        convert=setting.not_negative_float, metavar='E')
+    lr_scale: str = setting.field(
         'none', "factors on the rates of binary and k-bit weights: "
         "BinaryNet's code has the reciprocal of the initial range",
         _LEARNING, choices=('none', 'glorot'))
-    loss: str = setting(
+    loss: str = setting.field(
         'softmax', 'softmax cross entropy, or the squared hinge of one class '
         'against the rest', _LEARNING, choices=tuple(losses.LOSSES))
-    label_smoothing: float = setting(
+    label_smoothing: float = setting.field(
         0., 'share of each training target that softmax cross entropy '
-        'spreads over all classes', _LEARNING, convert=ratio,
+        'spreads over all classes', _LEARNING, convert=setting.ratio,
         metavar='SHARE')
-    adversarial: float = setting(
+    adversarial: float = setting.field(
         0., 'half of the loss is of images whose pixels are moved by EPS in '
         'the direction that raises it; pixels as --input has them',
-        _LEARNING, convert=not_negative_float, metavar='EPS')
-    clip: str = setting(
+        _LEARNING, convert=setting.not_negative_float, metavar='EPS')
+    clip: str = setting.field(
         'weights', 'what is kept in [-1, 1]: all parameters, or the latent '
         'weights that need it, of 1 bit or of the linear quantizer',
         _LEARNING, choices=('all', 'weights', 'none'))
-    weight_decay: float = setting(
+    weight_decay: float = setting.field(
         0., 'what is added to the gradients of weights, times them; not of '
         'biases and batch normalization', _LEARNING,
-        convert=not_negative_float, metavar='RATE')
-    bop_adaptivity: float = setting(
+        convert=setting.not_negative_float, metavar='RATE')
+    bop_adaptivity: float = setting.field(
         1e-4, 'how fast the average gradient follows (bop)', _LEARNING,
-        convert=positive_float, metavar='GAMMA')
-    bop_threshold: float = setting(
+        convert=setting.positive_float, metavar='GAMMA')
+    bop_threshold: float = setting.field(
         1e-8, 'how large the average has to be for a flip (bop)', _LEARNING,
-        convert=not_negative_float, metavar='TAU')
-    min_gamma: float = setting(
+        convert=setting.not_negative_float, metavar='TAU')
+    min_gamma: float = setting.field(
         .01, "least gamma of batch normalization in XNOR-Net's nets; 0 bounds "
-        'none', _LEARNING, convert=not_negative_float, metavar='GAMMA')
-    gradient_scale: float = setting(
+        'none', _LEARNING, convert=setting.not_negative_float, metavar='GAMMA')
+    gradient_scale: float = setting.field(
         1., "factor on the gradients of XNOR-Net's weights, which Adam takes "
         'out again, but not out of the weight decay', _LEARNING,
-        convert=positive_float, metavar='FACTOR')
-    precise_bn: bool = setting(
+        convert=setting.positive_float, metavar='FACTOR')
+    precise_bn: bool = setting.field(
         False, "at the end batch normalization's statistics are computed "
         'anew over the training images, without dropout', _LEARNING,
         convert=None)
-    test_statistics: str = setting(
+    test_statistics: str = setting.field(
         'running', 'what batch normalization uses in tests: its running '
         'statistics, or as binary_net those of each test batch', _LEARNING,
         choices=('running', 'batch'))
 
-    gpu: int = setting(
+    gpu: int = setting.field(
         -1, 'GPU to train on, 0 for the first; -1 for the CPU', _RUN,
         convert=int, flags=('-g',), metavar='ID', kept='free')
-    distributed: bool = setting(
+    distributed: bool = setting.field(
         False, 'be one of the ranks that mpiexec started, '
         'docs/distributed.md', _RUN, convert=None, kept='free')
-    communicator: str | None = setting(
+    communicator: str | None = setting.field(
         None, "how ranks exchange gradients, ChainerMN's name (default: "
         'naive on the CPU, pure_nccl on GPUs)', _RUN,
         choices=launcher.COMMUNICATORS, kept='free')
-    multi_node_bn: bool = setting(
+    multi_node_bn: bool = setting.field(
         False, 'batch normalization over the batch of all ranks', _RUN,
         convert=None)
-    initmodel: str | None = setting(
+    initmodel: str | None = setting.field(
         None, 'start from this model (mlp.model of another run)', _RUN,
         flags=('--pretrained', '-m'), metavar='FILE', kept='free')
-    resume: str | None = setting(
+    resume: str | None = setting.field(
         None, 'go on from a snapshot; auto: from the newest whole one in '
         '--out, by default of the latest run', _RUN, flags=('-r',),
         metavar='SNAPSHOT', kept='free')
-    out: str | None = setting(
+    out: str | None = setting.field(
         None, 'folder for the results (default: the next number under '
         'result/)', _RUN, flags=('-o',), metavar='DIR', kept='free')
-    report: str = setting(
+    report: str = setting.field(
         'seed', "the log lines: binary_net's, a table, or none", _RUN,
         choices=('seed', 'table', 'quiet'), kept='free')
-    progress: bool | None = setting(
+    progress: bool | None = setting.field(
         None, 'a progress bar (default: on a terminal)', _RUN, convert=None,
         kept='free')
-    plot: bool = setting(
+    plot: bool = setting.field(
         True, 'draw loss.png, accuracy.png and figures.png', _RUN,
         convert=None, kept='free')
-    tensorboard: bool = setting(
+    tensorboard: bool = setting.field(
         False, 'write scalars for TensorBoard into the results', _RUN,
         convert=None, kept='free')
-    snapshot_every: int | None = setting(
+    snapshot_every: int | None = setting.field(
         None, 'a snapshot also at each N iterations, not only each epoch',
-        _RUN, convert=positive, metavar='N', kept='free')
-    keep_snapshots: int = setting(
+        _RUN, convert=setting.positive, metavar='N', kept='free')
+    keep_snapshots: int = setting.field(
         2, 'how many of the newest snapshots to keep', _RUN,
-        convert=positive, metavar='N', kept='carried')
-    evaluate: bool = setting(
+        convert=setting.positive, metavar='N', kept='carried')
+    evaluate: bool = setting.field(
         False, 'test the model of --initmodel and stop', _RUN, convert=None,
         kept='free')
-    summary: bool = setting(
+    summary: bool = setting.field(
         False, 'print the net layer by layer and stop', _RUN, convert=None,
         kept='free')
-    dry_run: bool = setting(
+    dry_run: bool = setting.field(
         False, 'a few iterations of everything, to see that it works; '
         'without --out nothing is kept', _RUN, convert=None)
 
@@ -377,7 +376,7 @@ class Config:
         return None
 
 
-SETTINGS: dict[str, Setting] = {
+SETTINGS: dict[str, setting.Setting] = {
     field.name: field.metadata['setting']
     for field in dataclasses.fields(Config) if 'setting' in field.metadata}
 DEFAULTS: dict[str, Any] = {

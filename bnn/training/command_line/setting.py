@@ -67,7 +67,7 @@ class Setting:
         return list(value) if self.several else value
 
 
-def setting(default: Any, help: str, group: str, **kwargs: Any) -> Any:
+def field(default: Any, help: str, group: str, **kwargs: Any) -> Any:
     """Declares a field; the arguments are those of :class:`Setting`."""
     return dataclasses.field(
         default=default,
