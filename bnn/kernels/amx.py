@@ -168,7 +168,7 @@ def parts_of_columns(typingctx, x, x_stride, target):
                     rows[i + 1], high = _next_part(builder, rows[i + 1])
                     pairs.append(builder.or_(
                         builder.lshr(low, _splat(16)), high))
-                for i, row in enumerate(_transpose(builder, pairs)):
+                for i, row in enumerate(tiles.transpose(builder, pairs)):
                     _store(builder, row, target,
                            (2 * part + tile) * TILE + 64 * i)
         return context.get_dummy_value()
@@ -255,25 +255,6 @@ def _store_signs(builder, low, high, target, offset):
     words = builder.xor(words, builder.select(
         high, _splat(0), _splat(_HIGH)))
     _store(builder, words, target, offset)
-
-
-def _transpose(builder, rows):
-    """Transposes 16 vectors of 16, in halves of halves."""
-    rows = list(rows)
-    for size in (8, 4, 2, 1):
-        for i in range(16):
-            if not i & size:
-                a, b = rows[i], rows[i + size]
-                lanes = range(16)
-                rows[i], rows[i + size] = (
-                    builder.shuffle_vector(a, b, ir.Constant(
-                        _WORDS, [pick(lane) for lane in lanes]))
-                    for pick in (
-                        lambda lane, size=size: 16 + lane - size
-                        if lane & size else lane,
-                        lambda lane, size=size: 16 + lane
-                        if lane & size else lane + size))
-    return rows
 
 
 def _splat(value):

@@ -1,119 +1,128 @@
 """Convolution of signs, by XNOR and popcount.  NumPy arrays."""
+from __future__ import annotations
+
 import numba
 import numpy
 
 from bnn.kernels import bits
+from bnn.kernels import convolution
+from bnn.kernels import float_tiles
 from bnn.kernels import threads
 from bnn.kernels import tiles
 
 _ROWS, _COLUMNS = tiles.ROWS, tiles.COLUMNS
+# Elements that are looked at before all are
+_FIRST = 4096
 
 
 def sign_convolution(
-        x: numpy.ndarray, W: numpy.ndarray, stride: tuple[int, int],
-        pad: tuple[int, int], dilate: tuple[int, int]) -> numpy.ndarray:
-    """Convolves +-1 with the signs of filters.
+        x: numpy.ndarray, W: numpy.ndarray, scale: numpy.ndarray,
+        b: numpy.ndarray, stride: tuple[int, int], pad: tuple[int, int],
+        dilate: tuple[int, int]) -> numpy.ndarray | None:
+    """Convolves signs with the signs of filters, if it is given signs.
 
-    Exact for less than 2^24 weights a filter.  The padding is 0: it adds
-    nothing.
+    ``y = scale * (x * sign(W)) + b``.  Each element of ``x`` is -c, 0 or +c
+    with one c, as dropout leaves of signs.  An element is two bits, its sign
+    and whether it is 0; the padding is 0 as well.  The sum is exact for less
+    than 2^24 weights a filter.
 
     Args:
-        x: +1 and -1 alone (:func:`bnn.kernels.signs.is_signs`), (batch,
-            channels, h, w), float32 or 64.
+        x: (batch, channels, h, w), float32 or 64.
         W: Numbers whose signs count, (filters, channels, kh, kw), of the
             dtype of ``x``.
+        scale: (filters,), of that dtype.
+        b: As ``scale``.
         stride: Step of the filter, (h, w).
         pad: Width of the padding, (h, w).
         dilate: Distance of the filter's elements, (h, w).
 
     Returns:
-        (batch, filters, h_out, w_out), of the dtype of ``x``.
+        (batch, filters, h_out, w_out), of the dtype of ``x``; ``None`` if
+        ``x`` has other elements.
 
     Raises:
         TypeError: If ``W`` is not of a floating point dtype.
     """
-    n_filters, n_channels, kh, kw = W.shape
-    height, width = ((size + 2 * p - d * (k - 1) - 1) // s + 1
-                     for size, k, s, p, d in zip(
-                         x.shape[2:], (kh, kw), stride, pad, dilate,
-                         strict=True))
+    n_filters, n_channels, *ksize = W.shape
+    size = convolution.out_size(x.shape[2:], ksize, stride, pad, dilate)
     # A word has 32 channels of one pixel.
-    filters = bits.pack(W.transpose(0, 2, 3, 1)).reshape(n_filters, -1)
-    rows = numpy.zeros(
-        (-(-n_filters // _ROWS) * _ROWS, filters.shape[1]), numpy.uint32)
-    rows[:n_filters] = filters
-    y = numpy.empty((len(x), n_filters, height, width), numpy.float32)
-    if y.size:
-        _convolve(
-            y.size * rows.shape[1] // 8, numpy.ascontiguousarray(x), rows,
-            (kh, kw), stride, pad, dilate, width,
-            y.reshape(len(x), n_filters, height * width))
-        if any(pad):
-            y += _of_padding(W, x.shape[2:], (height, width), stride, pad,
-                             dilate)
-    return y.astype(x.dtype, copy=False)
+    filters = bits.pack(W.transpose(0, 2, 3, 1))
+    n_words = filters.shape[3]
+    rows = numpy.zeros((-(-n_filters // _ROWS) * _ROWS,
+                        n_words * ksize[0] * ksize[1]), numpy.uint32)
+    rows[:n_filters] = filters.transpose(0, 3, 1, 2).reshape(n_filters, -1)
+    y = numpy.empty((len(x), n_filters, *size), x.dtype)
+    if not y.size:
+        return y
+    x = numpy.ascontiguousarray(x)
+    first = abs(x.reshape(-1)[:_FIRST])
+    value = first.max()
+    if not ((first == value) | (first == 0)).all() or not value < numpy.inf:
+        return None
+    padded = tuple(n + 2 * p for n, p in zip(x.shape[2:], pad, strict=True))
+    is_other = numpy.zeros(len(x), numpy.bool_)
+    _convolve(
+        y.size * rows.shape[1] // 8, x, value, rows, padded, pad,
+        convolution.offsets(padded, n_words, ksize, dilate),
+        *convolution.runs(convolution.places(padded, size, stride)),
+        scale * value, b, y.reshape(len(x), n_filters, -1), is_other)
+    return None if is_other.any() else y
 
 
 @threads.Kernel
-def _convolve(x, filters, ksize, stride, pad, dilate, width, y):
-    n_images, n_channels, x_height, x_width = x.shape
-    n_filters, n_pixels = y.shape[1:]
-    n_words = filters.shape[1]
-    kh, kw = ksize
-    padded_width = x_width + 2 * pad[1]
-    shape = (-(-n_channels // 32), x_height + 2 * pad[0], padded_width)
-    for n in numba.prange(n_images):
-        # Bit c % 32 of word c // 32 is the sign of channel c; 0 around.
-        words = numpy.zeros(shape, numpy.uint32)
-        for c in range(n_channels):
-            bit = numpy.uint32(1) << numpy.uint32(c % 32)
-            for i in range(x_height):
-                row = words[c // 32, pad[0] + i, pad[1]:pad[1] + x_width]
-                for j in range(x_width):
-                    row[j] |= bit if x[n, c, i, j] >= 0 else numpy.uint32(0)
-        words = words.reshape(shape[0], shape[1] * shape[2])
-        patches = numpy.empty((n_words, _COLUMNS), numpy.uint32)
-        corner = numpy.empty(_COLUMNS, numpy.intp)
-        result = numpy.empty((_ROWS, _COLUMNS), numpy.float32)
-        for first in range(0, n_pixels, _COLUMNS):
-            n_columns = min(_COLUMNS, n_pixels - first)
-            for p in range(_COLUMNS):
-                i, j = divmod(min(first + p, n_pixels - 1), width)
-                corner[p] = i * stride[0] * padded_width + j * stride[1]
-            word = 0
-            for i in range(kh):
-                for j in range(kw):
-                    offset = i * dilate[0] * padded_width + j * dilate[1]
-                    for c in range(shape[0]):
-                        for p in range(_COLUMNS):
-                            patches[word, p] = words[c, corner[p] + offset]
-                        word += 1
-            for f in range(0, n_filters, _ROWS):
-                is_whole = f + _ROWS <= n_filters and n_columns == _COLUMNS
-                tiles.xnor_tile(
-                    filters[f:].ctypes.data, 4 * n_words,
-                    patches.ctypes.data, 4 * _COLUMNS, n_words,
-                    n_channels * kh * kw,
-                    y[n, f:, first:].ctypes.data if is_whole
-                    else result.ctypes.data,
-                    4 * n_pixels if is_whole else 4 * _COLUMNS)
-                if not is_whole:
-                    for r in range(min(_ROWS, n_filters - f)):
-                        for p in range(n_columns):
-                            y[n, f + r, first + p] = result[r, p]
+def _convolve(x, value, rows, padded, pad, terms, starts, to, source, factor,
+              b, y, is_other):
+    n_words = rows.shape[1]
+    n_filters, n_places = y.shape[1:]
+    size = -(-x.shape[1] // 32) * padded[0] * padded[1]
+    for n in numba.prange(len(x)):
+        # Whether each element is positive, and whether it is not 0
+        words = numpy.zeros((2, size + float_tiles.RUN), numpy.uint32)
+        panels = numpy.empty(
+            (2, n_words * _COLUMNS + float_tiles.RUN), numpy.uint32)
+        n_set = numpy.empty(_COLUMNS, numpy.int32)
+        sums = numpy.empty((len(rows), _COLUMNS), numpy.float32)
+        is_other[n] = _pack(x[n], value, padded, pad, words)
+        for t in range(0 if is_other[n] else len(starts) - 1):
+            for i in range(2):
+                float_tiles.gather(
+                    words[i].ctypes.data, terms.ctypes.data, n_words,
+                    source[starts[t]:].ctypes.data,
+                    to[starts[t]:].ctypes.data, starts[t + 1] - starts[t],
+                    panels[i].ctypes.data)
+            tiles.count_columns(
+                panels[1].ctypes.data, n_words, n_set.ctypes.data)
+            for r in range(0, len(rows), _ROWS):
+                tiles.masked_xnor_tile(
+                    rows[r:].ctypes.data, 4 * n_words, panels[0].ctypes.data,
+                    panels[1].ctypes.data, n_words, n_set.ctypes.data,
+                    sums[r:].ctypes.data, 4 * _COLUMNS)
+            first = t * _COLUMNS
+            width = min(_COLUMNS, n_places - first)
+            for r in range(n_filters):
+                for p in range(width):
+                    y[n, r, first + p] = sums[r, p] * factor[r] + b[r]
 
 
-def _of_padding(W, size, out_size, stride, pad, dilate):
-    """Returns what the padding, whose bits 0 count as -1, has subtracted."""
-    signs = numpy.where(W >= 0, 1, -1).sum(axis=1)  # (filters, kh, kw)
-    outside = [
-        (at < 0) | (at >= n) for at, n in (
-            (numpy.arange(out)[:, None] * s - p + numpy.arange(k) * d, n)
-            for n, out, k, s, p, d in zip(
-                size, out_size, W.shape[2:], stride, pad, dilate,
-                strict=True))]
-    rows, columns = (o.astype(int) for o in outside)
-    # The sum over the outside is that over all less that over the inside.
-    return (signs.sum(axis=(1, 2))[:, None, None] - numpy.einsum(
-        'fij,yi,xj->fyx', signs, 1 - rows, 1 - columns)).astype(
-            numpy.float32)
+@numba.njit(error_model='numpy')
+def _pack(x, value, padded, pad, words):
+    """Packs an image, 32 channels to a word.
+
+    Returns:
+        Whether an element is none of 0, ``value`` and ``-value``.
+    """
+    n_channels, height, width = x.shape
+    zero, is_other = numpy.uint32(0), numpy.uint32(0)
+    for c in range(n_channels):
+        bit = numpy.uint32(1) << numpy.uint32(c % 32)
+        for i in range(height):
+            start = ((c // 32 * padded[0] + pad[0] + i) * padded[1] + pad[1])
+            row = x[c, i]
+            signs = words[0, start:start + width]
+            masks = words[1, start:start + width]
+            for j in range(width):
+                size = abs(row[j])
+                signs[j] |= bit if row[j] > 0 else zero
+                masks[j] |= bit if size == value else zero
+                is_other |= numpy.uint32((size != value) & (size != 0))
+    return is_other != 0

@@ -137,7 +137,8 @@ def pixels_tile(typingctx, a, a_stride, b, n_words, thresholds, out,
         sums = tiles.add_up(
             builder, add, [tiles.row_address(builder, a, a_stride, i)
                            for i in range(ROWS)],
-            b, _I64(4 * COLUMNS), n_words, 0, n_vectors)
+            [b], _I64(4 * COLUMNS), n_words, 0,
+            [[ir.Constant(_WORDS, [0] * _LANES)] * n_vectors] * ROWS)
         for i in range(ROWS):
             _store_bits(
                 builder, sums[i], thresholds,

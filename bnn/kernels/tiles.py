@@ -69,15 +69,70 @@ def _multiply(builder, args, first):
     counts = count(builder, [row_address(builder, a, a_stride, i)
                              for i in range(ROWS)],
                    b, b_stride, n_words, first, VECTORS)
-    k = _splat(builder, builder.trunc(k, _I32), _WORDS)
+    k = splat(builder, builder.trunc(k, _I32), _WORDS)
     for i in range(ROWS):
         row = row_address(builder, y, y_stride, i)
         for v in range(VECTORS):
             dot = builder.sub(k, builder.add(counts[i][v], counts[i][v]))
-            target = builder.bitcast(
-                word_address(builder, row, first + v * LANES),
-                _FLOATS.as_pointer())
-            builder.store(builder.sitofp(dot, _FLOATS), target).align = 4
+            store(builder, builder.sitofp(dot, _FLOATS), row,
+                  first + v * LANES)
+
+
+@intrinsic
+def masked_xnor_tile(typingctx, a, a_stride, b, masks, n_words, n_set, y,
+                     y_stride):
+    """Multiplies :data:`ROWS` packed rows by 64 columns of -1, 0 and +1.
+
+    Panels of 64 columns, word for word: a bit of ``b`` tells the sign, where
+    that of ``masks`` is 1; else the element is 0.
+    ``y[i, j] = n_set[j] - 2 popcount(masks[:, j] and (a[i] xor b[:, j]))``,
+    float32.  ``n_set``: int32, how many are not 0 in each column.
+    Addresses; strides in bytes; at least one word.
+    """
+    def generate(context, builder, signature, args):
+        a, a_stride, b, masks, n_words, n_set, y, y_stride = args
+        rows = [row_address(builder, a, a_stride, i) for i in range(ROWS)]
+
+        def add(total, row, signs, mask):
+            return builder.add(total, popcount(builder, builder.and_(
+                mask, builder.xor(row, signs))))
+
+        for first in range(0, COLUMNS, LANES * VECTORS):
+            counts = add_up(
+                builder, add, rows, [b, masks], _I64(4 * COLUMNS), n_words,
+                first, [[ir.Constant(_WORDS, [0] * LANES)] * VECTORS] * ROWS)
+            for v in range(VECTORS):
+                column = first + v * LANES
+                k = load(builder, word_address(builder, n_set, column),
+                         _WORDS)
+                for i in range(ROWS):
+                    dot = builder.sub(
+                        k, builder.add(counts[i][v], counts[i][v]))
+                    store(builder, builder.sitofp(dot, _FLOATS),
+                          row_address(builder, y, y_stride, i), column)
+        return context.get_dummy_value()
+
+    return numba.types.void(_address, _size, _address, _address, _size,
+                            _address, _address, _size), generate
+
+
+@intrinsic
+def count_columns(typingctx, panel, n_words, counts):
+    """Counts the bits of 64 columns, word for word, as int32."""
+    def generate(context, builder, signature, args):
+        panel, n_words, counts = args
+
+        def add(total, row, column):
+            return builder.add(total, popcount(builder, column))
+
+        for first in range(0, COLUMNS, LANES):
+            (total,), = add_up(
+                builder, add, [panel], [panel], _I64(4 * COLUMNS), n_words,
+                first, [[ir.Constant(_WORDS, [0] * LANES)]])
+            store(builder, total, counts, first)
+        return context.get_dummy_value()
+
+    return numba.types.void(_address, _size, _address), generate
 
 
 def count(builder, rows, b, b_stride, n_words, first, n_vectors):
@@ -94,32 +149,36 @@ def count(builder, rows, b, b_stride, n_words, first, n_vectors):
         list of list: Vectors of int32, row by row.
 
     """
-    popcount = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(_WORDS, [_WORDS]),
-        f'llvm.ctpop.v{LANES}i32')
-
     def add(total, row, column):
         return builder.add(
-            total, builder.call(popcount, [builder.xor(row, column)]))
+            total, popcount(builder, builder.xor(row, column)))
 
     return add_up(
-        builder, add, rows, b, b_stride, n_words, first, n_vectors)
+        builder, add, rows, [b], b_stride, n_words, first,
+        [[ir.Constant(_WORDS, [0] * LANES)] * n_vectors] * len(rows))
 
 
-def add_up(builder, add, rows, b, b_stride, n_words, first, n_vectors):
-    """Adds up something of rows and columns, as :func:`count`.
+def add_up(builder, add, rows, panels, stride, n_words, first, sums):
+    """Adds up something of rows and columns, in a loop over words.
 
     Args:
-        add (callable): Takes vectors of int32, a sum so far, the word of a
-            row, and those of columns; returns the sum with them.
-        builder, rows, b, b_stride, n_words, first, n_vectors: See
-            :func:`count`.
+        builder (llvmlite.ir.IRBuilder): Where the code goes.
+        add (callable): Takes vectors: a sum so far, the word of a row, and
+            the words of columns in each panel; returns the sum with them.
+        rows (list): Addresses of the rows.
+        panels (list): Addresses of the panels, whose rows are the words.
+        stride: Of the rows of a panel, in bytes.
+        n_words: How many; at least one.
+        first (int): The first column.
+        sums (list of list): Vectors to begin with, row by row.
 
     Returns:
-        list of list: Vectors of int32, row by row.
+        list of list: Vectors, row by row.
 
     """
     rows = [_pointer(builder, row, _I32) for row in rows]
+    n_vectors, kind = len(sums[0]), sums[0][0].type
+    words = ir.VectorType(_I32, kind.count)
     before = builder.block
     loop = builder.append_basic_block('words')
     after = builder.append_basic_block('end')
@@ -127,28 +186,37 @@ def add_up(builder, add, rows, b, b_stride, n_words, first, n_vectors):
 
     builder.position_at_end(loop)
     word = builder.phi(_I64)
-    sums = [builder.phi(_WORDS) for _ in range(len(rows) * n_vectors)]
-    column = builder.add(b, builder.mul(word, b_stride))
-    columns = [load(builder, word_address(
-        builder, column, first + v * LANES), _WORDS) for v in range(n_vectors)]
-    results = []
-    for i, row in enumerate(rows):
-        bits = _splat(builder, load(
-            builder, builder.gep(row, [word]), _I32), _WORDS)
-        for v in range(n_vectors):
-            results.append(add(sums[i * n_vectors + v], bits, columns[v]))
-    following = builder.add(word, _I64(1))
     word.add_incoming(_I64(0), before)
+    totals = [[builder.phi(kind) for _ in row] for row in sums]
+    columns = [[load(builder, word_address(
+        builder, builder.add(panel, builder.mul(word, stride)),
+        first + v * kind.count), words) for panel in panels]
+        for v in range(n_vectors)]
+    results = []
+    for row, row_totals in zip(rows, totals, strict=True):
+        bits = splat(builder, load(
+            builder, builder.gep(row, [word]), _I32), words)
+        results.append([add(total, bits, *column) for total, column in zip(
+            row_totals, columns, strict=True)])
+    following = builder.add(word, _I64(1))
     word.add_incoming(following, loop)
-    for total, result in zip(sums, results, strict=True):
-        total.add_incoming(ir.Constant(_WORDS, [0] * LANES), before)
-        total.add_incoming(result, loop)
+    for ends in zip(totals, sums, results, strict=True):
+        for total, start, result in zip(*ends, strict=True):
+            total.add_incoming(start, before)
+            total.add_incoming(result, loop)
     builder.cbranch(
         builder.icmp_signed('<', following, n_words), loop, after)
 
     builder.position_at_end(after)
-    return [results[i:i + n_vectors]
-            for i in range(0, len(results), n_vectors)]
+    return results
+
+
+def popcount(builder, words):
+    """Counts the bits of each word of a vector."""
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(words.type, [words.type]),
+        f'llvm.ctpop.v{words.type.count}i32')
+    return builder.call(function, [words])
 
 
 @intrinsic
@@ -191,8 +259,35 @@ def load(builder, pointer, kind):
     return value
 
 
-def _splat(builder, value, vector):
+def store(builder, value, address, i):
+    """Stores a vector from word ``i`` behind an address on."""
+    builder.store(value, builder.bitcast(
+        word_address(builder, address, i), value.type.as_pointer())).align = 4
+
+
+def splat(builder, value, vector):
+    """Makes a vector of equal elements."""
     nothing = ir.Constant(vector, ir.Undefined)
     return builder.shuffle_vector(
         builder.insert_element(nothing, value, _I32(0)), nothing,
         ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count))
+
+
+def transpose(builder, rows):
+    """Transposes 16 vectors of 16 words, in halves of halves."""
+    rows = list(rows)
+    for size in (8, 4, 2, 1):
+        for i in range(16):
+            if not i & size:
+                a, b = rows[i], rows[i + size]
+                rows[i] = builder.shuffle_vector(a, b, _lanes(
+                    16 + lane - size if lane & size else lane
+                    for lane in range(16)))
+                rows[i + size] = builder.shuffle_vector(a, b, _lanes(
+                    16 + lane if lane & size else lane + size
+                    for lane in range(16)))
+    return rows
+
+
+def _lanes(lanes):
+    return ir.Constant(ir.VectorType(_I32, 16), list(lanes))

@@ -9,6 +9,7 @@ from chainer import initializers
 import link_binary_linear
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import link_batch_normalization
+from bnn.chainer_ops import link_convolution_2d
 from zoo.binarynet import link_binary_convolution_2d
 from zoo.binarynet import link_stochastic_linear
 
@@ -45,7 +46,7 @@ class ShallowConvNet(chainer.Chain):
             linear = (link_stochastic_linear.StochasticLinear if stochastic
                       else link_binary_linear.BinaryLinear)
         else:
-            convolution, linear = L.Convolution2D, L.Linear
+            convolution, linear = link_convolution_2d.Convolution2D, L.Linear
         with self.init_scope():
             self.conv1 = convolution(3, 50, 3, pad=1, **options)
             self.conv2 = convolution(50, 100, 3, pad=1, **options)

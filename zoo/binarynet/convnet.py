@@ -9,6 +9,7 @@ from chainer import initializers
 import link_binary_linear
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import link_batch_normalization
+from bnn.chainer_ops import link_convolution_2d
 from zoo.binarynet import link_binary_convolution_2d
 from zoo.binarynet import link_stochastic_linear
 from zoo.surrogates import sign
@@ -57,7 +58,7 @@ class ConvNet(chainer.Chain):
         options = {} if kind == 'binary' else {
             'initialW': initializers.HeNormal()}
         if kind == 'float':
-            convolution, linear = L.Convolution2D, L.Linear
+            convolution, linear = link_convolution_2d.Convolution2D, L.Linear
         else:
             convolution = functools.partial(
                 link_binary_convolution_2d.BinaryConvolution2D,

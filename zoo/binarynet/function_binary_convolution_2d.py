@@ -4,41 +4,35 @@ from collections.abc import Callable
 import chainer
 import chainer.functions as F
 import numpy
-from chainer.functions.connection import convolution_2d
-from chainer.utils import conv
 from chainer.utils import type_check
 
+from bnn.chainer_ops import function_convolution_2d
 from bnn.kernels import sign_convolution
-from bnn.kernels import signs
 from zoo.binarynet import function_binarize
 
 
-class BinaryConvolution2DFunction(convolution_2d.Convolution2DFunction):
-    """Chainer's convolution, for weights that a binarizer gave.
+class BinaryConvolution2DFunction(
+        function_convolution_2d.Convolution2DFunction):
+    """Convolution by weights that a binarizer gave: signs times a scale.
 
-    Each filter is signs times one scale.  On the CPU, where the input is +1
-    and -1 alone, packed signs are convolved by XNOR and popcount, which is
-    exact.  The scale comes after the sum.
+    On the CPU, where each element of the input is -c, 0 or +c with one c,
+    packed signs are convolved by XNOR and popcount, which is exact.  The
+    scale of each filter comes after the sum.
     """
 
     def forward_cpu(self, inputs):
         x, W = inputs[:2]
-        stride, pad = (self.sy, self.sx), (self.ph, self.pw)
-        dilate = self.dy, self.dx
-        out_size = [conv.get_conv_outsize(*sizes) for sizes in zip(
-            x.shape[2:], W.shape[2:], stride, pad, (False, False), dilate,
-            strict=True)]
-        # Chainer's has a message for a filter that is larger than the image.
-        if (self.groups > 1 or min(out_size) < 1
-                or x.dtype not in (numpy.float32, numpy.float64)
-                or not signs.is_signs(x)):
-            return super().forward_cpu(inputs)
-        self.retain_inputs((0, 1))
-        y = sign_convolution.sign_convolution(x, W, stride, pad, dilate)
-        y *= abs(W[:, :1, 0, 0, None])
-        if len(inputs) == 3:
-            y += inputs[2][:, None, None]
-        return y,
+        if (self.groups == 1 and type(x) is type(W) is numpy.ndarray
+                and x.dtype in (numpy.float32, numpy.float64)
+                and self.has_output(x, W)):
+            scale = abs(W[:, 0, 0, 0])
+            y = sign_convolution.sign_convolution(
+                x, W, scale, inputs[2] if len(inputs) == 3 else
+                numpy.zeros_like(scale), *self.geometry)
+            if y is not None:
+                self.retain_inputs((0, 1))
+                return y,
+        return super().forward_cpu(inputs)
 
 
 def binary_convolution_2d(

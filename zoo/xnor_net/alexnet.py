@@ -9,6 +9,7 @@ from chainer import initializers
 
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import link_batch_normalization
+from bnn.chainer_ops import link_convolution_2d
 from zoo.xnor_net import link_xnor_block
 
 
@@ -51,7 +52,7 @@ class AlexNet(chainer.Chain):
             link_xnor_block.XNORConvolution2D, **options)
         linear = functools.partial(link_xnor_block.XNORLinear, **options)
         with self.init_scope():
-            self.conv1 = L.Convolution2D(
+            self.conv1 = link_convolution_2d.Convolution2D(
                 3, 96, 11, stride=4, initialW=_Normal())
             self.bn1 = link_batch_normalization.BatchNormalization(
                 96, eps=1e-4)

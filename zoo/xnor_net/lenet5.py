@@ -5,6 +5,7 @@ import chainer.links as L
 
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import link_batch_normalization
+from bnn.chainer_ops import link_convolution_2d
 from zoo.xnor_net import link_xnor_block
 
 
@@ -30,7 +31,7 @@ class LeNet5(chainer.Chain):
         super().__init__()
         self.binary = binary
         with self.init_scope():
-            self.conv1 = L.Convolution2D(1, 20, 5)
+            self.conv1 = link_convolution_2d.Convolution2D(1, 20, 5)
             self.bn1 = link_batch_normalization.BatchNormalization(
                 20, eps=1e-4, use_gamma=False, use_beta=False)
             self.block2 = link_xnor_block.XNORConvolution2D(

@@ -6,6 +6,7 @@ import chainer.links as L
 import function_binary_linear
 import link_binary_linear
 from bnn.chainer_ops import link_batch_normalization
+from bnn.chainer_ops import link_convolution_2d
 from zoo.binarynet import link_binary_convolution_2d
 from zoo.reactnet import link_rprelu
 from zoo.reactnet import link_shifted_bst
@@ -123,7 +124,7 @@ class XNORConvolution2D(XNORBlock):
         self.geometry = ksize, stride, pad
         with self.init_scope():
             self.conv = self.make(
-                L.Convolution2D,
+                link_convolution_2d.Convolution2D,
                 link_binary_convolution_2d.BinaryConvolution2D,
                 link_scaled_convolution_2d.ScaledConvolution2D,
                 in_channels, out_channels, *self.geometry, initialW=initialW)

@@ -3,11 +3,11 @@ import functools
 
 import chainer
 import chainer.functions as F
-import chainer.links as L
 from chainer import initializers
 
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import link_batch_normalization
+from bnn.chainer_ops import link_convolution_2d
 from zoo.xnor_net import link_xnor_block
 
 
@@ -43,7 +43,8 @@ class NIN(chainer.Chain):
             link_xnor_block.XNORConvolution2D, initialW=initialW,
             binary=binary, **options)
         with self.init_scope():
-            self.conv1 = L.Convolution2D(3, 192, 5, pad=2, initialW=initialW)
+            self.conv1 = link_convolution_2d.Convolution2D(
+                3, 192, 5, pad=2, initialW=initialW)
             self.bn1 = _fixed_batch_normalization(192)
             self.block2 = block(192, 160, 1)
             self.block3 = block(160, 96, 1)
@@ -53,7 +54,8 @@ class NIN(chainer.Chain):
             self.block7 = block(192, 192, 3, pad=1, dropout=.5)
             self.block8 = block(192, 192, 1)
             self.bn9 = _fixed_batch_normalization(192)
-            self.conv9 = L.Convolution2D(192, n_out, 1, initialW=initialW)
+            self.conv9 = link_convolution_2d.Convolution2D(
+                192, n_out, 1, initialW=initialW)
 
     def forward(self, x) -> chainer.Variable:
         """Computes the class scores.
@@ -102,7 +104,7 @@ class NINImageNet(chainer.Chain):
             link_xnor_block.XNORConvolution2D, initialW=initialW,
             binary=binary, **options)
         with self.init_scope():
-            self.conv1 = L.Convolution2D(
+            self.conv1 = link_convolution_2d.Convolution2D(
                 3, 96, 11, stride=4, initialW=initialW)
             self.bn1 = _fixed_batch_normalization(96)
             self.block2 = block(96, 96, 1)
@@ -116,7 +118,8 @@ class NINImageNet(chainer.Chain):
             self.block10 = block(384, 1024, 3, pad=1, dropout=.5)
             self.block11 = block(1024, 1024, 1)
             self.bn12 = _fixed_batch_normalization(1024)
-            self.conv12 = L.Convolution2D(1024, n_out, 1, initialW=initialW)
+            self.conv12 = link_convolution_2d.Convolution2D(
+                1024, n_out, 1, initialW=initialW)
 
     def forward(self, x) -> chainer.Variable:
         """Computes the class scores.

@@ -1,0 +1,461 @@
+r"""Convolutions and their gradients, without im2col.  NumPy, float32.
+
+All three are products of a matrix of rows by one whose elements are gathered
+from an image:
+
+.. math::
+
+    Y_{r, q} = \sum_k A_{r, k} \, \mathrm{image}[u_k + v_q]
+
+=====================  ===================  =============  =============
+product                rows :math:`A`       term :math:`k` column :math:`q`
+=====================  ===================  =============  =============
+:func:`convolve`       filters              weight         output place
+:func:`input_gradient` filters, turned      weight         input place
+:func:`weight_gradient` output gradient     output place   weight
+=====================  ===================  =============  =============
+
+An image is padded once, in the cache.  64 columns of at most :data:`_TERMS`
+terms are gathered into a panel (:func:`bnn.kernels.float_tiles.gather`) and
+multiplied by all rows.  The matrix of im2col, kh kw times as large as the
+images, is never in memory.
+
+With the precision ``'bfloat16'`` the operands are rounded to 8 bits first;
+the products are exact and the sums of float32, as with ``'float32'``.  Two
+neighbouring terms are then one word where the processor multiplies such
+pairs, see :data:`bnn.kernels.float_tiles.HAS_BFLOAT16`.
+"""
+from __future__ import annotations
+
+import numba
+import numpy
+
+from bnn.kernels import float_tiles
+from bnn.kernels import threads
+
+#: Precisions of the operands
+PRECISIONS = 'float32', 'bfloat16'
+
+_ROWS, _COLUMNS, _RUN = float_tiles.ROWS, float_tiles.COLUMNS, float_tiles.RUN
+# Terms of a panel, which the second cache holds together with the rows
+_TERMS = 512
+# Bytes of the images that share a pass over the sums of weight_gradient
+_GROUP = 1 << 19
+# Whether pairs are multiplied, not floats.  The tests set it.
+_has_pairs = float_tiles.HAS_BFLOAT16
+
+
+def convolve(x: numpy.ndarray, W: numpy.ndarray, stride: tuple[int, int],
+             pad: tuple[int, int], dilate: tuple[int, int],
+             b: numpy.ndarray | None = None) -> numpy.ndarray:
+    """Convolves images with filters.
+
+    A sum of ``k`` terms is off by at most ``k`` 2^-23 times the sum of the
+    sizes of its terms.
+
+    Args:
+        x: Images, float32 (batch, channels, h, w).
+        W: Filters, float32 (filters, channels, kh, kw), which fit into the
+            padded images.
+        stride: Step of the filter, (h, w).
+        pad: Width of the padding, (h, w); it is 0.
+        dilate: Distance of the filter's elements, (h, w).
+        b: Bias, float32 (filters,).
+
+    Returns:
+        float32 (batch, filters, h_out, w_out).
+    """
+    padded = _padded(x.shape[2:], pad)
+    size = out_size(x.shape[2:], W.shape[2:], stride, pad, dilate)
+    return _product(x, W, padded, pad, (1, 1), size, stride, dilate, b)
+
+
+def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
+                   stride: tuple[int, int], pad: tuple[int, int],
+                   dilate: tuple[int, int], size: tuple[int, int],
+                   scale: numpy.ndarray | None = None,
+                   precision: str = 'float32') -> numpy.ndarray:
+    """Computes the gradient of the images of :func:`convolve`.
+
+    It is a convolution of ``gy``, with zeros between its elements where the
+    stride leaves gaps, by the filters turned by 180 degrees.
+
+    Args:
+        gy: Gradient of the result, float32 (batch, filters, h_out, w_out).
+        W: As of :func:`convolve`.
+        stride: As of :func:`convolve`.
+        pad: As of :func:`convolve`.
+        dilate: As of :func:`convolve`.
+        size: Of the images, (h, w).
+        scale: Scale of each filter, (filters,), where ``W`` is signs times
+            it.  ``scale gy`` is rounded then, and ``W`` is not.
+        precision: One of :data:`PRECISIONS`.
+
+    Returns:
+        float32 (batch, channels, h, w).
+    """
+    if precision == 'bfloat16' and scale is not None:
+        gy = gy * scale[:, None, None]
+        W = numpy.where(W >= 0, numpy.float32(1), numpy.float32(-1))
+    reach = tuple(d * (k - 1) for d, k in zip(dilate, W.shape[2:],
+                                              strict=True))
+    return _product(
+        gy, W[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), _padded(size, reach, 1),
+        tuple(r - p for r, p in zip(reach, pad, strict=True)), stride, size,
+        (1, 1), dilate, None, precision)
+
+
+def weight_gradient(x: numpy.ndarray, gy: numpy.ndarray,
+                    stride: tuple[int, int], pad: tuple[int, int],
+                    dilate: tuple[int, int], ksize: tuple[int, int],
+                    precision: str = 'float32',
+                    ) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Computes the gradients of the filters and the bias of :func:`convolve`.
+
+    Each thread adds up its part of the batch, so that the roundings depend
+    on the number of threads.
+
+    Args:
+        x: As of :func:`convolve`.
+        gy: Gradient of the result, float32 (batch, filters, h_out, w_out).
+        stride: As of :func:`convolve`.
+        pad: As of :func:`convolve`.
+        dilate: As of :func:`convolve`.
+        ksize: Of the filters, (kh, kw).
+        precision: One of :data:`PRECISIONS`.
+
+    Returns:
+        float32 (filters, channels, kh, kw) and (filters,).
+    """
+    n_filters, n_channels, size = gy.shape[1], x.shape[1], gy.shape[2:]
+    is_paired = precision == 'bfloat16' and _has_pairs
+    if precision == 'bfloat16' and not is_paired:
+        x, gy = map(round_to_bfloat16, (x, gy))
+    padded = _padded(x.shape[2:], pad)
+    # The image is turned to (h, w, channels), so that neighbouring columns
+    # are neighbours in it.
+    pitch = -(-n_channels // _RUN) * _RUN
+    terms = places(padded, size, stride).reshape(size)
+    if is_paired:  # A word has two places of a row.
+        terms = terms[:, ::2]
+    weights = places(padded, ksize, dilate) * pitch
+    columns = (weights[:, None] + numpy.arange(n_channels)).reshape(-1)
+    starts, targets, sources = runs(columns)
+    n_parts = threads.n_threads(x.size)
+    sums = numpy.zeros((n_parts, _whole(n_filters),
+                        (len(starts) - 1) * _COLUMNS), numpy.float32)
+    gb = numpy.zeros((n_parts, n_filters))
+    if gy.size and x.size:
+        group = _GROUP // max(gy[0].nbytes, x[0].nbytes)
+        _weight_gradient(
+            x.size, numpy.ascontiguousarray(x), numpy.ascontiguousarray(gy),
+            padded, pad, pitch, stride[1], terms.reshape(-1) * pitch, starts,
+            targets, sources, max(1, min(len(x), group)), is_paired, sums, gb)
+    gW = sums[0]
+    for other in sums[1:]:
+        gW += other
+    gW = gW[:n_filters, :columns.size].reshape(n_filters, *ksize, n_channels)
+    return (numpy.ascontiguousarray(gW.transpose(0, 3, 1, 2)),
+            gb.sum(axis=0).astype(numpy.float32))
+
+
+def round_to_bfloat16(x: numpy.ndarray) -> numpy.ndarray:
+    """Rounds to the nearest number of 8 bits, ties to even.  NaN stays NaN.
+
+    Args:
+        x: float32, any shape.
+
+    Returns:
+        float32, of the shape of ``x``.
+    """
+    y = numpy.empty(x.shape, numpy.float32)
+    _round(x.size, numpy.ascontiguousarray(x).reshape(-1), y.reshape(-1))
+    return y
+
+
+def out_size(size: tuple[int, int], ksize: tuple[int, int],
+             stride: tuple[int, int], pad: tuple[int, int],
+             dilate: tuple[int, int]) -> tuple[int, ...]:
+    """Returns the size of the result of a convolution, (h_out, w_out)."""
+    return tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, ksize, stride, pad, dilate,
+                                 strict=True))
+
+
+def places(padded: tuple[int, ...], size: tuple[int, ...],
+           step: tuple[int, int]) -> numpy.ndarray:
+    """Returns where a grid of places lies in a padded plane.
+
+    Args:
+        padded: Size of the plane, (h, w).
+        size: Places, (h, w).
+        step: Their distance, (h, w).
+
+    Returns:
+        int64 (h w,).
+    """
+    rows, columns = (numpy.arange(n) * s
+                     for n, s in zip(size, step, strict=True))
+    return (rows[:, None] * padded[1] + columns).reshape(-1)
+
+
+def offsets(padded: tuple[int, ...], n_planes: int, ksize: tuple[int, int],
+            dilate: tuple[int, int]) -> numpy.ndarray:
+    """Returns how far the weights of a filter are from its first.
+
+    Args:
+        padded: Size of a plane, (h, w).
+        n_planes: Planes of an image.
+        ksize: Of the filter, (kh, kw).
+        dilate: Distance of its elements, (h, w).
+
+    Returns:
+        int64 (n_planes kh kw,).
+    """
+    planes = numpy.arange(n_planes) * (padded[0] * padded[1])
+    return (planes[:, None] + places(padded, ksize, dilate)).reshape(-1)
+
+
+def runs(columns: numpy.ndarray) -> tuple[numpy.ndarray, ...]:
+    """Finds which columns follow one another in the image.
+
+    Args:
+        columns: Where they are, int64 (n,).
+
+    Returns:
+        For each block of 64 columns the number of its first copy, and one
+        more; for each copy its target in the panel and its source.  int64.
+    """
+    number = numpy.arange(columns.size)
+    is_first = numpy.ones(columns.size, bool)
+    is_first[1:] = numpy.diff(columns) != 1
+    is_first[::_COLUMNS] = True
+    first = numpy.maximum.accumulate(numpy.where(is_first, number, 0))
+    copies = number[(number - first) % _RUN == 0]
+    blocks = numpy.arange(-(-columns.size // _COLUMNS) + 1) * _COLUMNS
+    return (numpy.searchsorted(copies, blocks), copies % _COLUMNS,
+            columns[copies])
+
+
+def _padded(size, pad, n_sides=2):
+    return tuple(n + n_sides * p for n, p in zip(size, pad, strict=True))
+
+
+def _whole(n_rows):
+    return -(-n_rows // _ROWS) * _ROWS
+
+
+def _product(x, W, padded, corner, step, size, stride, dilate, b,
+             precision='float32'):
+    """Convolves images that begin at a corner of padded planes."""
+    is_paired = precision == 'bfloat16' and _has_pairs
+    if precision == 'bfloat16' and not is_paired:
+        x, W = map(round_to_bfloat16, (x, W))
+    n_filters, n_channels = W.shape[:2]
+    y = numpy.empty((len(x), n_filters, *size), numpy.float32)
+    if not y.size:
+        return y
+    if b is None:
+        b = numpy.zeros(n_filters, numpy.float32)
+    n_planes = -(-n_channels // 2) if is_paired else n_channels
+    rows = numpy.zeros((_whole(n_filters), n_planes, *W.shape[2:]), 'f')
+    if is_paired:  # A word has two channels.
+        even = numpy.zeros((n_filters, 2 * n_planes, *W.shape[2:]), 'f')
+        even[:, :n_channels] = W
+        _pair(even.size, even.reshape(n_filters, n_planes, 2, -1),
+              rows[:n_filters].reshape(n_filters, n_planes, -1))
+    else:
+        rows[:n_filters] = W
+    _convolve(
+        y.size * rows[0].size // 8, numpy.ascontiguousarray(x),
+        rows.reshape(len(rows), -1), padded, corner, step,
+        offsets(padded, n_planes, W.shape[2:], dilate),
+        *runs(places(padded, size, stride)), b, is_paired,
+        y.reshape(len(x), n_filters, -1))
+    return y
+
+
+@numba.njit(error_model='numpy')
+def _bits(value):
+    """Returns the 16 bits of a float32 rounded to bfloat16."""
+    bits = numpy.float32(value).view(numpy.uint32)
+    rounded = (bits + numpy.uint32(0x7FFF) + (
+        (bits >> numpy.uint32(16)) & numpy.uint32(1))) >> numpy.uint32(16)
+    # Not infinity, if a NaN is rounded up
+    return rounded if value == value else (
+        bits >> numpy.uint32(16)) | numpy.uint32(64)
+
+
+@threads.Kernel
+def _round(x, y):
+    words = y.view(numpy.uint32)
+    for i in numba.prange(x.size):
+        words[i] = _bits(x[i]) << numpy.uint32(16)
+
+
+@numba.njit(error_model='numpy')
+def _pair_rows(low, high, words):
+    for i in range(low.size):
+        words[i] = _bits(low[i]) | (_bits(high[i]) << numpy.uint32(16))
+
+
+@threads.Kernel
+def _pair(x, y):
+    words = y.view(numpy.uint32)
+    for i in numba.prange(len(x)):
+        for j in range(x.shape[1]):
+            _pair_rows(x[i, j, 0], x[i, j, 1], words[i, j])
+
+
+@numba.njit(error_model='numpy')
+def _pad(x, padded, corner, step, planes):
+    """Copies an image into planes, with zeros around and between."""
+    n_channels, height, width = x.shape
+    if planes.size == x.size:
+        planes[:] = x.reshape(-1)
+        return
+    planes[:] = 0
+    for c in range(n_channels):
+        for i in range(height):
+            row = corner[0] + i * step[0]
+            if row < 0 or row >= padded[0]:
+                continue
+            start = (c * padded[0] + row) * padded[1] + corner[1]
+            if step[1] == 1 and corner[1] >= 0 and (
+                    corner[1] + width <= padded[1]):
+                planes[start:start + width] = x[c, i]
+                continue
+            for j in range(width):
+                column = corner[1] + j * step[1]
+                if 0 <= column < padded[1]:
+                    planes[start + j * step[1]] = x[c, i, j]
+
+
+@threads.Kernel
+def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
+              b, is_paired, y):
+    n_rows, n_terms = rows.shape
+    n_filters, n_places = y.shape[1:]
+    plane = padded[0] * padded[1]
+    for n in numba.prange(len(x)):
+        image = numpy.empty((x.shape[1] + 1) * plane + _RUN, numpy.float32)
+        pairs = numpy.empty(
+            ((x.shape[1] + 1) // 2 * plane if is_paired else 0) + _RUN, numpy.float32)
+        panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
+        sums = numpy.empty((n_rows, _COLUMNS), numpy.float32)
+        _pad(x[n], padded, corner, step, image[:x.shape[1] * plane])
+        if is_paired:
+            image[x.shape[1] * plane:] = 0  # an odd channel's other one
+            for c in range(0, x.shape[1], 2):
+                _pair_rows(image[c * plane:(c + 1) * plane],
+                           image[(c + 1) * plane:(c + 2) * plane],
+                           pairs[c // 2 * plane:].view(numpy.uint32))
+        for t in range(len(starts) - 1):
+            sums[:] = 0
+            for k in range(0, n_terms, _TERMS):
+                length = min(_TERMS, n_terms - k)
+                float_tiles.gather(
+                    (pairs if is_paired else image).ctypes.data, terms[k:].ctypes.data, length,
+                    sources[starts[t]:].ctypes.data,
+                    targets[starts[t]:].ctypes.data,
+                    starts[t + 1] - starts[t], panel.ctypes.data)
+                for r in range(0, n_rows, _ROWS):
+                    _multiply(is_paired, rows[r:, k:].ctypes.data,
+                              4 * n_terms, panel.ctypes.data, length,
+                              sums[r:].ctypes.data, 4 * _COLUMNS)
+            first = t * _COLUMNS
+            width = min(_COLUMNS, n_places - first)
+            for r in range(n_filters):
+                for p in range(width):
+                    y[n, r, first + p] = sums[r, p] + b[r]
+
+
+@numba.njit(error_model='numpy')
+def _multiply(is_paired, a, a_stride, panel, length, sums, stride):
+    if is_paired:
+        float_tiles.pair_tile(a, a_stride, panel, length, sums, stride)
+    else:
+        float_tiles.float_tile(a, a_stride, panel, length, sums, stride)
+
+
+@threads.Kernel
+def _weight_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
+                     sources, group, is_paired, sums, gb):
+    n_filters, height, width = gy.shape[1:]
+    n_parts, n_terms = len(sums), len(terms)
+    size = padded[0] * padded[1]
+    for part in numba.prange(n_parts):
+        planes = numpy.zeros(pitch * size + _RUN * _RUN, numpy.float32)
+        pixels = numpy.zeros((group, (size + _RUN + step) * pitch + _RUN),
+                             numpy.float32)
+        pairs = numpy.empty((group, size * pitch + _RUN if is_paired else 0),
+                            numpy.float32)
+        rows = numpy.zeros((group, _whole_rows(n_filters), n_terms),
+                           numpy.float32)
+        panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
+        last = (part + 1) * len(x) // n_parts
+        for n in range(part * len(x) // n_parts, last, group):
+            n_images = min(group, last - n)
+            for g in range(n_images):
+                _pad(x[n + g], padded, pad, (1, 1),
+                     planes[:x.shape[1] * size])
+                for c in range(0, pitch, _RUN):
+                    for p in range(0, size, _RUN):
+                        float_tiles.transpose(
+                            planes[c * size + p:].ctypes.data, 4 * size,
+                            pixels[g, p * pitch + c:].ctypes.data, 4 * pitch)
+                _add_rows(gy[n + g], gb[part])
+                if is_paired:
+                    _pair_rows(pixels[g, :size * pitch],
+                               pixels[g, step * pitch:],
+                               pairs[g].view(numpy.uint32))
+                    _pair_places(gy[n + g], rows[g].view(numpy.uint32))
+                else:
+                    for r in range(n_filters):
+                        rows[g, r] = gy[n + g, r].reshape(-1)
+            for t in range(len(starts) - 1):
+                for g in range(n_images):
+                    for k in range(0, n_terms, _TERMS):
+                        length = min(_TERMS, n_terms - k)
+                        float_tiles.gather(
+                            (pairs if is_paired else pixels)[g].ctypes.data,
+                            terms[k:].ctypes.data, length,
+                            sources[starts[t]:].ctypes.data,
+                            targets[starts[t]:].ctypes.data,
+                            starts[t + 1] - starts[t], panel.ctypes.data)
+                        for r in range(0, n_filters, _ROWS):
+                            _multiply(
+                                is_paired, rows[g, r:, k:].ctypes.data,
+                                4 * n_terms, panel.ctypes.data, length,
+                                sums[part, r:, t * _COLUMNS:].ctypes.data,
+                                4 * sums.shape[2])
+
+
+@numba.njit(error_model='numpy')
+def _whole_rows(n_rows):
+    return -(-n_rows // _ROWS) * _ROWS
+
+
+# The compiler chooses the order of the additions, so that it can use vectors.
+@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+def _add_rows(gy, gb):
+    for r in range(len(gy)):
+        for i in range(gy.shape[1]):
+            total = numpy.float32(0)
+            for value in gy[r, i]:
+                total += value
+            gb[r] += total
+
+
+@numba.njit(error_model='numpy')
+def _pair_places(gy, words):
+    """Makes words of two places of a row; an odd row's last one has 0."""
+    n_words = -(-gy.shape[2] // 2)
+    for r in range(len(gy)):
+        for i in range(gy.shape[1]):
+            for j in range(n_words):
+                word = _bits(gy[r, i, 2 * j])
+                if 2 * j + 1 < gy.shape[2]:
+                    word |= _bits(gy[r, i, 2 * j + 1]) << numpy.uint32(16)
+                words[r, i * n_words + j] = word
