@@ -104,12 +104,10 @@ def test_configurations_are_sound():
         assert 10 < len(config.title) < 100
         config.check()
         configured.check(config)
-        # As if all that differs from the defaults had been given, but for
-        # what NIN inherits from AlexNet's configuration
+        # As if all that differs from the defaults had been given
         given = {field: getattr(config, field)
                  for field, default in config_module.DEFAULTS.items()
-                 if getattr(config, field) != default
-                 and (field, config.net) != ('unit', 'NINImageNet')}
+                 if getattr(config, field) != default}
         for field, value in given.items():
             config_module.check(field, value, name)
         config = dataclasses.replace(config, given=given)
