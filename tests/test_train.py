@@ -53,6 +53,11 @@ def small(config, made):
     return [*options, '--batchsize', 4 if config.dataset == 'mnist' else 2]
 
 
+def words(value):
+    """Names a case by its options."""
+    return ' '.join(map(str, value)) if isinstance(value, list) else value
+
+
 # ---- each configuration
 
 def test_list(script):
@@ -212,8 +217,7 @@ def test_names(script):
     ('binary_net', ['--label-smoothing', .1, '--adversarial', .1]),
     ('binary_net', ['--no-batch-norm', '--augment', 'shift']),
     ('binary_net', ['--clip', 'weights', '--augment', 'affine'])],
-    ids=lambda value: ' '.join(map(str, value))
-    if isinstance(value, list) else value)
+    ids=words)
 def test_options(script, name, options):
     script.env['TMPDIR'] = str(script.cwd)
     result = script.succeed(name, *MLP, '--dry-run', '--report', 'seed',
@@ -227,7 +231,7 @@ def test_options(script, name, options):
 @pytest.mark.parametrize('options', [
     ['--surrogate', 'swish-sign'], ['--weight-scale', 'ste'],
     ['--weight-scale', 'none', '--clip', 'weights'],
-    ['--input-scale', '--shift']], ids=' '.join)
+    ['--input-scale', '--shift']], ids=words)
 def test_options_of_xnor_net(script, options):
     result = script.succeed(
         'lenet5', '--dataset', 'digits', '--batchsize', 8, '--no-plot',
@@ -462,8 +466,7 @@ def test_no_pictures(script, made, damage, word):
                        'linear', '--layers', 3]),
     ('float_mlp', ['--input', 'binary', '--batch-norm']),
     ('binary_weight_mlp', ['--layers', 1])],
-    ids=lambda value: ' '.join(map(str, value))
-    if isinstance(value, list) else value)
+    ids=words)
 def test_evaluate_without_repeating(script, name, options):
     script.succeed(name, *MLP, '--validation', 0, '--epoch', 1, '--out',
                    'run', *options)
