@@ -1,8 +1,8 @@
 """Fixtures of the scripts' tests; tests on a GPU only where there is one."""
 import numpy
 import pytest
-from chainer.backends import cuda
 
+from tests.helpers import devices
 from tests.helpers import made_data
 from tests.helpers import results as results_module
 from tests.helpers import scripts
@@ -15,21 +15,12 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if _has_gpu():
+    if devices.has_gpu():
         return
     on_gpu = [item for item in items if item.get_closest_marker('gpu')
               or item.get_closest_marker('cudnn')]
     config.hook.pytest_deselected(items=on_gpu)
     items[:] = [item for item in items if item not in on_gpu]
-
-
-def _has_gpu():
-    if not cuda.available:
-        return False
-    try:
-        return cuda.cupy.cuda.runtime.getDeviceCount() > 0
-    except cuda.cupy.cuda.runtime.CUDARuntimeError:
-        return False  # CuPy is there, the driver is not
 
 
 @pytest.fixture(autouse=True)

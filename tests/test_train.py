@@ -1,12 +1,10 @@
 """train.py: each configuration, options and what they contradict."""
 import dataclasses
-import functools
 import json
 import os
 import re
 import shutil
 
-import chainer
 import h5py
 import numpy
 import pytest
@@ -55,6 +53,11 @@ def small(config, made):
     return [*options, '--batchsize', 4 if config.dataset == 'mnist' else 2]
 
 
+def words(value):
+    """Names a case by its options."""
+    return ' '.join(map(str, value)) if isinstance(value, list) else value
+
+
 # ---- each configuration
 
 def test_list(script):
@@ -65,11 +68,7 @@ def test_list(script):
 
 
 @pytest.mark.parametrize('name', find.names())
-def test_dry_run(script, made, name, monkeypatch):
-    # Most of the time of a large net otherwise
-    monkeypatch.setattr(
-        chainer.serializers, 'HDF5Serializer', functools.partial(
-            chainer.serializers.HDF5Serializer, compression=None))
+def test_dry_run(script, made, name):
     config = find.get(name)
     script.env['TMPDIR'] = str(script.cwd)
     result = script.succeed(
@@ -104,12 +103,10 @@ def test_configurations_are_sound():
         assert 10 < len(config.title) < 100
         config.check()
         configured.check(config)
-        # As if all that differs from the defaults had been given, but for
-        # what NIN inherits from AlexNet's configuration
+        # As if all that differs from the defaults had been given
         given = {field: getattr(config, field)
                  for field, default in config_module.DEFAULTS.items()
-                 if getattr(config, field) != default
-                 and (field, config.net) != ('unit', 'NINImageNet')}
+                 if getattr(config, field) != default}
         for field, value in given.items():
             config_module.check(field, value, name)
         config = dataclasses.replace(config, given=given)
@@ -220,8 +217,7 @@ def test_names(script):
     ('binary_net', ['--label-smoothing', .1, '--adversarial', .1]),
     ('binary_net', ['--no-batch-norm', '--augment', 'shift']),
     ('binary_net', ['--clip', 'weights', '--augment', 'affine'])],
-    ids=lambda value: ' '.join(map(str, value))
-    if isinstance(value, list) else value)
+    ids=words)
 def test_options(script, name, options):
     script.env['TMPDIR'] = str(script.cwd)
     result = script.succeed(name, *MLP, '--dry-run', '--report', 'seed',
@@ -235,7 +231,7 @@ def test_options(script, name, options):
 @pytest.mark.parametrize('options', [
     ['--surrogate', 'swish-sign'], ['--weight-scale', 'ste'],
     ['--weight-scale', 'none', '--clip', 'weights'],
-    ['--input-scale', '--shift']], ids=' '.join)
+    ['--input-scale', '--shift']], ids=words)
 def test_options_of_xnor_net(script, options):
     result = script.succeed(
         'lenet5', '--dataset', 'digits', '--batchsize', 8, '--no-plot',
@@ -470,8 +466,7 @@ def test_no_pictures(script, made, damage, word):
                        'linear', '--layers', 3]),
     ('float_mlp', ['--input', 'binary', '--batch-norm']),
     ('binary_weight_mlp', ['--layers', 1])],
-    ids=lambda value: ' '.join(map(str, value))
-    if isinstance(value, list) else value)
+    ids=words)
 def test_evaluate_without_repeating(script, name, options):
     script.succeed(name, *MLP, '--validation', 0, '--epoch', 1, '--out',
                    'run', *options)

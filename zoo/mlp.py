@@ -4,6 +4,7 @@ import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
+from bnn.chainer_ops import function_dropout
 from bnn.chainer_ops import link_batch_normalization
 
 
@@ -65,7 +66,7 @@ class MLP(chainer.Chain):
         """
         h = x
         if self.dropout_input:
-            h = F.dropout(h, self.dropout_input)
+            h = function_dropout.dropout(h, self.dropout_input)
         for i in range(1, self.n_layers + 2):
             h = self[f'l{i}'](h)
             if self.batch_norm:
@@ -73,5 +74,5 @@ class MLP(chainer.Chain):
             if i <= self.n_layers:
                 h = self.activate(h)
                 if self.dropout_hidden:
-                    h = F.dropout(h, self.dropout_hidden)
+                    h = function_dropout.dropout(h, self.dropout_hidden)
         return h

@@ -57,6 +57,9 @@ class Chain:
     def rises(self, bound, last=None):
         """Tells for each filter whether the result grows with the sum.
 
+        Where it is the same for all sums, either answer does: a threshold
+        that all of them reach, or none, stays that when they are turned.
+
         Args:
             bound (numpy.ndarray): (filters,), what the sums do not exceed.
             last (int): See :meth:`__call__`.

@@ -1,8 +1,8 @@
 """Functions of each element: signs, quantizers, their gradients, the clip.
 
-NumPy and CuPy arrays of any shape and float dtype.  Gradients and values are
-new arrays; :func:`clip` works in place.  Every function raises TypeError
-where ``x`` is not of a floating point dtype.
+NumPy and CuPy arrays of any shape and float dtype; :func:`dropout` takes less.
+Gradients and values are new arrays; :func:`clip` works in place.  The others
+raise TypeError where ``x`` is not of a floating point dtype.
 
 On a GPU float32 numbers below 2^-126 count as 0, which is how CuPy compiles.
 """
@@ -14,6 +14,8 @@ import numba
 import numpy
 
 from bnn.kernels import threads
+
+_uint32 = numpy.uint32
 
 if typing.TYPE_CHECKING:
     import cupy
@@ -182,44 +184,96 @@ def _swish_sign_gradient(x, gy, e, gx, beta):
         gx[i] = gy[i] * slope if z < 80 else 0
 
 
-def stochastic_binarize(x: Array) -> Array:
+def draw_key() -> tuple[numpy.uint32, numpy.uint32]:
+    """Draws two words of NumPy's global generator.
+
+    They determine the random numbers of :func:`stochastic_binarize` and
+    :func:`dropout`: the number of each element is hashed with them, whatever
+    the number of threads.  So the state of the generator, which a snapshot
+    holds, determines them too, on a GPU as well.
+
+    Returns:
+        The key.
+    """
+    return tuple(numpy.random.randint(0, 1 << 32, 2, numpy.uint32))
+
+
+@numba.njit(inline='always', error_model='numpy')
+def _random_word(i, a, b):
+    return _mix(_mix(_uint32(i) ^ a) ^ b)
+
+
+@numba.njit(inline='always', error_model='numpy')
+def _mix(s):
+    # Each result is cut to 32 bits, since Numba computes with 64.
+    s = _uint32(s * _uint32(747796405) + _uint32(2891336453))
+    s = _uint32((s >> ((s >> _uint32(28)) + _uint32(4))) ^ s)
+    s = _uint32(s * _uint32(277803737))
+    return _uint32((s >> _uint32(22)) ^ s)
+
+
+def stochastic_binarize(
+        x: Array, key: tuple[numpy.uint32, numpy.uint32]) -> Array:
     """Draws signs: +1 with probability clip((x + 1) / 2, 0, 1), else -1.
 
-    (`BinaryNet <https://arxiv.org/abs/1602.02830>`_, Eq. (2).)  On the CPU
-    the numbers come from NumPy's global generator.  On a GPU they are hashed
-    from a counter and two words of that generator, so that its state, which
-    a snapshot holds, determines them too.  Their resolution is 2^-24.  NaN
-    gives -1.
+    (`BinaryNet <https://arxiv.org/abs/1602.02830>`_, Eq. (2).)  The
+    resolution of the probability is 2^-24.  NaN gives -1.
 
     Args:
         x: Any shape, any float dtype.
+        key: From :func:`draw_key`.
 
     Returns:
-        +1 and -1, of the shape and dtype of ``x``.
+        +1 and -1, of the shape and dtype of ``x``; with the same key the
+        same ones on the CPU and on a GPU.
     """
     if not _is_numpy(x):
-        return _gpu().stochastic_binarize(x)
-    # 24 bits are exact in float32; rounding up to 1 would break p = 1.
-    words = numpy.random.randint(0, 1 << 24, x.shape, numpy.uint32)
-    if _is_compiled(x):
-        y = numpy.empty(x.shape, x.dtype)
-        _stochastic_binarize(x.size, _flat(x), _flat(words), y.reshape(-1))
-        return y
-    u = words * numpy.float32(2 ** -24)
-    y = numpy.empty_like(x)
-    numpy.less(u, (x + 1) / 2, out=y, casting='unsafe')
-    y += y
-    y -= 1
+        return _gpu().stochastic_binarize(x, *key)
+    if not _is_compiled(x):
+        wide = x.astype(numpy.float32 if x.itemsize <= 4 else numpy.float64)
+        return stochastic_binarize(wide, key).astype(x.dtype)
+    y = numpy.empty(x.shape, x.dtype)
+    _stochastic_binarize(x.size, _flat(x), *key, y.reshape(-1))
     return y
 
 
 @threads.Kernel
-def _stochastic_binarize(x, words, y):
+def _stochastic_binarize(x, a, b, y):
     one, half = x.dtype.type(1), x.dtype.type(.5)
     unit = numpy.float32(2 ** -24)
     for i in numba.prange(x.size):
-        u = numpy.float32(words[i]) * unit
+        # 24 bits are exact in float32; rounding up to 1 would break p = 1.
+        bits = numba.int32(_random_word(i, a, b) >> _uint32(8))
+        u = numpy.float32(bits) * unit
         y[i] = one if u < (x[i] + one) * half else -one
+
+
+def dropout(x: numpy.ndarray, ratio: float,
+            key: tuple[numpy.uint32, numpy.uint32]) -> numpy.ndarray:
+    """Multiplies each element by 0 or 1 / (1 - ``ratio``), at random.
+
+    It is its own gradient: with the same key it drops the same elements.
+
+    Args:
+        x: NumPy array of any shape, float32 or 64.
+        ratio: Probability of 0, in [0, 1); its resolution is 2^-32.
+        key: From :func:`draw_key`.
+
+    Returns:
+        Of the shape and dtype of ``x``.
+    """
+    y = numpy.empty(x.shape, x.dtype)
+    _dropout(x.size, _flat(x), *key,
+             numpy.uint32(min(round(ratio * 2 ** 32), 2 ** 32 - 1)),
+             x.dtype.type(1 / (1 - ratio)), y.reshape(-1))
+    return y
+
+
+@threads.Kernel
+def _dropout(x, a, b, least, scale, y):
+    zero = x.dtype.type(0)
+    for i in numba.prange(x.size):
+        y[i] = x[i] * (scale if _random_word(i, a, b) >= least else zero)
 
 
 def quantize(x: Array, n: int, low: float, high: float) -> Array:

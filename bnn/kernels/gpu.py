@@ -3,7 +3,6 @@
 :mod:`bnn.kernels.elementwise` documents the functions and calls them.
 """
 import cupy
-import numpy
 
 binarize = cupy.ElementwiseKernel(
     'T x', 'T y',
@@ -30,20 +29,18 @@ swish_sign_gradient = cupy.ElementwiseKernel(
            ? T(static_cast<double>(gy) * slope) : T(0)""",
     'bnn_swish_sign_gradient')
 
-# i is the number of the element.  A PCG hash mixes it with two random words,
-# three times.
-_stochastic_binarize = cupy.ElementwiseKernel(
+# i is the number of the element.  The hash is reference.random_words.
+stochastic_binarize = cupy.ElementwiseKernel(
     'T x, uint32 a, uint32 b', 'T y',
-    """unsigned int s = (static_cast<unsigned int>(i) ^ a) * 747796405u + b;
+    """unsigned int s = static_cast<unsigned int>(i);
        for (int k = 0; k < 2; ++k) {
+           s ^= k == 0 ? a : b;
+           s = s * 747796405u + 2891336453u;
            s = ((s >> ((s >> 28) + 4)) ^ s) * 277803737u;
            s = (s >> 22) ^ s;
-           s = s * 747796405u + 2891336453u;
        }
-       s = ((s >> ((s >> 28) + 4)) ^ s) * 277803737u;
-       s = (s >> 22) ^ s;
        float u = (s >> 8) * (1.f / 16777216.f);
-       y = u < (static_cast<float>(x) + 1.f) / 2.f ? T(1) : T(-1)""",
+       y = u < (x + T(1)) * .5f ? T(1) : T(-1)""",
     'bnn_stochastic_binarize')
 
 # T(rint(...)) rounds the product to T: of float16 it would stay a float.
@@ -57,11 +54,6 @@ _clip = cupy.ElementwiseKernel(
     'T low, T high', 'T x',
     'x = x < low ? low : (x > high ? high : x)',
     'bnn_clip')
-
-
-def stochastic_binarize(x: cupy.ndarray) -> cupy.ndarray:
-    a, b = numpy.random.randint(0, 1 << 32, 2, numpy.uint32)
-    return _stochastic_binarize(x, a, b)
 
 
 def clip(x: cupy.ndarray, low: float, high: float) -> None:

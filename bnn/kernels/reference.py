@@ -28,9 +28,27 @@ def swish_sign_gradient(x, gy, beta=5.0):
         numpy.abs(z) < 80, gy * slope, 0).astype(gy.dtype)
 
 
-def stochastic_binarize(x, u):
-    # u: uniform in [0, 1), of the shape of x
-    return numpy.where(u < (x + 1) / 2, 1, -1).astype(x.dtype)
+def random_words(shape, key):
+    # The number of an element, mixed twice by the output function of PCG and
+    # a step of its generator (O'Neill, HMC-CS-2014-0905, RXS-M-XS; as a hash:
+    # Jarzynski and Olano, JCGT 9(3), 2020)
+    s = numpy.arange(math.prod(shape), dtype=numpy.uint32)
+    for word in key:
+        s = (s ^ word) * numpy.uint32(747796405) + numpy.uint32(2891336453)
+        s = ((s >> ((s >> 28) + 4)) ^ s) * numpy.uint32(277803737)
+        s = (s >> 22) ^ s
+    return s.reshape(shape)
+
+
+def stochastic_binarize(x, key):
+    u = (random_words(x.shape, key) >> 8) * 2. ** -24
+    p = (x.astype(numpy.promote_types(x.dtype, numpy.float32)) + 1) / 2
+    return numpy.where(u < p, 1, -1).astype(x.dtype)
+
+
+def dropout(x, ratio, key):
+    keep = random_words(x.shape, key) >= round(ratio * 2 ** 32)
+    return (x * (keep * (1 / (1 - ratio))).astype(x.dtype)).astype(x.dtype)
 
 
 def quantize(x, n, low, high):

@@ -2,19 +2,10 @@
 import chainer
 import numpy
 import pytest
-from chainer.backends import cuda
 
+from tests.helpers import devices
 
-def _has_gpu():
-    if not cuda.available:
-        return False
-    try:
-        return cuda.cupy.cuda.runtime.getDeviceCount() > 0
-    except cuda.cupy.cuda.runtime.CUDARuntimeError:
-        return False  # CuPy is there, the driver is not
-
-
-collect_ignore = [] if _has_gpu() else ['test_gpu.py']
+collect_ignore = [] if devices.has_gpu() else ['test_gpu.py']
 
 
 @pytest.fixture(scope='session')

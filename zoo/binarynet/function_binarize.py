@@ -19,8 +19,10 @@ class Binarize(function_node.FunctionNode):
 
     def forward(self, inputs):
         W, = inputs
-        return (elementwise.stochastic_binarize(W) if self.stochastic
-                else elementwise.binarize(W)),
+        if self.stochastic:
+            return elementwise.stochastic_binarize(
+                W, elementwise.draw_key()),
+        return elementwise.binarize(W),
 
     def backward(self, indexes, grad_outputs):
         return grad_outputs

@@ -18,17 +18,8 @@ class StochasticLinear(link_binary_linear.BinaryLinear):
     """
 
     def forward(self, x) -> chainer.Variable:
-        """Applies the layer.
-
-        Args:
-            x (~chainer.Variable or array): (batch, ...), flattened from
-                axis 1.
-
-        Returns:
-            ~chainer.Variable: (batch, out_size).
-        """
         if self.W.array is None:
-            self.W.initialize((self.out_size, math.prod(x.shape[1:])))
+            self._initialize(math.prod(x.shape[1:]))
         W = self.W
         if chainer.config.train:
             # The operation takes the signs of what was drawn, which are the

@@ -55,16 +55,7 @@ class QuantizedLinear(link_binary_linear.BinaryLinear):
         yield 'quantizer', self.quantizer
 
     def forward(self, x) -> chainer.Variable:
-        """Applies the layer.
-
-        Args:
-            x (~chainer.Variable or array): (batch, ...), flattened from
-                axis 1.
-
-        Returns:
-            ~chainer.Variable: (batch, out_size).
-        """
         if self.W.array is None:
-            self.W.initialize((self.out_size, math.prod(x.shape[1:])))
+            self._initialize(math.prod(x.shape[1:]))
         return function_quantized_linear.quantized_linear(
             x, self.W, self.b, self.w_bits, self.quantizer)

@@ -1,18 +1,8 @@
 """Binary activation with the gradient of ApproxSign."""
 import chainer
 
-import bst
 from bnn.kernels import elementwise
 from zoo.surrogates import function_surrogate_gradient
-
-
-class ApproxSign(bst.BST):
-    """Sign with the gradient of ApproxSign; see :func:`approx_sign`."""
-
-    def backward(self, indexes, grad_outputs):
-        x, = self.get_retained_inputs()
-        return function_surrogate_gradient.surrogate_gradient(
-            grad_outputs[0], x.array, elementwise.approx_sign_gradient),
 
 
 def approx_sign(x) -> chainer.Variable:
@@ -38,4 +28,5 @@ def approx_sign(x) -> chainer.Variable:
             point dtype.
         NotImplementedError: On double backward.
     """
-    return ApproxSign().apply((x,))[0]
+    return function_surrogate_gradient.SurrogateSign(
+        elementwise.approx_sign_gradient).apply((x,))[0]

@@ -7,6 +7,7 @@ import chainer.links as L
 from chainer import initializer
 from chainer import initializers
 
+from bnn.chainer_ops import function_dropout
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
@@ -82,4 +83,4 @@ class AlexNet(chainer.Chain):
         h = self.block5(self.block4(self.block3(h)))
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block7(self.block6(h))
-        return self.l8(F.dropout(self.bn8(h), .5))
+        return self.l8(function_dropout.dropout(self.bn8(h), .5))

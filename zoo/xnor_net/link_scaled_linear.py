@@ -35,16 +35,7 @@ class ScaledLinear(link_binary_linear.BinaryLinear):
         yield 'scaled', self.scaled
 
     def forward(self, x) -> chainer.Variable:
-        """Applies the layer.
-
-        Args:
-            x (~chainer.Variable or array): (batch, ...), flattened from
-                axis 1.
-
-        Returns:
-            ~chainer.Variable: (batch, out_size).
-        """
         if self.W.array is None:
-            self.W.initialize((self.out_size, math.prod(x.shape[1:])))
+            self._initialize(math.prod(x.shape[1:]))
         return function_scaled_linear.scaled_linear(
             x, self.W, self.b, self.scaled == 'ste')

@@ -20,7 +20,7 @@ _FILES = ('log', 'mlp.model', 'mlp.state')
 
 @contextlib.contextmanager
 def open_folder(config: config_module.Config, snapshot: Any = None,
-                ranks=alone.ALONE) -> Iterator[str]:
+                ranks: alone.Ranks = alone.ALONE) -> Iterator[str]:
     """Opens the folder for the results, locked against a second run.
 
     Args:

@@ -65,7 +65,7 @@ def find(resume: str | None, out: str | None) -> Snapshot | None:
     return None
 
 
-def take_over(config: config_module.Config, ranks=alone.ALONE,
+def take_over(config: config_module.Config, ranks: alone.Ranks = alone.ALONE,
               only: Sequence[str] | None = None
               ) -> tuple[config_module.Config, Snapshot | None]:
     """Takes the settings of the run or the model that a run goes on from.

@@ -30,7 +30,8 @@ def settings(config: config_module.Config, dataset: data.Dataset,
                        data_digest=dataset.digest, **more)
 
 
-def is_finished(trainer: chainer.training.Trainer, ranks=alone.ALONE) -> bool:
+def is_finished(trainer: chainer.training.Trainer,
+                ranks: alone.Ranks = alone.ALONE) -> bool:
     """Tells whether a resumed run has nothing left to do, and says so.
 
     Args:
@@ -97,7 +98,7 @@ def save(config: config_module.Config, trainer: chainer.training.Trainer,
 
 def say_how_to_go_on(config: config_module.Config,
                      trainer: chainer.training.Trainer, *positional: str,
-                     ranks=alone.ALONE) -> int:
+                     ranks: alone.Ranks = alone.ALONE) -> int:
     """Tells of a run that a signal ended, after its last snapshot.
 
     Args:

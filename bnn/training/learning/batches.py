@@ -18,7 +18,7 @@ from bnn.training.reports import lines
 
 def load(config: config_module.Config, names: Sequence[str],
          snapshot: resume.Snapshot | None = None,
-         ranks=alone.ALONE) -> data.Dataset:
+         ranks: alone.Ranks = alone.ALONE) -> data.Dataset:
     """Loads the data set that a configuration names.
 
     Where MNIST cannot be had by default, a new run gets the embedded digits,
@@ -102,7 +102,7 @@ class Feed:
 
 
 def training(dataset: data.Dataset, config: config_module.Config,
-             ranks=alone.ALONE) -> Feed:
+             ranks: alone.Ranks = alone.ALONE) -> Feed:
     """Returns the training images: endless, shuffled, varied at random.
 
     Args:
@@ -118,7 +118,8 @@ def training(dataset: data.Dataset, config: config_module.Config,
 
 
 def one_pass(dataset: data.Dataset, part: str, config: config_module.Config,
-             batchsize: int | None = None, ranks=alone.ALONE) -> Feed:
+             batchsize: int | None = None,
+             ranks: alone.Ranks = alone.ALONE) -> Feed:
     """Returns a part of the data as a test has it: in its order, once.
 
     Args:

@@ -32,7 +32,8 @@ class Evaluator(extensions.Evaluator):
 
     def __init__(self, feed: batches.Feed, target: chainer.Link,
                  device: chainer.backend.Device,
-                 test_statistics: str = 'running', ranks=alone.ALONE) -> None:
+                 test_statistics: str = 'running',
+                 ranks: alone.Ranks = alone.ALONE) -> None:
         super().__init__(
             feed.iterator, target, converter=feed.converter, device=device)
         self.test_statistics = test_statistics

@@ -20,7 +20,7 @@ class Means:
             wanted or saved, not before; all of them have to ask for it.
     """
 
-    def __init__(self, ranks=alone.ALONE) -> None:
+    def __init__(self, ranks: alone.Ranks = alone.ALONE) -> None:
         self._ranks = ranks
         self._sums = {}
         self._weights = {}

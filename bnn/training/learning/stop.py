@@ -30,7 +30,8 @@ class StopTrigger:
         signal (int or None): Number of the signal that came.
     """
 
-    def __init__(self, n_epochs: int, ranks=alone.ALONE) -> None:
+    def __init__(self, n_epochs: int, ranks: alone.Ranks = alone.ALONE
+                 ) -> None:
         self._n_epochs = n_epochs
         self._ranks = ranks
         self.signal = None

@@ -4,11 +4,18 @@
 ranks of ``mpiexec``, so that what uses either has no ``if`` for them.
 """
 import contextlib
+import typing
 from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
 
 import chainer
+
+if typing.TYPE_CHECKING:
+    from bnn.training.ranks import distributed
+
+#: The processes of a run
+Ranks: typing.TypeAlias = 'Alone | distributed.Ranks'
 
 
 class Alone:

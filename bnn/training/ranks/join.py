@@ -7,7 +7,7 @@ from bnn.training.ranks import launcher
 _OF_RANK = ('gpu', 'data_dir', 'out', 'initmodel', 'resume')
 
 
-def join(config: config_module.Config):
+def join(config: config_module.Config) -> alone.Ranks:
     """Joins the ranks of a distributed run.
 
     Args:
@@ -27,7 +27,7 @@ def join(config: config_module.Config):
     return distributed.Ranks(comm)
 
 
-def check_alike(config: config_module.Config, ranks) -> None:
+def check_alike(config: config_module.Config, ranks: alone.Ranks) -> None:
     """Refuses ranks whose settings differ.
 
     Args:

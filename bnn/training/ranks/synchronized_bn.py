@@ -11,6 +11,7 @@ from chainer.utils import type_check
 from bnn import errors
 from bnn.chainer_ops import link_batch_normalization
 from bnn.kernels import batch_norm
+from bnn.training.ranks import alone
 
 
 class SynchronizedBatchNormalization(function_node.FunctionNode):
@@ -18,7 +19,7 @@ class SynchronizedBatchNormalization(function_node.FunctionNode):
     :func:`batch_normalization`.
     """
 
-    def __init__(self, ranks: Any, eps: float) -> None:
+    def __init__(self, ranks: alone.Ranks, eps: float) -> None:
         super().__init__()
         self._ranks = ranks
         self.eps = eps
@@ -83,7 +84,7 @@ def _broadcast(values, x):
 
 
 def batch_normalization(
-        ranks: Any, x: Any, gamma: Any, beta: Any, eps: float = 2e-5,
+        ranks: alone.Ranks, x: Any, gamma: Any, beta: Any, eps: float = 2e-5,
         running_mean: Any = None, running_var: Any = None, decay: float = .9,
 ) -> chainer.Variable:
     r"""Batch normalization by the statistics of all ranks.
@@ -129,7 +130,7 @@ def batch_normalization(
     return y
 
 
-def synchronize(model: chainer.Link, ranks: Any) -> None:
+def synchronize(model: chainer.Link, ranks: alone.Ranks) -> None:
     """Lets the batch normalizations of a model see all ranks' examples.
 
     A test, and statistics that are computed anew, stay those of one process.

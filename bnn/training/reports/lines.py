@@ -114,7 +114,7 @@ def say(config: config_module.Config, line: str, always: bool = False
 
 def print_header(config: config_module.Config, net: str,
                  dataset: data.Dataset, device: chainer.backend.Device,
-                 out: str, ranks=alone.ALONE) -> None:
+                 out: str, ranks: alone.Ranks = alone.ALONE) -> None:
     """Prints what a run is, on standard error.
 
     Args:

@@ -31,7 +31,7 @@ class LogReport(extension.Extension):
     trigger = 1, 'iteration'
     priority = extension.PRIORITY_READER
 
-    def __init__(self, ranks=alone.ALONE) -> None:
+    def __init__(self, ranks: alone.Ranks = alone.ALONE) -> None:
         self.log = []
         self._ranks = ranks
         self._means = means.Means(ranks)

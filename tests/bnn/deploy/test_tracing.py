@@ -11,6 +11,7 @@ import bst
 import link_binary_linear
 import net
 from bnn import errors
+from bnn.chainer_ops import function_dropout
 from bnn.deploy import operations
 from bnn.deploy import reference
 from bnn.deploy import tracing
@@ -189,7 +190,8 @@ SUPPORTED = {
         F.max_pooling_2d(x, 2), 2), (3, 2, 7, 8), {}),
     'AveragePooling2D, Mean': (lambda s, x: F.mean(F.average_pooling_2d(
         x, 3, 2, 1), axis=(-1, 2)), (3, 2, 7, 8), {}),
-    'Flatten': (lambda s, x: F.dropout(F.reshape(x, (3, -1))), (3, 2, 2), {}),
+    'Flatten': (lambda s, x: F.dropout(function_dropout.dropout(
+        F.reshape(x, (3, -1)))), (3, 2, 2), {}),
     'Convolution2D l, ReLU': (lambda s, x: F.relu(s.l(F.pad(
         x, ((0, 0), (0, 0), (1, 1), (2, 2)), 'constant', constant_values=1))),
         (3, 2, 4, 4), {'l': convolution()}),

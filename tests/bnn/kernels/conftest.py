@@ -12,6 +12,7 @@ import numpy
 import pytest
 
 from bnn.kernels import elementwise
+from tests.helpers import devices
 
 
 class Device:
@@ -146,17 +147,8 @@ def _compiled_gpu(tmp_path_factory):
     return module
 
 
-def _has_gpu():
-    if importlib.util.find_spec('cupy') is None:
-        return False
-    import cupy
-    try:
-        return cupy.cuda.runtime.getDeviceCount() > 0
-    except cupy.cuda.runtime.CUDARuntimeError:
-        return False  # there is no driver
-
-
-GPUS = [pytest.param('cuda', marks=pytest.mark.gpu)] if _has_gpu() else []
+GPUS = [pytest.param('cuda', marks=pytest.mark.gpu)] if (
+    devices.has_gpu()) else []
 
 
 @pytest.fixture(params=['cpu', *GPUS])

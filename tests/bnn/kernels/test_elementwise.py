@@ -3,6 +3,7 @@ import fractions
 import itertools
 import warnings
 
+import numba
 import numpy
 import pytest
 
@@ -159,30 +160,77 @@ def test_surrogates_of_extremes_do_not_warn(name):
                 numpy.testing.assert_array_equal(gx, 0)
 
 
-def test_stochastic_binarize():
-    for dtype in DTYPES:
-        for x in inputs(dtype):
-            numpy.random.seed(3)
-            u = numpy.random.randint(
-                0, 1 << 24, x.shape, numpy.uint32) * 2. ** -24
-            following = numpy.random.randint(1 << 30)
-            numpy.random.seed(3)
-            with numpy.errstate(over='ignore'):
-                y = elementwise.stochastic_binarize(x)
-                expected = reference.stochastic_binarize(x, u)
-            assert_same_bits(y, expected)
-            assert numpy.random.randint(1 << 30) == following
+def keys(n):
+    return [elementwise.draw_key() for _ in range(n)]
+
+
+def test_key():
+    numpy.random.seed(3)
+    first, second = keys(2)
+    following = numpy.random.randint(1 << 30)
+    numpy.random.seed(3)
+    words = numpy.random.randint(0, 1 << 32, 4, numpy.uint32)
+    assert [*first, *second] == words.tolist()
+    assert numpy.random.randint(1 << 30) == following
+
+
+def test_random_words_by_hand():
+    """In whole numbers of any size, cut to 32 bits."""
+    a, b = numpy.uint32(0x9e3779b9), numpy.uint32(0xfffffffe)
+    words = reference.random_words((2, 3), (a, b))
+    for i, word in enumerate(words.ravel().tolist()):
+        s = i
+        for key in int(a), int(b):
+            s = ((s ^ key) * 747796405 + 2891336453) % 2 ** 32
+            s = ((s >> (s >> 28) + 4) ^ s) * 277803737 % 2 ** 32
+            s ^= s >> 22
+        assert word == s
+
+
+def chi_square(values, n_values):
+    """How far counts are from equal ones, in standard deviations."""
+    counts = numpy.bincount(values.ravel(), minlength=n_values)
+    expected = values.size / n_values
+    found = ((counts - expected) ** 2).sum() / expected
+    return (found - n_values + 1) / (2 * n_values - 2) ** .5
+
+
+def test_random_words_are_uniform_and_independent():
+    n = 1 << 18
+    found = []
+    for key, other in zip(keys(4), keys(4), strict=True):
+        words, others = (
+            reference.random_words((n,), k).astype(int) for k in (key, other))
+        for shift in 0, 8, 16, 24:
+            found.append(chi_square(words >> shift & 255, 256))
+        # Neighbours in a row and a column, and the same place in two calls
+        high = words >> 26
+        found += [chi_square(high[lag:] << 6 | high[:-lag], 1 << 12)
+                  for lag in (1, 2, 16, 784, 1000, 1024)]
+        found.append(chi_square(high << 6 | others >> 26, 1 << 12))
+    assert len(found) == 44
+    assert max(map(abs, found)) < 4
+    assert abs(numpy.mean(found)) < .5
+
+
+def test_stochastic_binarize(elementwise_device):
+    for dtype in elementwise_device.dtypes:
+        for x in inputs(dtype, elementwise_device.has_subnormals):
+            key, = keys(1)
+            assert_same_bits(
+                elementwise_device.call(
+                    elementwise.stochastic_binarize, x, key),
+                reference.stochastic_binarize(x, key))
 
 
 def test_probabilities(elementwise_device):
+    first, second = keys(2)
     for dtype in elementwise_device.dtypes:
         x = numpy.repeat(numpy.array(
             [-1.5, -1, -.5, 0, .5, 1, numpy.nan], dtype), 4000)
-        draws = []
-        for seed in (1, 2, 1):
-            numpy.random.seed(seed)
-            draws.append(elementwise_device.call(
-                elementwise.stochastic_binarize, x))
+        draws = [elementwise_device.call(
+            elementwise.stochastic_binarize, x, key)
+            for key in (first, second, first)]
         assert (draws[0] == draws[2]).all()
         assert (draws[0] != draws[1]).any()
         assert set(numpy.unique(draws)) == {-1, 1}
@@ -190,6 +238,55 @@ def test_probabilities(elementwise_device):
         numpy.testing.assert_allclose(
             shares, [0, 0, .25, .5, .75, 1, 0], atol=.03)
         assert shares[0] == shares[1] == shares[6] == 0 and shares[5] == 1
+
+
+def test_mean_of_the_draws():
+    """Each weight's, over many calls, within five standard errors."""
+    x = numpy.random.uniform(-1, 1, 500).astype('f')
+    n = 2000
+    mean = sum(elementwise.stochastic_binarize(x, key).astype('d')
+               for key in keys(n)) / n
+    assert (abs(mean - x) <= 5 * numpy.sqrt((1 - x * x) / n)).all()
+
+
+@pytest.mark.filterwarnings('ignore::RuntimeWarning')  # of the reference
+def test_dropout():
+    for dtype in DTYPES[1:]:
+        for x in inputs(dtype):
+            for ratio in 0., .2, .5, .999:
+                key, = keys(1)
+                assert_same_bits(elementwise.dropout(x, ratio, key),
+                                 reference.dropout(x, ratio, key))
+
+
+def test_dropout_by_hand():
+    key, = keys(1)
+    x = numpy.full((200, 500), 3.)
+    for ratio in .2, .5, .9:
+        y = elementwise.dropout(x, ratio, key)
+        assert set(numpy.unique(y)) == {0, 3 / (1 - ratio)}
+        # Five standard errors
+        assert abs((y == 0).mean() - ratio) < 5 * numpy.sqrt(
+            ratio * (1 - ratio) / x.size)
+    assert (elementwise.dropout(x, 0., key) == x).all()
+    # All but none are dropped.
+    assert (elementwise.dropout(x, 1 - 2. ** -40, key) == 0).all()
+
+
+def test_draws_do_not_depend_on_threads():
+    key, = keys(1)
+    x = numpy.random.uniform(-1, 1, (300, 301)).astype('f')
+    n = numba.get_num_threads()
+    results = []
+    try:
+        for n_threads in range(1, numba.config.NUMBA_NUM_THREADS + 1):
+            numba.set_num_threads(n_threads)
+            results.append([elementwise.stochastic_binarize(x, key),
+                            elementwise.dropout(x, .5, key)])
+    finally:
+        numba.set_num_threads(n)
+    for result in results:
+        numpy.testing.assert_array_equal(result, results[0])
 
 
 def test_by_hand():
@@ -265,7 +362,7 @@ def test_wrong_dtype():
         for name, *args in (
                 ('binarize',), ('ste_gradient', x),
                 ('approx_sign_gradient', x), ('swish_sign_gradient', x),
-                ('stochastic_binarize',), ('quantize', 3, 0., 1.),
+                ('stochastic_binarize', (0, 0)), ('quantize', 3, 0., 1.),
                 ('clip', -1., 1.)):
             with pytest.raises(TypeError, match='floating point'):
                 getattr(elementwise, name)(x, *args)

@@ -19,7 +19,8 @@ def test_gradients_use_the_drawn_signs():
             numpy.random.randint(-3, 4, (4, 16)).astype(dtype))
         gy = numpy.random.randint(-3, 4, (4, 5)).astype(dtype)
         numpy.random.seed(7)
-        signs = elementwise.stochastic_binarize(link.W.array)
+        signs = elementwise.stochastic_binarize(
+            link.W.array, elementwise.draw_key())
         assert (signs != numpy.where(link.W.array >= 0, 1, -1)).any()
         numpy.random.seed(7)
         link.cleargrads()

@@ -46,6 +46,7 @@ def test_lazy():
     assert link.W.array is None
     assert link(numpy.ones((2, 1, 5), 'f')).shape == (2, 3)
     assert link.W.shape == (3, 5)
+    assert link.in_size == 5
 
 
 def test_initial_weights():

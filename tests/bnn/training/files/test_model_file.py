@@ -62,6 +62,8 @@ def test_round_trip(tmp_path):
     model_file.load(path, model)
     assert_same(state(model), state(saved))
     assert os.listdir(tmp_path) == ['mlp.model']
+    with h5py.File(path) as f:  # of a large net it takes most of the time
+        assert f['l1/W'].compression is None
 
 
 def test_file_of_chainer(tmp_path):
@@ -314,8 +316,13 @@ path, flipped = sys.argv[1:]
 whole = open(path, 'rb').read()
 wrong = []
 model = small_runs.Net(5)
+# Not in the heap of the attributes, where a wrong size lets HDF5 2.0 read
+# forever, https://github.com/h5py/h5py/issues/2088
+heap = whole.index(b'GCOL')
 for k, position in enumerate(
         numpy.linspace(0, len(whole) - 1, 400).astype(int)):
+    if heap <= position < heap + 4096:
+        continue
     data = bytearray(whole)
     data[position] ^= 1 << k % 8
     with open(flipped, 'wb') as f:
