@@ -139,7 +139,7 @@ def multiply(shapes):
 def pass_activations(shapes):
     """Returns a step of the passes over activations, and its bytes."""
     sizes = [m * n * groups for m, _, n, groups, _ in shapes]
-    y, g, h = (numpy.zeros(max(sizes), numpy.float32) for _ in range(3))
+    y, g, h = (numpy.full(max(sizes), 0, numpy.float32) for _ in range(3))
 
     def step():
         for n in sizes:
