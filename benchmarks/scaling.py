@@ -64,7 +64,7 @@ def measure(args: argparse.Namespace, n: int, threads: int | None = None,
         f'--{name}={value}' for name, value in options.items()])
     seconds, _ = train_step.measure(task, argparse.Namespace(
         **{**vars(args), 'threads': threads or args.threads}), {})
-    ours, floor = seconds['ours'], seconds['floor: both']
+    ours, floor = seconds['ours'], seconds[train_step.ALL]
     print(n, *(f'{1e3 * statistics.median(one):.2f} ms'
                for one in (ours, floor)), file=sys.stderr)
     return (n, statistics.median(ours), statistics.median(floor),
@@ -90,7 +90,7 @@ def draw(path: str, series: dict, threads: int) -> None:
                    label='./train_mnist.py, an iteration')
         panel.plot(x, [1e3 * y for y in floor], color='.4', marker='s',
                    markersize=4, linestyle='--',
-                   label='floor: products and optimizer memory')
+                   label='floor: products and memory')
         panel.set_xscale('log', base=10 if name == 'batchsize' else 2)
         panel.set_yscale('log')
         panel.set_xticks(x, map(str, x))

@@ -36,12 +36,17 @@ from bnn.training.files import snapshots
 from bnn.training.learning import batches
 from bnn.training.learning import stop
 
-# Classes of functions to parts; the time of the others is that of Chainer.
+# Words in the names of classes of functions, to parts.  A function without
+# any counts to the part that calls it.
 PARTS = {
-    'Linear|MatMul|Convolution|Binarize': 'products',
-    'BatchNorm|BST|QST|Sign|ReLU|Dropout|Clip': (
-        'batch normalization, activations'),
-    'Pooling': 'pools', 'CrossEntropy|Hinge|Accuracy': 'loss, accuracy'}
+    'convolution': 'convolutions', 'linear|matmul': 'linear layers',
+    'binarize': 'binary weights',
+    'batchnorm|normalized|bst|qst|sign|surrogate|straightthrough|clip': (
+        'batch normalization, sign'),
+    'relu': 'ReLU', 'dropout': 'dropout', 'pooling': 'pools',
+    'crossentropy|hinge|accuracy': 'loss, accuracy'}
+# Those whose gradients are told apart
+PRODUCTS = 'convolutions', 'linear layers'
 DATA, CHAINER = 'data', 'Chainer: graph, types, gradients'
 OPTIMIZER, TRAINER = 'optimizer, hooks', 'trainer: reports, log'
 
@@ -57,6 +62,7 @@ class Parts(chainer.FunctionHook):
 
     def __init__(self, trainer):
         self._stack = [TRAINER]
+        self._n_backward = 0  # functions whose backward has begun
         self.start()
         updater = trainer.updater
         optimizer = updater.get_optimizer('main')
@@ -91,18 +97,23 @@ class Parts(chainer.FunctionHook):
         return timed
 
     def forward_preprocess(self, function, in_data):
-        self.enter(next((
-            part for pattern, part in PARTS.items()
-            if re.search(pattern, type(function).__name__)), CHAINER))
-
-    def backward_preprocess(self, function, in_data, out_grad):
-        self.forward_preprocess(function, in_data)
+        name = type(function).__name__.lower()
+        part = next((part for words, part in PARTS.items()
+                     if re.search(words, name)), None)
+        if part in PRODUCTS:
+            part += ', gradients' if self._n_backward else ', forward'
+        self.enter(part or self._stack[-1])
 
     def forward_postprocess(self, function, in_data):
         self.enter()
 
+    def backward_preprocess(self, function, in_data, out_grad):
+        self._n_backward += 1
+        self.forward_preprocess(function, in_data)
+
     def backward_postprocess(self, function, in_data, out_grad):
         self.enter()
+        self._n_backward -= 1
 
 
 class Clock(stop.StopTrigger):

@@ -11,6 +11,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Another environment that has PyTorch
 TORCH_PYTHON = os.environ.get('TORCH_PYTHON', sys.executable)
+HAS_TORCH = subprocess.run(
+    [TORCH_PYTHON, '-c', 'import torch'], capture_output=True).returncode == 0
 SHORT = '--rounds', '1'
 TURNS = *SHORT, '--seconds', '.001'
 DIGITS = './train_mnist.py --dataset digits --unit 8'
@@ -76,17 +78,18 @@ def test_train_step():
                      TORCH_PYTHON, '--', '--unit', '8', '--batchsize', '10')
     assert out.startswith('## An iteration of binary_net, batches of 10, ')
     for name in ('ours', 'plain Chainer', 'floor: matrix products',
-                 'floor: optimizer memory', 'floor: both'):
+                 'floor: activation memory', 'floor: optimizer memory',
+                 'floor: all'):
         assert min(times(table[name])) >= 0
-    has_torch = subprocess.run(
-        [TORCH_PYTHON, '-c', 'import torch'],
-        capture_output=True).returncode == 0
-    for name in 'PyTorch, eager', 'PyTorch, bfloat16 autocast':
-        assert (name in table) == has_torch
-        assert (f'not measured: {name}: no PyTorch' in out) != has_torch
-    for part in ('products', 'batch normalization, activations', 'data',
-                 'loss, accuracy', 'optimizer, hooks',
-                 'Chainer: graph, types, gradients', 'trainer: reports, log'):
+    for name in ('PyTorch, eager', 'PyTorch, bfloat16', 'PyTorch, compiled',
+                 'PyTorch, compiled, bfloat16'):
+        assert (name in table) == (f'not measured: {name}: ' not in out)
+    assert ('PyTorch, eager' in table) == ('PyTorch, best' in table) == (
+        HAS_TORCH)
+    for part in ('linear layers, forward', 'linear layers, gradients',
+                 'batch normalization, sign', 'data', 'loss, accuracy',
+                 'optimizer, hooks', 'Chainer: graph, types, gradients',
+                 'trainer: reports, log'):
         assert times(table[part], 1)[0] >= 0
     shares = [int(cells[-1][:-1]) for cells in table.values()
               if cells[-1].endswith('%')]
@@ -94,12 +97,21 @@ def test_train_step():
 
 
 @pytest.mark.slow
-def test_train_step_of_a_convolutional_net():
-    out, table = run('train_step', 'lenet5', *TURNS, '--', '--batchsize',
-                     '4')
-    assert out.startswith('## An iteration of lenet5, batches of 4, ')
-    assert min(times(table['ours'])) > 0 and 'pools' in table
-    assert 'PyTorch, eager: ' in out and 'plain Chainer: it is of' in out
+@pytest.mark.parametrize('config, options, parts', [
+    ('lenet5', [], ['pools', 'ReLU', 'binary weights',
+                    'linear layers, gradients']),
+    ('nin', [], ['pools', 'ReLU', 'binary weights', 'dropout']),
+    ('convnet', ['--width', '4'], ['pools', 'linear layers, forward'])])
+def test_train_step_of_a_convolutional_net(config, options, parts):
+    out, table = run('train_step', config, *TURNS, '--torch-python',
+                     TORCH_PYTHON, '--', '--batchsize', '2', *options)
+    assert out.startswith(f'## An iteration of {config}, batches of 2, ')
+    for name in ('ours', *parts, 'convolutions, forward',
+                 'convolutions, gradients', 'batch normalization, sign'):
+        assert times(table[name], 1)[0] >= 0
+    assert 'plain Chainer: it is of' in out
+    for name in 'PyTorch, eager', 'PyTorch, channels last':
+        assert (name in table) == HAS_TORCH
 
 
 def test_no_such_configuration():

@@ -1,6 +1,7 @@
 """Turns, ratios, tables, records and peers."""
 import argparse
 import importlib.util
+import json
 import pathlib
 import sys
 
@@ -107,6 +108,78 @@ def test_broken_peer(timing):
             RuntimeError, match=r'predict.py nope / ended, status 1:(.|\n)*'
             "KeyError: 'nope'"):
         timing.Peer('predict.py', 'nope', '/', threads=1)
+
+
+def test_ways_of_pytorch(load):
+    ways = load('train_step').torch_ways
+    assert ways(False) == {
+        'PyTorch, eager': ('torch_step.py', ''),
+        'PyTorch, bfloat16': ('torch_step.py', 'bfloat16'),
+        'PyTorch, compiled': ('torch_step.py', 'compiled'),
+        'PyTorch, compiled, bfloat16': (
+            'torch_step.py', 'compiled,bfloat16')}
+    assert list(ways(True)) == [
+        'PyTorch, eager', 'PyTorch, channels last',
+        'PyTorch, channels last, bfloat16',
+        'PyTorch, channels last, compiled',
+        'PyTorch, channels last, compiled, bfloat16']
+
+
+def test_a_slow_way_has_no_turns(load, timing, monkeypatch):
+    train_step = load('train_step')
+    seconds = {'': 1., 'bfloat16': 4.5, 'compiled': .5,
+               'compiled,bfloat16': 4.}
+
+    class Peer:
+        unavailable, n = None, 0
+
+        def __init__(self, script, *words, **options):
+            self.seconds = seconds.get(words[0], 2.)
+
+        def prepare(self, _):
+            return {'seconds': self()}
+
+        def __call__(self):
+            self.n += 1
+            return self.seconds
+
+        def close(self):
+            self.is_closed = True
+
+    monkeypatch.setattr(train_step.timing, 'Peer', Peer)
+    monkeypatch.setattr(train_step.timing, 'PAUSE', 0)
+    args = argparse.Namespace(
+        threads=1, seconds=.1, rounds=2, torch_python='python')
+    found, started = train_step.measure({}, args, train_step.torch_ways(False))
+    assert started['PyTorch, bfloat16'].n == 1
+    assert started['PyTorch, bfloat16'].unavailable == (
+        'an iteration takes 4.5 s, more than 4 times as long as '
+        'PyTorch, eager')
+    assert all(one.is_closed for one in started.values())
+    assert list(found) == [
+        'ours', 'PyTorch, eager', 'PyTorch, compiled',
+        'PyTorch, compiled, bfloat16', 'PyTorch, best',
+        *train_step.FLOORS, 'floor: all']
+    assert found['PyTorch, best'] == [.5, .5]
+    assert found['floor: all'] == [6., 6.]
+
+
+@pytest.mark.parametrize('config, options, products, outputs', [
+    # Without the product of signs by signs, and the gradient of the images
+    ('binary_net', ['--unit', '8'], [
+        (4, 784, 8, 2), (4, 8, 8, 2), (4, 8, 10, 2)], 4 * (8 + 8 + 10)),
+    ('lenet5', [], [
+        (4 * 24 * 24, 25, 20, 2), (4 * 8 * 8, 500, 50, 2), (4, 800, 500, 2),
+        (4, 500, 10, 3)], 4 * (24 * 24 * 20 + 8 * 8 * 50 + 500 + 10))])
+def test_work_of_the_floors(load, timing, config, options, products, outputs):
+    task = load('train_step').make_task(
+        config, ['--batchsize', '4', *options])
+    for kind, work in (
+            ('products', sum(2 * m * k * n * times for m, k, n, times
+                             in products)), ('activations', 20 * outputs)):
+        peer = timing.Peer('floors.py', kind, json.dumps(task), threads=1)
+        assert peer.facts == {'work': work}
+        peer.close()
 
 
 def test_plain_chainer_is_the_same_net(load):
