@@ -135,6 +135,7 @@ def _max_of_planes(x, ksize, stride, pad, y, where):
     size = _part_size(y.shape, ksize, stride)
     n = y.shape[1] * size[1]
     image, parts = _memory(x.dtype, ksize, stride, size, -numpy.inf)
+    starts, offsets = _offsets(x.shape, ksize, stride, pad, size)
     most = numpy.empty(n, x.dtype)
     places = numpy.empty(n, numpy.uint8)
     first = numpy.zeros(n, numpy.uint8)
@@ -144,14 +145,13 @@ def _max_of_planes(x, ksize, stride, pad, y, where):
                     and 0 <= j * stride[1] - pad[1] < x.shape[2]):
                 first[i * size[1] + j] = NOWHERE
     for p in range(len(x)):
-        _copy_in(x[p], image, stride, pad, size)
+        _copy_in(x[p], image, starts)
         _split(image, parts, stride[1])
         _copy(parts[0], most)
         _copy(first, places)
-        for r in range(ksize[0]):
-            for c in range(ksize[1]):
-                _take_larger(most, places, _at(parts, r, c, stride, size, n),
-                             r * ksize[1] + c)
+        for place in range(len(offsets)):
+            q, at = offsets[place]
+            _take_larger(most, places, parts[q, at:at + n], place)
         _rows_out(most, size[1], y[p])
         _rows_out(places, size[1], where[p])
 
@@ -182,15 +182,15 @@ def _average_of_planes(x, ksize, stride, pad, y):
     size = _part_size(y.shape, ksize, stride)
     n = y.shape[1] * size[1]
     image, parts = _memory(x.dtype, ksize, stride, size, 0.)
+    starts, offsets = _offsets(x.shape, ksize, stride, pad, size)
     total = numpy.empty(n, x.dtype)
     for p in range(len(x)):
-        _copy_in(x[p], image, stride, pad, size)
+        _copy_in(x[p], image, starts)
         _split(image, parts, stride[1])
         total[:] = 0
-        for r in range(ksize[0]):
-            for c in range(ksize[1]):
-                _add(total, _at(parts, r, c, stride, size, n))
-        _divide(total, ksize[0] * ksize[1])
+        for q, at in offsets:
+            _add(total, parts[q, at:at + n])
+        _divide(total, len(offsets))
         _rows_out(total, size[1], y[p])
 
 
@@ -206,16 +206,16 @@ def _average_gradient_of_planes(gy, ksize, stride, pad, gx):
     size = _part_size(gy.shape, ksize, stride)
     n = gy.shape[1] * size[1]
     image, parts = _memory(gy.dtype, ksize, stride, size, 0.)
+    starts, offsets = _offsets(gx.shape, ksize, stride, pad, size)
     spread = numpy.zeros(n, gy.dtype)
     for p in range(len(gx)):
         _rows_in(gy[p], size[1], spread)
         parts[:] = 0
-        for r in range(ksize[0]):
-            for c in range(ksize[1]):
-                _add(_at(parts, r, c, stride, size, n), spread)
+        for q, at in offsets:
+            _add(parts[q, at:at + n], spread)
         _join(parts, image, stride[1])
-        _divide(image, ksize[0] * ksize[1])
-        _copy_out(image, gx[p], stride, pad, size)
+        _divide(image, len(offsets))
+        _copy_out(image, gx[p], starts)
 
 
 # ---- from a plane to its parts and back
@@ -242,45 +242,46 @@ def _memory(dtype, ksize, stride, size, value):
 
 
 @numba.njit(error_model='numpy')
-def _at(parts, r, c, stride, size, n):
-    """Returns what the windows have in row r and column c."""
-    row = r % stride[0] * size[0] + r // stride[0]
-    first = row * size[1] + c // stride[1]
-    return parts[c % stride[1], first:first + n]
+def _offsets(shape, ksize, stride, pad, size):
+    """Computes where things are, once for all planes: divisions are slow.
 
-
-@numba.njit(error_model='numpy')
-def _row(r, stride, pad, size):
-    """Returns where a row begins in the padded image."""
-    r += pad[0]
-    return (r % stride[0] * size[0] + r // stride[0]) * size[1] * stride[1]
-
-
-@numba.njit(error_model='numpy')
-def _covered(shape, stride, pad, size):
-    """Returns how many rows and columns of a plane are in the padded image;
-    more may be behind the last window.
+    Returns:
+        First and last pixel of each row of a plane in the padded image, (rows,
+        2), without what is behind the last window; part and offset of each
+        place of the windows, (places, 2).
     """
-    return (max(min(shape[0], size[0] * stride[0] - pad[0]), 0),
-            max(min(shape[1], size[1] * stride[1] - pad[1]), 0))
+    width = size[1] * stride[1]
+    height = max(min(shape[1], size[0] * stride[0] - pad[0]), 0)
+    starts = numpy.empty((height, 2), numpy.int64)
+    for i in range(height):
+        r = i + pad[0]
+        row = r % stride[0] * size[0] + r // stride[0]
+        starts[i] = row * width + pad[1]
+        starts[i, 1] += max(min(shape[2], width - pad[1]), 0)
+    offsets = numpy.empty((ksize[0] * ksize[1], 2), numpy.int64)
+    for i in range(len(offsets)):
+        r, c = divmod(i, ksize[1])
+        row = r % stride[0] * size[0] + r // stride[0]
+        offsets[i, 0] = c % stride[1]
+        offsets[i, 1] = row * size[1] + c // stride[1]
+    return starts, offsets
 
 
 @numba.njit(error_model='numpy')
-def _copy_in(x, image, stride, pad, size):
-    height, width = _covered(x.shape, stride, pad, size)
-    for r in range(height):
-        at = _row(r, stride, pad, size) + pad[1]
-        _copy(x[r], image[at:at + width])
+def _copy_in(x, image, starts):
+    for r in range(len(starts)):
+        _copy(x[r], image[starts[r, 0]:starts[r, 1]])
 
 
 @numba.njit(error_model='numpy')
-def _copy_out(image, x, stride, pad, size):
-    height, width = _covered(x.shape, stride, pad, size)
-    for r in range(height):
-        at = _row(r, stride, pad, size) + pad[1]
-        _copy(image[at:], x[r, :width])
-    x[:height, width:] = 0
-    x[height:] = 0
+def _copy_out(image, x, starts):
+    # Behind the last window it is 0.
+    for r in range(len(x)):
+        width = 0
+        if r < len(starts):
+            width = starts[r, 1] - starts[r, 0]
+            _copy(image[starts[r, 0]:], x[r, :width])
+        x[r, width:] = 0
 
 
 @numba.njit(error_model='numpy')
