@@ -28,14 +28,15 @@ if __name__ == '__main__':  # before a library reads it
 import chainer
 import chainer.functions as F
 import numpy
+from chainer.utils import conv
 
 from bnn.kernels import amx
 from bnn.kernels import amx_products
 from bnn.kernels import batch_norm
 from bnn.kernels import bits
 from bnn.kernels import elementwise
-from bnn.kernels import max_pool
 from bnn.kernels import optimizers
+from bnn.kernels import pool
 from bnn.kernels import reference
 from bnn.kernels import sign_convolution
 from bnn.kernels import signs
@@ -78,16 +79,16 @@ def chainer_convolution(x, W, pad):
         return F.convolution_2d(x, W, pad=pad)
 
 
-def chainer_pool(x):
+def chainer_pool(function, x, ksize, stride, pad):
     with chainer.no_backprop_mode():
-        return F.max_pooling_2d(x, 2)
+        return function(x, ksize, stride, pad)
 
 
-def plain_pool_gradient(gy, where, size):
-    gx = numpy.zeros((*gy.shape[:2], math.prod(size)), gy.dtype)
-    numpy.put_along_axis(gx, where.reshape(*gy.shape[:2], -1),
-                         gy.reshape(*gy.shape[:2], -1), 2)
-    return gx
+def plain_pool_gradient(gy, ksize, stride, pad, size):
+    """Chainer's gradient of average-pooling, with the division left out."""
+    columns = numpy.broadcast_to(
+        gy[:, :, None, None], (*gy.shape[:2], *ksize, *gy.shape[2:]))
+    return conv.col2im_cpu(columns, *stride, *pad, *size)
 
 
 def cases(scale):
@@ -129,18 +130,28 @@ def cases(scale):
         for name, values, n in (
                 ('batch_norm', (x, gamma, beta, 1e-5), 3),
                 ('normalize', (x, gamma, beta, mean, inv_std), 2),
-                ('batch_norm_gradient', (x, gy, gamma, mean, inv_std), 5)):
+                ('batch_norm_gradient', (x, gy, gamma, mean, inv_std), 5),
+                ('normalized_signs', (x, gamma, beta, 1e-5), 3),
+                ('normalized_signs_gradient', (
+                    x, gy, gamma, beta, mean, inv_std), 5)):
             yield (name, size, call(getattr(batch_norm, name), *values),
                    call(getattr(reference, name), *values), 'NumPy',
                    -n * x.nbytes)
-    half = (2, 2), (2, 2), (shape[2] // 2, shape[3] // 2)
-    gy, where = max_pool.max_pool(x, *half)
-    yield ('max_pool', size, call(max_pool.max_pool, x, *half),
-           call(chainer_pool, x), 'Chainer', -1.5 * x.nbytes)
-    yield ('max_pool_gradient', size,
-           call(max_pool.max_pool_gradient, gy, where, shape[2:]),
-           call(plain_pool_gradient, gy, where, shape[2:]), 'NumPy',
-           -1.5 * x.nbytes)
+    geometry, size_out = ((3, 3), (2, 2), (1, 1)), (
+        shape[2] // 2, shape[3] // 2)
+    gy, where = pool.max_pool(x, *geometry, size_out)
+    for name, args, beside, there in (
+            ('max_pool', (x, *geometry, size_out),
+             call(chainer_pool, F.max_pooling_2d, x, *geometry), 'Chainer'),
+            ('max_pool_gradient', (gy, where, *geometry, shape[2:]),
+             call(plain_pool_gradient, gy, *geometry, shape[2:]), 'NumPy'),
+            ('average_pool', (x, *geometry, size_out),
+             call(chainer_pool, F.average_pooling_2d, x, *geometry),
+             'Chainer'),
+            ('average_pool_gradient', (gy, *geometry, shape[2:]),
+             call(plain_pool_gradient, gy, *geometry, shape[2:]), 'NumPy')):
+        yield (name, size, call(getattr(pool, name), *args), beside, there,
+               -1.25 * x.nbytes)
     for n in ELEMENTS:
         n = -(-n // scale)
         x, g, m, v = floats(n), floats(n), floats(n), abs(floats(n))
@@ -149,6 +160,8 @@ def cases(scale):
         for module, name, values, n_passes in (
                 (elementwise, 'binarize', (x,), 2),
                 (elementwise, 'ste_gradient', (x, g), 3),
+                (elementwise, 'relu', (x,), 2),
+                (elementwise, 'relu_gradient', (x, g), 3),
                 (elementwise, 'approx_sign_gradient', (x, g), 3),
                 (elementwise, 'swish_sign_gradient', (x, g), 3),
                 (elementwise, 'quantize', (x, 3, 0., 1.), 2),

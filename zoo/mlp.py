@@ -5,6 +5,7 @@ import chainer.links as L
 from chainer import initializers
 
 from bnn.chainer_ops import function_dropout
+from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 
 
@@ -52,7 +53,7 @@ class MLP(chainer.Chain):
 
     def activate(self, x: chainer.Variable) -> chainer.Variable:
         """Applies the activation."""
-        return F.relu(x)
+        return function_relu.relu(x)
 
     def forward(self, x) -> chainer.Variable:
         """Computes the class scores.

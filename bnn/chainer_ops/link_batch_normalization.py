@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 
 import chainer
 import chainer.links as L
@@ -31,43 +32,61 @@ batch_normalization`.
     train_operation = None
 
     def forward(self, x: chainer.Variable | numpy.ndarray,
+                operation: Callable[..., chainer.Variable] = (
+                    function_batch_normalization.batch_normalization),
                 **kwargs: typing.Any) -> chainer.Variable:
         """Applies the layer.
 
         Args:
             x: (batch, channels, ...).
+            operation: What computes it where :meth:`is_trained_by_kernels`:
+                an operation of the same arguments.
             kwargs: ``finetune``, see
                 :meth:`chainer.links.BatchNormalization.forward`.
 
         Returns:
             Of the shape and dtype of ``x``.
         """
-        train, operation = chainer.config.train, None
-        if train and chainer.config.enable_backprop:
-            operation = self.train_operation
-        if operation is None:
-            if not self._is_fast(x) or not train and (
-                    chainer.config.enable_backprop):
+        config = chainer.config
+        if not self.is_trained_by_kernels(x):
+            if not config.train and not config.enable_backprop and (
+                    self._is_fast(x)):
+                return function_batch_normalization.fixed_batch_normalization(
+                    x, *map(chainer.as_array, self._scale_and_shift()),
+                    self.avg_mean, self.avg_var, self.eps)
+            if not self._is_trained_otherwise():
                 return super().forward(x, **kwargs)
-            operation = function_batch_normalization.batch_normalization
-        gamma, beta = self.gamma, self.beta
-        if gamma is None:
-            gamma = self.xp.ones_like(self.avg_mean)
-        if beta is None:
-            beta = self.xp.zeros_like(self.avg_mean)
-        if not train:
-            return function_batch_normalization.fixed_batch_normalization(
-                x, chainer.as_array(gamma), chainer.as_array(beta),
-                self.avg_mean, self.avg_var, self.eps)
+            operation = self.train_operation
         averages = {}
-        if not chainer.config.in_recomputing:
+        if not config.in_recomputing:
             decay = self.decay
             if kwargs.get('finetune'):
                 self.N += 1
                 decay = 1 - 1 / self.N
             averages = {'running_mean': self.avg_mean,
                         'running_var': self.avg_var, 'decay': decay}
-        return operation(x, gamma, beta, self.eps, **averages)
+        return operation(x, *self._scale_and_shift(), self.eps, **averages)
+
+    def is_trained_by_kernels(
+            self, x: chainer.Variable | numpy.ndarray) -> bool:
+        """Tells whether :meth:`forward` would normalize by the statistics of
+        the batch in few passes.
+
+        Args:
+            x: As that of :meth:`forward`.
+        """
+        return (chainer.config.train and not self._is_trained_otherwise()
+                and self._is_fast(x))
+
+    def _is_trained_otherwise(self):
+        config = chainer.config
+        return (config.train and config.enable_backprop
+                and self.train_operation is not None)
+
+    def _scale_and_shift(self):
+        xp, mean = self.xp, self.avg_mean
+        return (xp.ones_like(mean) if self.gamma is None else self.gamma,
+                xp.zeros_like(mean) if self.beta is None else self.beta)
 
     def _is_fast(self, x):
         x, mean = chainer.as_array(x), self.avg_mean

@@ -406,8 +406,7 @@ def _max_pooling(call):
     call.check(len(function.ksize) == 2, 'use max_pooling_2d')
     return operations.MaxPooling2D(
         ksize=tuple(function.ksize), stride=tuple(function.stride),
-        pad=tuple(getattr(function, 'pad', (0, 0))),
-        cover_all=function.cover_all)
+        pad=tuple(function.pad), cover_all=function.cover_all)
 
 
 def _average_pooling_2d(call):

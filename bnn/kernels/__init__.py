@@ -7,7 +7,7 @@ For training:
 - :mod:`~bnn.kernels.elementwise`: signs, quantizers, their gradients, the
   clip; NumPy and CuPy arrays.  :mod:`~bnn.kernels.gpu` has the CuPy kernels.
 - :mod:`~bnn.kernels.signs`: products of a matrix with signs; NumPy and CuPy.
-- :mod:`~bnn.kernels.batch_norm`, :mod:`~bnn.kernels.max_pool`,
+- :mod:`~bnn.kernels.batch_norm`, :mod:`~bnn.kernels.pool`,
   :mod:`~bnn.kernels.sign_convolution`, :mod:`~bnn.kernels.optimizers`: NumPy.
 
 For packed nets, NumPy:

@@ -1,8 +1,9 @@
 """Batch normalization.  NumPy arrays of float32 or 64.
 
 Arrays of (n, channels) are normalized in blocks of channels.  Images of
-(n, channels, positions) are normalized channel by channel.  Sums are of
-float64.
+(n, channels, positions) are gone through plane by plane, as they lie in
+memory, and the sums of the planes of a channel are added in the order of the
+images.  Sums are of float64.
 """
 import math
 
@@ -35,11 +36,33 @@ def batch_norm(x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
         The result, of the shape and dtype of ``x``; mean, variance and
         reciprocal of the deviation, (channels,) of that dtype.
     """
+    return _forward(x, gamma, beta, eps, False)
+
+
+def normalized_signs(
+        x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
+        eps: float) -> tuple[numpy.ndarray, ...]:
+    """Computes the signs of :func:`batch_norm`, in two passes.
+
+    The bits are those of :func:`~bnn.kernels.elementwise.binarize` behind
+    :func:`batch_norm`.
+
+    Args:
+        x, gamma, beta, eps: See :func:`batch_norm`.
+
+    Returns:
+        +1 and -1, of the shape and dtype of ``x``; mean, variance and
+        reciprocal of the deviation, (channels,) of that dtype.
+    """
+    return _forward(x, gamma, beta, eps, True)
+
+
+def _forward(x, gamma, beta, eps, as_signs):
     x, y = _flat(x), numpy.empty(x.shape, x.dtype)
     mean, var, inv_std = numpy.empty((3, len(gamma)), x.dtype)
     kernel = _of_rows if x.ndim == 2 else _of_planes
     kernel(x.size, x, y.reshape(x.shape), gamma, beta, float(eps), mean, var,
-           inv_std)
+           inv_std, as_signs)
     return y, mean, var, inv_std
 
 
@@ -91,12 +114,42 @@ def batch_norm_gradient(
     Returns:
         Gradients of ``x``, ``gamma`` and ``beta``.
     """
+    return _backward(x, gy, gamma, gamma, mean, inv_std, False)
+
+
+def normalized_signs_gradient(
+        x: numpy.ndarray, gy: numpy.ndarray, gamma: numpy.ndarray,
+        beta: numpy.ndarray, mean: numpy.ndarray, inv_std: numpy.ndarray,
+) -> tuple[numpy.ndarray, ...]:
+    """Computes the straight-through gradients of :func:`normalized_signs`.
+
+    They are those of :func:`batch_norm_gradient`, with 0 in place of ``gy``
+    where the normalized value is not in [-1, 1], in two passes.  The
+    normalized values are computed anew, to the same bits.  The two sums may
+    be added in another order; their difference is below ``m`` eps of float64
+    of the sum of the sizes, before they are rounded to the dtype of ``x``.
+
+    Args:
+        x: Input of the forward computation.
+        gy: Gradient of its result, of the shape and dtype of ``x``.
+        gamma: As of the forward computation.
+        beta: As ``gamma``.
+        mean: As :func:`normalized_signs` returned it.
+        inv_std: As :func:`normalized_signs` returned it.
+
+    Returns:
+        Gradients of ``x``, ``gamma`` and ``beta``.
+    """
+    return _backward(x, gy, gamma, beta, mean, inv_std, True)
+
+
+def _backward(x, gy, gamma, beta, mean, inv_std, as_signs):
     gx = numpy.empty(x.shape, x.dtype)
     x, gy = _flat(x), _flat(gy)
     ggamma, gbeta = numpy.empty((2, len(gamma)), x.dtype)
     kernel = _gradient_of_rows if x.ndim == 2 else _gradient_of_planes
-    kernel(x.size, x, gy, gx.reshape(x.shape), gamma, mean, inv_std, ggamma,
-           gbeta)
+    kernel(x.size, x, gy, gx.reshape(x.shape), gamma, beta, mean, inv_std,
+           ggamma, gbeta, as_signs)
     return gx, ggamma, gbeta
 
 
@@ -141,16 +194,19 @@ def _keep(total, square, shift, n, eps, c, mean, var, inv_std):
     inv_std[c] = 1 / numpy.sqrt(spread + eps)
 
 
+# ---- rows: (n, channels)
+
+
 @threads.Kernel
-def _of_rows(x, y, gamma, beta, eps, mean, var, inv_std):
+def _of_rows(x, y, gamma, beta, eps, mean, var, inv_std, as_signs):
     for block in numba.prange(-(-x.shape[1] // _BLOCK)):
         some = slice(block * _BLOCK, (block + 1) * _BLOCK)
         _of_columns(x, y, some, gamma[some], beta[some], eps, mean[some],
-                    var[some], inv_std[some])
+                    var[some], inv_std[some], as_signs)
 
 
 @numba.njit(error_model='numpy')
-def _of_columns(x, y, some, gamma, beta, eps, mean, var, inv_std):
+def _of_columns(x, y, some, gamma, beta, eps, mean, var, inv_std, as_signs):
     total = numpy.zeros(len(gamma))
     square = numpy.zeros(len(gamma))
     first = x[0, some]
@@ -163,10 +219,17 @@ def _of_columns(x, y, some, gamma, beta, eps, mean, var, inv_std):
     for c in range(len(total)):
         _keep(total[c], square[c], first[c], len(x), eps, c, mean, var,
               inv_std)
+    one = x.dtype.type(1)
     for i in range(len(x)):
         row, out = x[i, some], y[i, some]
-        for c in range(len(gamma)):
-            out[c] = gamma[c] * ((row[c] - mean[c]) * inv_std[c]) + beta[c]
+        if as_signs:
+            for c in range(len(gamma)):
+                h = gamma[c] * ((row[c] - mean[c]) * inv_std[c]) + beta[c]
+                out[c] = one if h >= 0 else -one
+        else:
+            for c in range(len(gamma)):
+                out[c] = gamma[c] * ((row[c] - mean[c]) * inv_std[c]) + (
+                    beta[c])
 
 
 @threads.Kernel
@@ -178,46 +241,155 @@ def _normalize_rows(x, y, gamma, beta, mean, inv_std):
 
 
 @threads.Kernel
-def _gradient_of_rows(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta):
+def _gradient_of_rows(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
+                      as_signs):
     for block in numba.prange(-(-x.shape[1] // _BLOCK)):
         some = slice(block * _BLOCK, (block + 1) * _BLOCK)
         _gradient_of_columns(
-            x, gy, gx, some, gamma[some], mean[some], inv_std[some],
-            ggamma[some], gbeta[some])
+            x, gy, gx, some, gamma[some], beta[some], mean[some],
+            inv_std[some], ggamma[some], gbeta[some], as_signs)
 
 
 @numba.njit(error_model='numpy')
-def _gradient_of_columns(x, gy, gx, some, gamma, mean, inv_std, ggamma,
-                         gbeta):
+def _gradient_of_columns(x, gy, gx, some, gamma, beta, mean, inv_std, ggamma,
+                         gbeta, as_signs):
     inv_n = x.dtype.type(1 / len(x))
     total = numpy.zeros(len(gamma))
     product = numpy.zeros(len(gamma))
     for i in range(len(x)):
         row, gy_row = x[i, some], gy[i, some]
-        for c in range(len(total)):
-            x_hat = (row[c] - mean[c]) * inv_std[c]
-            total[c] += gy_row[c]
-            product[c] += numpy.float64(gy_row[c]) * x_hat
+        if as_signs:
+            for c in range(len(total)):
+                g = _passed(row[c], gy_row[c], gamma[c], beta[c], mean[c],
+                            inv_std[c])
+                x_hat = (row[c] - mean[c]) * inv_std[c]
+                total[c] += g
+                product[c] += numpy.float64(g) * x_hat
+        else:
+            for c in range(len(total)):
+                x_hat = (row[c] - mean[c]) * inv_std[c]
+                total[c] += gy_row[c]
+                product[c] += numpy.float64(gy_row[c]) * x_hat
     for c in range(len(total)):
         gbeta[c] = total[c]
         ggamma[c] = product[c]
     for i in range(len(x)):
         row, gy_row, gx_row = x[i, some], gy[i, some], gx[i, some]
-        for c in range(len(gamma)):
-            x_hat = (row[c] - mean[c]) * inv_std[c]
-            gx_row[c] = gamma[c] * inv_std[c] * (
-                gy_row[c] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
+        if as_signs:
+            for c in range(len(gamma)):
+                g = _passed(row[c], gy_row[c], gamma[c], beta[c], mean[c],
+                            inv_std[c])
+                x_hat = (row[c] - mean[c]) * inv_std[c]
+                gx_row[c] = gamma[c] * inv_std[c] * (
+                    g - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
+        else:
+            for c in range(len(gamma)):
+                x_hat = (row[c] - mean[c]) * inv_std[c]
+                gx_row[c] = gamma[c] * inv_std[c] * (
+                    gy_row[c] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
+
+
+# Without fastmath, also where it is part of a sum: the bits of h decide.
+@numba.njit(error_model='numpy')
+def _passed(x, gy, gamma, beta, mean, inv_std):
+    h = gamma * ((x - mean) * inv_std) + beta
+    return gy if (h >= -1) & (h <= 1) else type(gy)(0)
+
+
+# ---- planes: (n, channels, positions)
+
+
+@threads.Kernel
+def _of_planes(x, y, gamma, beta, eps, mean, var, inv_std, as_signs):
+    n, n_channels, size = x.shape
+    sums = numpy.empty((n, n_channels, 2))
+    for i in numba.prange(n):
+        for c in range(n_channels):
+            sums[i, c, 0], sums[i, c, 1] = _sums(x[i, c], x[0, c, 0])
+    for c in range(n_channels):
+        total, square = _total(sums[:, c])
+        _keep(total, square, x[0, c, 0], n * size, eps, c, mean, var, inv_std)
+    for i in numba.prange(n):
+        for c in range(n_channels):
+            if as_signs:
+                _signs_of_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
+                                inv_std[c])
+            else:
+                _normalize_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
+                                 inv_std[c])
 
 
 # The compiler chooses the order of the additions, so that it can use vectors.
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
 def _sums(x, shift):
     total = square = 0.
-    for value in x:
-        d = numpy.float64(value - shift)
+    # A loop over the values themselves would not use vectors.
+    for i in range(len(x)):
+        d = numpy.float64(x[i] - shift)
         total += d
         square += d * d
     return total, square
+
+
+@numba.njit(error_model='numpy')
+def _total(sums):
+    """Adds the sums of the planes of a channel."""
+    first = second = 0.
+    for i in range(len(sums)):
+        first += sums[i, 0]
+        second += sums[i, 1]
+    return first, second
+
+
+@numba.njit(error_model='numpy')
+def _normalize_plane(x, y, gamma, beta, mean, inv_std):
+    for i in range(len(x)):
+        y[i] = gamma * ((x[i] - mean) * inv_std) + beta
+
+
+@numba.njit(error_model='numpy')
+def _signs_of_plane(x, y, gamma, beta, mean, inv_std):
+    one = x.dtype.type(1)
+    for i in range(len(x)):
+        h = gamma * ((x[i] - mean) * inv_std) + beta
+        y[i] = one if h >= 0 else -one
+
+
+@threads.Kernel
+def _normalize_planes(x, y, gamma, beta, mean, inv_std):
+    for i in numba.prange(len(x)):
+        for c in range(x.shape[1]):
+            _normalize_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
+                             inv_std[c])
+
+
+@threads.Kernel
+def _gradient_of_planes(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
+                        as_signs):
+    n, n_channels, size = x.shape
+    inv_n = x.dtype.type(1 / (n * size))
+    sums = numpy.empty((n, n_channels, 2))
+    for i in numba.prange(n):
+        for c in range(n_channels):
+            if as_signs:
+                total, product = _passed_sums(
+                    x[i, c], gy[i, c], gamma[c], beta[c], mean[c], inv_std[c])
+            else:
+                total, product = _gradient_sums(
+                    x[i, c], gy[i, c], mean[c], inv_std[c])
+            sums[i, c, 0], sums[i, c, 1] = total, product
+    for c in range(n_channels):
+        gbeta[c], ggamma[c] = _total(sums[:, c])
+    for i in numba.prange(n):
+        for c in range(n_channels):
+            if as_signs:
+                _passed_gradient(
+                    x[i, c], gy[i, c], gx[i, c], gamma[c], beta[c], mean[c],
+                    inv_std[c], ggamma[c], gbeta[c], inv_n)
+            else:
+                _gradient_of_plane(
+                    x[i, c], gy[i, c], gx[i, c], gamma[c], mean[c],
+                    inv_std[c], ggamma[c], gbeta[c], inv_n)
 
 
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
@@ -230,46 +402,30 @@ def _gradient_sums(x, gy, mean, inv_std):
     return total, product
 
 
-@threads.Kernel
-def _of_planes(x, y, gamma, beta, eps, mean, var, inv_std):
-    n, n_channels, size = x.shape
-    for c in numba.prange(n_channels):
-        total = square = 0.
-        for i in range(n):
-            t, s = _sums(x[i, c], x[0, c, 0])
-            total += t
-            square += s
-        _keep(total, square, x[0, c, 0], n * size, eps, c, mean, var,
-              inv_std)
-        for i in range(n):
-            for j in range(size):
-                x_hat = (x[i, c, j] - mean[c]) * inv_std[c]
-                y[i, c, j] = gamma[c] * x_hat + beta[c]
+@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+def _passed_sums(x, gy, gamma, beta, mean, inv_std):
+    total = product = 0.
+    for i in range(len(x)):
+        g = _passed(x[i], gy[i], gamma, beta, mean, inv_std)
+        x_hat = (x[i] - mean) * inv_std
+        total += g
+        product += numpy.float64(g) * x_hat
+    return total, product
 
 
-@threads.Kernel
-def _normalize_planes(x, y, gamma, beta, mean, inv_std):
-    for i in numba.prange(len(x)):
-        for c in range(x.shape[1]):
-            for j in range(x.shape[2]):
-                x_hat = (x[i, c, j] - mean[c]) * inv_std[c]
-                y[i, c, j] = gamma[c] * x_hat + beta[c]
+@numba.njit(error_model='numpy')
+def _gradient_of_plane(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta,
+                       inv_n):
+    for i in range(len(x)):
+        x_hat = (x[i] - mean) * inv_std
+        gx[i] = gamma * inv_std * (
+            gy[i] - (x_hat * ggamma + gbeta) * inv_n)
 
 
-@threads.Kernel
-def _gradient_of_planes(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta):
-    n, n_channels, size = x.shape
-    inv_n = x.dtype.type(1 / (n * size))
-    for c in numba.prange(n_channels):
-        total = product = 0.
-        for i in range(n):
-            t, p = _gradient_sums(x[i, c], gy[i, c], mean[c], inv_std[c])
-            total += t
-            product += p
-        gbeta[c] = total
-        ggamma[c] = product
-        for i in range(n):
-            for j in range(size):
-                x_hat = (x[i, c, j] - mean[c]) * inv_std[c]
-                gx[i, c, j] = gamma[c] * inv_std[c] * (
-                    gy[i, c, j] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
+@numba.njit(error_model='numpy')
+def _passed_gradient(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
+                     inv_n):
+    for i in range(len(x)):
+        g = _passed(x[i], gy[i], gamma, beta, mean, inv_std)
+        x_hat = (x[i] - mean) * inv_std
+        gx[i] = gamma * inv_std * (g - (x_hat * ggamma + gbeta) * inv_n)

@@ -1,8 +1,9 @@
-"""Functions of each element: signs, quantizers, their gradients, the clip.
+"""Functions of each element: signs, quantizers, their gradients, clip, ReLU.
 
-NumPy and CuPy arrays of any shape and float dtype; :func:`dropout` takes less.
-Gradients and values are new arrays; :func:`clip` works in place.  The others
-raise TypeError where ``x`` is not of a floating point dtype.
+NumPy and CuPy arrays of any shape and float dtype; ReLU: NumPy alone;
+:func:`dropout` takes less.  Gradients and values are new arrays;
+:func:`clip` works in place.  The others raise TypeError where ``x`` is not of
+a floating point dtype.
 
 On a GPU float32 numbers below 2^-126 count as 0, which is how CuPy compiles.
 """
@@ -337,6 +338,55 @@ def clip(x: Array, low: float, high: float) -> None:
 def _clip(x, low, high):
     for i in numba.prange(x.size):
         x[i] = low if x[i] < low else (high if x[i] > high else x[i])
+
+
+def relu(x: numpy.ndarray) -> numpy.ndarray:
+    """Computes ``max(x, 0)``.  NaN stays NaN.
+
+    Args:
+        x: Any shape, any float dtype.
+
+    Returns:
+        Of the shape and dtype of ``x``.
+    """
+    if _is_numpy(x) and _is_compiled(x):
+        y = numpy.empty(x.shape, x.dtype)
+        _relu(x.size, _flat(x), y.reshape(-1))
+        return y
+    return numpy.maximum(x, 0, out=numpy.empty_like(x))
+
+
+@threads.Kernel
+def _relu(x, y):
+    for i in numba.prange(x.size):
+        y[i] = 0 if x[i] <= 0 else x[i]
+
+
+def relu_gradient(y: numpy.ndarray, gy: numpy.ndarray) -> numpy.ndarray:
+    """Computes the gradient of :func:`relu` from its result.
+
+    ``gx = gy * (y > 0)``.  As in Chainer it is a product: where ``y`` is not
+    positive, NaN and infinite ``gy`` give NaN.
+
+    Args:
+        y: Result of the forward computation.
+        gy: Gradient of it, of the shape and dtype of ``y``.
+
+    Returns:
+        Of the shape and dtype of ``gy``.
+    """
+    if _is_numpy(y) and _is_compiled(y) and gy.dtype == y.dtype:
+        gx = numpy.empty(gy.shape, gy.dtype)
+        _relu_gradient(y.size, _flat(y), _flat(gy), gx.reshape(-1))
+        return gx
+    return numpy.multiply(gy, y > 0, out=numpy.empty_like(gy))
+
+
+@threads.Kernel
+def _relu_gradient(y, gy, gx):
+    zero, one = gy.dtype.type(0), gy.dtype.type(1)
+    for i in numba.prange(y.size):
+        gx[i] = gy[i] * (one if y[i] > 0 else zero)
 
 
 def _is_numpy(x):

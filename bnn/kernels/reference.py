@@ -95,26 +95,61 @@ def weight_gradient(gy, x):
     return gy.T @ x
 
 
-def max_pool(x, ksize, stride, out_size):
-    width = x.shape[3]
-    y = numpy.empty((*x.shape[:2], *out_size), x.dtype)
-    where = numpy.empty(y.shape, numpy.int32)
-    for i, j in numpy.ndindex(*out_size):
-        top, left = i * stride[0], j * stride[1]
-        window = x[:, :, top:top + ksize[0], left:left + ksize[1]]
-        rows, columns = numpy.divmod(window.reshape(
-            *x.shape[:2], math.prod(window.shape[2:])).argmax(axis=2),
-            window.shape[3])
-        where[:, :, i, j] = (top + rows) * width + left + columns
-        y[:, :, i, j] = window.max(axis=(2, 3))
-    return y, where
+def _windows(x, ksize, stride, pad, out_size, value):
+    # (batch, channels, h_out, w_out, h * w)
+    x = numpy.pad(x, ((0, 0), (0, 0), *(
+        (p, max((o - 1) * s + k - n - p, 0)) for n, k, s, p, o in zip(
+            x.shape[2:], ksize, stride, pad, out_size, strict=True))),
+        constant_values=value)
+    windows = numpy.lib.stride_tricks.sliding_window_view(x, ksize, (2, 3))[
+        :, :, ::stride[0], ::stride[1]][:, :, :out_size[0], :out_size[1]]
+    return windows.reshape(*windows.shape[:4], math.prod(ksize))
 
 
-def max_pool_gradient(gy, where, size):
+def max_pool(x, ksize, stride, pad, out_size):
+    windows = _windows(x, ksize, stride, pad, out_size, -numpy.inf)
+    where = windows.argmax(axis=4)
+    y = numpy.take_along_axis(windows, where[..., None], 4)[..., 0]
+    i, j = numpy.indices(out_size)
+    rows, columns = numpy.divmod(where, ksize[1])
+    rows += i * stride[0] - pad[0]
+    columns += j * stride[1] - pad[1]
+    inside = (0 <= rows) & (rows < x.shape[2]) & (0 <= columns) & (
+        columns < x.shape[3])
+    return y, numpy.where(inside, where, 255).astype(numpy.uint8)
+
+
+def max_pool_gradient(gy, where, ksize, stride, pad, size):
     gx = numpy.zeros((*gy.shape[:2], *size), gy.dtype)
-    for n, c, i, j in numpy.ndindex(*gy.shape):
-        gx[n, c].flat[where[n, c, i, j]] += gy[n, c, i, j]
+    for n, c, i, j in numpy.argwhere(where != 255):
+        row, column = divmod(int(where[n, c, i, j]), ksize[1])
+        gx[n, c, i * stride[0] + row - pad[0],
+           j * stride[1] + column - pad[1]] += gy[n, c, i, j]
     return gx
+
+
+def average_pool(x, ksize, stride, pad, out_size):
+    return _windows(x, ksize, stride, pad, out_size, 0).mean(axis=4)
+
+
+def average_pool_gradient(gy, ksize, stride, pad, size):
+    gx = numpy.zeros((*gy.shape[:2], *(
+        n + p + o * s + k for n, p, o, s, k in zip(
+            size, pad, gy.shape[2:], stride, ksize, strict=True))), gy.dtype)
+    for i, j in numpy.ndindex(*gy.shape[2:]):
+        top, left = i * stride[0], j * stride[1]
+        gx[:, :, top:top + ksize[0], left:left + ksize[1]] += (
+            gy[:, :, i:i + 1, j:j + 1])
+    return gx[:, :, pad[0]:pad[0] + size[0],
+              pad[1]:pad[1] + size[1]] / gy.dtype.type(math.prod(ksize))
+
+
+def relu(x):
+    return numpy.where(x <= 0, 0, x).astype(x.dtype)
+
+
+def relu_gradient(y, gy):
+    return gy * (y > 0)
 
 
 def sign_convolution(x, W, stride, pad, dilate):
@@ -157,6 +192,16 @@ def batch_norm_gradient(x, gy, gamma, mean, inv_std):
     gx = (gamma * inv_std).reshape(shape) * (
         gy - (x_hat * ggamma.reshape(shape) + gbeta.reshape(shape)) / m)
     return gx, ggamma, gbeta
+
+
+def normalized_signs(x, gamma, beta, eps):
+    y, *statistics = batch_norm(x, gamma, beta, eps)
+    return binarize(y), *statistics
+
+
+def normalized_signs_gradient(x, gy, gamma, beta, mean, inv_std):
+    h = normalize(x, gamma, beta, mean, inv_std)
+    return batch_norm_gradient(x, ste_gradient(h, gy), gamma, mean, inv_std)
 
 
 def moving_averages(running_mean, running_var, mean, var, m, decay):

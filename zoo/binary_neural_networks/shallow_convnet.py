@@ -2,12 +2,12 @@
 import functools
 
 import chainer
-import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
 import link_binary_linear
 from bnn.chainer_ops import function_max_pooling_2d
+from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
 from zoo.binarynet import link_binary_convolution_2d
@@ -73,7 +73,7 @@ class ShallowConvNet(chainer.Chain):
         """
         h = x
         for i in 1, 2, 3:
-            h = F.relu(self.normalize(i, self[f'conv{i}'](h)))
+            h = function_relu.relu(self.normalize(i, self[f'conv{i}'](h)))
             h = function_max_pooling_2d.max_pooling_2d(h, 2)
-        h = F.relu(self.normalize(4, self.l4(h)))
+        h = function_relu.relu(self.normalize(4, self.l4(h)))
         return self.normalize(5, self.l5(h))

@@ -2,17 +2,18 @@
 import functools
 
 import chainer
-import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 
 import link_binary_linear
 from bnn.chainer_ops import function_max_pooling_2d
+from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
 from zoo.binarynet import link_binary_convolution_2d
 from zoo.binarynet import link_stochastic_linear
 from zoo.surrogates import sign
+from zoo.xnor_net import function_normalized_sign
 
 KINDS = ('binary', 'binary-weight', 'float')
 
@@ -82,10 +83,14 @@ class ConvNet(chainer.Chain):
                     link_batch_normalization.BatchNormalization(
                         size, eps=1e-4)))
 
-    def activate(self, x: chainer.Variable) -> chainer.Variable:
-        """Applies the activation."""
-        return (sign.sign(x, self.surrogate) if self.kind == 'binary'
-                else F.relu(x))
+    def activate(self, x: chainer.Variable, i: int) -> chainer.Variable:
+        """Applies batch normalization ``i`` and the activation."""
+        bn = self[f'b{i}']
+        if self.kind != 'binary':
+            return function_relu.relu(bn(x))
+        if self.surrogate == 'ste':
+            return function_normalized_sign.normalized_sign(x, bn)
+        return sign.sign(bn(x), self.surrogate)
 
     def forward(self, x) -> chainer.Variable:
         """Computes the class scores.
@@ -101,7 +106,7 @@ class ConvNet(chainer.Chain):
             h = self[f'conv{i}'](h)
             if i % 2 == 0:
                 h = function_max_pooling_2d.max_pooling_2d(h, 2)
-            h = self.activate(self[f'b{i}'](h))
-        h = self.activate(self.b7(self.l7(h)))
-        h = self.activate(self.b8(self.l8(h)))
+            h = self.activate(h, i)
+        h = self.activate(self.l7(h), 7)
+        h = self.activate(self.l8(h), 8)
         return self.b9(self.l9(h))

@@ -1,9 +1,9 @@
 """LeNet-5 of XNOR-Net, binary and float."""
 import chainer
-import chainer.functions as F
 import chainer.links as L
 
 from bnn.chainer_ops import function_max_pooling_2d
+from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
 from zoo.xnor_net import link_xnor_block
@@ -49,7 +49,7 @@ class LeNet5(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = F.relu(self.bn1(self.conv1(x)))
+        h = function_relu.relu(self.bn1(self.conv1(x)))
         h = function_max_pooling_2d.max_pooling_2d(h, 2)
         h = function_max_pooling_2d.max_pooling_2d(self.block2(h), 2)
         return self.l4(self.block3(h))

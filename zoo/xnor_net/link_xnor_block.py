@@ -5,6 +5,8 @@ import chainer.links as L
 
 import function_binary_linear
 import link_binary_linear
+from bnn.chainer_ops import function_dropout
+from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
 from zoo.binarynet import link_binary_convolution_2d
@@ -12,6 +14,7 @@ from zoo.reactnet import link_rprelu
 from zoo.reactnet import link_shifted_bst
 from zoo.surrogates import sign
 from zoo.xnor_net import function_input_scale
+from zoo.xnor_net import function_normalized_sign
 from zoo.xnor_net import link_scaled_convolution_2d
 from zoo.xnor_net import link_scaled_linear
 
@@ -91,16 +94,21 @@ class XNORBlock(chainer.Chain):
         Returns:
             ~chainer.Variable: (batch, n_out, ...).
         """
-        h = self.bn(x)
-        K = self.scale(h) if self.input_scale else None
-        if self.binary:
-            h = self.sign(h) if self.shift else sign.sign(h, self.surrogate)
+        if self.binary and self.surrogate == 'ste' and not (
+                self.shift or self.input_scale):
+            h = function_normalized_sign.normalized_sign(x, self.bn)
+        else:
+            h = self.bn(x)
+            K = self.scale(h) if self.input_scale else None
+            if self.binary:
+                h = (self.sign(h) if self.shift
+                     else sign.sign(h, self.surrogate))
         if self.dropout:
-            h = F.dropout(h, self.dropout)
+            h = function_dropout.dropout(h, self.dropout)
         h = self.operate(h)
         if self.input_scale:
             h = self.bias(h * K)
-        return self.rprelu(h) if self.shift else F.relu(h)
+        return self.rprelu(h) if self.shift else function_relu.relu(h)
 
 
 class XNORConvolution2D(XNORBlock):

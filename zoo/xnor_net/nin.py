@@ -5,7 +5,9 @@ import chainer
 import chainer.functions as F
 from chainer import initializers
 
+from bnn.chainer_ops import function_average_pooling_2d
 from bnn.chainer_ops import function_max_pooling_2d
+from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
 from zoo.xnor_net import link_xnor_block
@@ -66,14 +68,15 @@ class NIN(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = F.relu(self.bn1(self.conv1(x)))
+        h = function_relu.relu(self.bn1(self.conv1(x)))
         h = self.block3(self.block2(h))
         # XNOR-Net-PyTorch's pools round down: 16 and 8, not 17 and 9.
-        h = F.max_pooling_2d(h, 3, 2, pad=1, cover_all=False)
+        h = function_max_pooling_2d.max_pooling_2d(
+            h, 3, 2, pad=1, cover_all=False)
         h = self.block6(self.block5(self.block4(h)))
-        h = F.average_pooling_2d(h, 3, 2, pad=1)
+        h = function_average_pooling_2d.average_pooling_2d(h, 3, 2, pad=1)
         h = self.block8(self.block7(h))
-        h = F.relu(self.conv9(self.bn9(h)))
+        h = function_relu.relu(self.conv9(self.bn9(h)))
         return F.mean(h, axis=(2, 3))
 
 
@@ -131,7 +134,7 @@ class NINImageNet(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = F.relu(self.bn1(self.conv1(x)))
+        h = function_relu.relu(self.bn1(self.conv1(x)))
         h = self.block3(self.block2(h))
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block6(self.block5(self.block4(h)))
@@ -139,7 +142,7 @@ class NINImageNet(chainer.Chain):
         h = self.block9(self.block8(self.block7(h)))
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block11(self.block10(h))
-        h = F.relu(self.conv12(self.bn12(h)))
+        h = function_relu.relu(self.conv12(self.bn12(h)))
         return F.mean(h, axis=(2, 3))
 
 

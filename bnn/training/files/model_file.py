@@ -39,7 +39,7 @@ def save(path: str, target: Any,
     # In memory first: HDF5 itself does not survive a full disk.
     buffer = io.BytesIO()
     with h5py.File(buffer, 'w') as f:
-        # Chainer's gzip takes 15 times as long, for 4 to 12 % of the bytes.
+        # Chainer's gzip takes 15 times as long, for 7 to 12 % of the bytes.
         chainer.serializers.HDF5Serializer(f, compression=None).save(target)
         if attributes is not None:
             f.attrs['format'] = FORMAT

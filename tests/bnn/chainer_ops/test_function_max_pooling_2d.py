@@ -14,7 +14,9 @@ SHAPES = [(2, 3, 8, 8), (1, 1, 2, 2), (3, 2, 7, 9), (2, 1, 24, 24),
 OPTIONS = [dict(ksize=2), dict(ksize=2, cover_all=False),
            dict(ksize=2, stride=1), dict(ksize=1)]
 WIDE = [dict(ksize=3, stride=2), dict(ksize=3, stride=2, cover_all=False),
-        dict(ksize=3, stride=1)]
+        dict(ksize=3, stride=1), dict(ksize=3, stride=2, pad=1),
+        dict(ksize=3, stride=2, pad=1, cover_all=False),
+        dict(ksize=3, stride=3, pad=2), dict(ksize=2, pad=3)]
 
 
 def draw(shape, dtype=numpy.float32):
@@ -51,14 +53,17 @@ def test_special():
     nan, inf = numpy.nan, numpy.inf
     x = numpy.array([[[[-inf, -inf, nan, 1], [-inf, -inf, 2, nan],
                        [1, inf, -0., 0.], [inf, nan, -1, -2]]]], 'f')
-    ours, chainers = both(x, ksize=2)
-    for a, b in zip(ours[:2], chainers[:2], strict=True):
-        numpy.testing.assert_array_equal(a, b)
+    for options in (dict(ksize=2), dict(ksize=3, stride=2, pad=1),
+                    dict(ksize=2, pad=1)):
+        ours, chainers = both(x, **options)
+        for a, b in zip(ours[:2], chainers[:2], strict=True):
+            numpy.testing.assert_array_equal(a, b)
 
 
 def test_chainers_own():
     for x, options in ((draw((2, 3, 8, 8), numpy.float16), dict(ksize=2)),
                        (draw((2, 3, 9, 9)), dict(ksize=2, stride=3)),
+                       (draw((2, 3, 20, 20)), dict(ksize=16)),
                        (draw((2, 3, 2, 2)), dict(ksize=3))):
         ours, chainers = both(x, **options)
         assert not isinstance(
@@ -84,6 +89,6 @@ def test_double_backward():
     # All different, so that a small step changes none
     x = numpy.random.permutation(2 * 3 * 6 * 6).reshape(2, 3, 6, 6) * 1.
     gradient_check.check_double_backward(
-        lambda v: max_pooling_2d(v, 3, 2), x,
-        numpy.random.randn(2, 3, 3, 3), numpy.random.randn(*x.shape),
+        lambda v: max_pooling_2d(v, 3, 2, 1), x,
+        numpy.random.randn(2, 3, 4, 4), numpy.random.randn(*x.shape),
         dtype=numpy.float64)

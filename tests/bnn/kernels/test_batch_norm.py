@@ -2,6 +2,7 @@
 import numpy
 
 from bnn.kernels import batch_norm
+from bnn.kernels import elementwise
 from bnn.kernels import reference
 
 SHAPES = ((100, 130), (7, 3), (5, 65), (2, 1), (6, 4, 3), (8, 20, 5, 7),
@@ -58,6 +59,50 @@ def test_gradient():
                                     reference.batch_norm_gradient(*args),
                                     strict=True):
                 assert_close(ours, theirs, 32)
+
+
+def test_normalized_signs():
+    for shape in SHAPES:
+        for dtype in DTYPES:
+            x, gamma, beta = case(shape, dtype)
+            # gamma[0] is 0: all values are 0, 1 or -1
+            beta[0] = numpy.random.randint(-1, 2)
+            gy = numpy.random.standard_normal(shape).astype(dtype)
+            h, *statistics = batch_norm.batch_norm(x, gamma, beta, 1e-4)
+            y, *found = batch_norm.normalized_signs(x, gamma, beta, 1e-4)
+            assert y.tobytes() == elementwise.binarize(h).tobytes()
+            for a, b in zip(found, statistics, strict=True):
+                assert a.tobytes() == b.tobytes()
+            mean, _, inv_std = statistics
+            args = x, gy, gamma, beta, mean, inv_std
+            passed = elementwise.ste_gradient(h, gy)
+            ours = batch_norm.normalized_signs_gradient(*args)
+            of_parts = batch_norm.batch_norm_gradient(
+                x, passed, gamma, mean, inv_std)
+            # Of the sums only the order may differ.
+            ulps = 1 if dtype == numpy.float32 else x.size // shape[1] + 1
+            for a, b, size in zip(ours, of_parts, (
+                    0, *[abs(passed).sum()] * 2), strict=True):
+                assert_close(a, b, ulps, size)
+            for a, b in zip(
+                    ours, reference.normalized_signs_gradient(*args),
+                    strict=True):
+                assert_close(a, b, 32)
+
+
+def test_normalized_signs_of_what_is_not_finite():
+    nan, inf = numpy.nan, numpy.inf
+    x = numpy.array([[1, nan, inf], [-1, 2, 3], [4, 5, 6]], 'f')
+    one, gy = numpy.ones(3, 'f'), numpy.ones((3, 3), 'f')
+    for v, g in (x, gy), (x[..., None], gy[..., None]):
+        with numpy.errstate(invalid='ignore'):
+            y, mean, _, inv_std = batch_norm.normalized_signs(
+                v, one, 0 * one, 1e-4)
+        assert y[:, 1:].ravel().tolist() == [-1] * 6
+        gx, ggamma, gbeta = batch_norm.normalized_signs_gradient(
+            v, g, one, 0 * one, mean, inv_std)
+        assert gbeta.tolist()[1:] == [0, 0]
+        assert numpy.isfinite(gx[:, 0]).all()
 
 
 def test_views():

@@ -366,3 +366,30 @@ def test_wrong_dtype():
                 ('clip', -1., 1.)):
             with pytest.raises(TypeError, match='floating point'):
                 getattr(elementwise, name)(x, *args)
+
+
+def test_relu():
+    for dtype in DTYPES:
+        for x in inputs(dtype):
+            before, gy = x.copy(), random_like(x)
+            y = elementwise.relu(x)
+            assert_same_bits(y, reference.relu(x), zeros=False)
+            assert_same_bits(elementwise.relu_gradient(y, gy),
+                             reference.relu_gradient(y, gy))
+            numpy.testing.assert_array_equal(x, before)
+
+
+def test_relu_by_hand():
+    inf, nan = numpy.inf, numpy.nan
+    for dtype in DTYPES:
+        for module in elementwise, reference:
+            x = numpy.array([-2, -0., 0., 3, inf, -inf, nan, -1, -1, 1],
+                            dtype)
+            y = module.relu(x)
+            numpy.testing.assert_array_equal(
+                y, [0, 0, 0, 3, inf, 0, nan, 0, 0, 1])
+            gy = numpy.array([1, 2, 3, 4, 5, 6, 7, inf, nan, inf], dtype)
+            with numpy.errstate(invalid='ignore'):
+                gx = module.relu_gradient(y, gy)
+            numpy.testing.assert_array_equal(
+                gx, [0, 0, 0, 4, 5, 0, 0, nan, nan, inf])

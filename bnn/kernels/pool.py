@@ -1,0 +1,356 @@
+"""Max-pooling and average-pooling.  NumPy arrays of float32 or 64.
+
+A plane is split into its phases: one part for each row and column of a stride,
+so that what a window has at one of its places is, for all windows of the
+plane, one piece of memory.  The loops over windows are then long, and use
+vectors for every stride.
+"""
+import math
+
+import numba
+import numpy
+
+from bnn.kernels import threads
+
+#: The place of a value that is in the padding.
+NOWHERE = 255
+# Planes of one thread that share the memory of the parts
+_BLOCK = 16
+
+
+def max_pool(x: numpy.ndarray, ksize: tuple[int, int],
+             stride: tuple[int, int], pad: tuple[int, int],
+             out_size: tuple[int, int],
+             ) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Finds the largest value of each window, and its place.
+
+    Of equal values the first counts, row by row.  NaN is larger than all
+    numbers.  Around the image is -inf.
+
+    Args:
+        x: Images, (batch, channels, h, w), float32 or 64.
+        ksize: Size of a window, (h, w), with at most 255 places.
+        stride: Distance of the windows, (h, w).
+        pad: Pixels between the edge of the image and the edge of the first
+            window, (h, w).
+        out_size: Number of windows, (h, w).
+
+    Returns:
+        The values, (batch, channels, h_out, w_out) of the dtype of ``x``, and
+        their places in the window, ``row * w + column``, uint8 of that shape;
+        :data:`NOWHERE` where the place is outside the image.
+    """
+    y = numpy.empty((*x.shape[:2], *out_size), x.dtype)
+    where = numpy.empty(y.shape, numpy.uint8)
+    _max_pool(x.size, _planes(x), ksize, stride, pad, _planes(y),
+              _planes(where))
+    return y, where
+
+
+def max_pool_gradient(
+        gy: numpy.ndarray, where: numpy.ndarray, ksize: tuple[int, int],
+        stride: tuple[int, int], pad: tuple[int, int],
+        size: tuple[int, int]) -> numpy.ndarray:
+    """Computes the gradient of :func:`max_pool`.
+
+    Args:
+        gy: Gradient of the values, (batch, channels, h_out, w_out), float32
+            or 64.
+        where: The places, as :func:`max_pool` returned them.
+        ksize: As of the forward computation.
+        stride: As ``ksize``.
+        pad: As ``ksize``.
+        size: Size of the images, (h, w).
+
+    Returns:
+        (batch, channels, h, w), of the dtype of ``gy``.
+    """
+    gx = numpy.empty((*gy.shape[:2], *size), gy.dtype)
+    # From the first pixel of a window to each place
+    rows, columns = numpy.divmod(numpy.arange(math.prod(ksize)), ksize[1])
+    _max_pool_gradient(
+        gx.size, _planes(gy), _planes(where), rows * size[1] + columns,
+        stride, pad, size[1],
+        gx.reshape(math.prod(gx.shape[:2]), math.prod(size)))
+    return gx
+
+
+def average_pool(x: numpy.ndarray, ksize: tuple[int, int],
+                 stride: tuple[int, int], pad: tuple[int, int],
+                 out_size: tuple[int, int]) -> numpy.ndarray:
+    """Computes the mean of each window; the padding counts as 0.
+
+    The values of a window are added row by row, and the sum is divided by
+    their number.
+
+    Args:
+        x, ksize, stride, pad, out_size: See :func:`max_pool`.  A window has
+            any number of places.
+
+    Returns:
+        (batch, channels, h_out, w_out), of the dtype of ``x``.
+    """
+    y = numpy.empty((*x.shape[:2], *out_size), x.dtype)
+    _average_pool(x.size, _planes(x), ksize, stride, pad, _planes(y))
+    return y
+
+
+def average_pool_gradient(
+        gy: numpy.ndarray, ksize: tuple[int, int], stride: tuple[int, int],
+        pad: tuple[int, int], size: tuple[int, int]) -> numpy.ndarray:
+    """Computes the gradient of :func:`average_pool`.
+
+    Args:
+        gy: Gradient of the result, (batch, channels, h_out, w_out), float32
+            or 64.
+        ksize: As of the forward computation.
+        stride: As ``ksize``.
+        pad: As ``ksize``.
+        size: Size of the images, (h, w).
+
+    Returns:
+        (batch, channels, h, w), of the dtype of ``gy``.
+    """
+    gx = numpy.empty((*gy.shape[:2], *size), gy.dtype)
+    _average_pool_gradient(
+        gx.size, _planes(gy), ksize, stride, pad, _planes(gx))
+    return gx
+
+
+def _planes(x):
+    # The product, because reshape cannot tell -1 for an empty batch
+    return numpy.ascontiguousarray(x).reshape(
+        math.prod(x.shape[:2]), *x.shape[2:])
+
+
+@threads.Kernel
+def _max_pool(x, ksize, stride, pad, y, where):
+    for block in numba.prange(-(-len(x) // _BLOCK)):
+        some = slice(block * _BLOCK, (block + 1) * _BLOCK)
+        _max_of_planes(x[some], ksize, stride, pad, y[some], where[some])
+
+
+@numba.njit(error_model='numpy')
+def _max_of_planes(x, ksize, stride, pad, y, where):
+    size = _part_size(y.shape, ksize, stride)
+    n = y.shape[1] * size[1]
+    image, parts = _memory(x.dtype, ksize, stride, size, -numpy.inf)
+    starts, offsets = _offsets(x.shape, ksize, stride, pad, size)
+    most = numpy.empty(n, x.dtype)
+    places = numpy.empty(n, numpy.uint8)
+    first = numpy.zeros(n, numpy.uint8)
+    for i in range(y.shape[1]):
+        for j in range(y.shape[2]):
+            if not (0 <= i * stride[0] - pad[0] < x.shape[1]
+                    and 0 <= j * stride[1] - pad[1] < x.shape[2]):
+                first[i * size[1] + j] = NOWHERE
+    for p in range(len(x)):
+        _copy_in(x[p], image, starts)
+        _split(image, parts, stride[1])
+        _copy(parts[0], most)
+        _copy(first, places)
+        for place in range(len(offsets)):
+            q, at = offsets[place]
+            _take_larger(most, places, parts[q, at:at + n], place)
+        _rows_out(most, size[1], y[p])
+        _rows_out(places, size[1], where[p])
+
+
+@threads.Kernel
+def _max_pool_gradient(gy, where, offsets, stride, pad, width, gx):
+    for p in numba.prange(len(gx)):
+        gx[p] = 0
+        # From the last: Chainer adds up windows that overlap in this order.
+        for i in range(gy.shape[1] - 1, -1, -1):
+            first = (i * stride[0] - pad[0]) * width - pad[1]
+            for j in range(gy.shape[2] - 1, -1, -1):
+                place = where[p, i, j]
+                if place != NOWHERE:
+                    gx[p, first + j * stride[1] + offsets[place]] += (
+                        gy[p, i, j])
+
+
+@threads.Kernel
+def _average_pool(x, ksize, stride, pad, y):
+    for block in numba.prange(-(-len(x) // _BLOCK)):
+        some = slice(block * _BLOCK, (block + 1) * _BLOCK)
+        _average_of_planes(x[some], ksize, stride, pad, y[some])
+
+
+@numba.njit(error_model='numpy')
+def _average_of_planes(x, ksize, stride, pad, y):
+    size = _part_size(y.shape, ksize, stride)
+    n = y.shape[1] * size[1]
+    image, parts = _memory(x.dtype, ksize, stride, size, 0.)
+    starts, offsets = _offsets(x.shape, ksize, stride, pad, size)
+    total = numpy.empty(n, x.dtype)
+    for p in range(len(x)):
+        _copy_in(x[p], image, starts)
+        _split(image, parts, stride[1])
+        total[:] = 0
+        for q, at in offsets:
+            _add(total, parts[q, at:at + n])
+        _divide(total, len(offsets))
+        _rows_out(total, size[1], y[p])
+
+
+@threads.Kernel
+def _average_pool_gradient(gy, ksize, stride, pad, gx):
+    for block in numba.prange(-(-len(gx) // _BLOCK)):
+        some = slice(block * _BLOCK, (block + 1) * _BLOCK)
+        _average_gradient_of_planes(gy[some], ksize, stride, pad, gx[some])
+
+
+@numba.njit(error_model='numpy')
+def _average_gradient_of_planes(gy, ksize, stride, pad, gx):
+    size = _part_size(gy.shape, ksize, stride)
+    n = gy.shape[1] * size[1]
+    image, parts = _memory(gy.dtype, ksize, stride, size, 0.)
+    starts, offsets = _offsets(gx.shape, ksize, stride, pad, size)
+    spread = numpy.zeros(n, gy.dtype)
+    for p in range(len(gx)):
+        _rows_in(gy[p], size[1], spread)
+        parts[:] = 0
+        for q, at in offsets:
+            _add(parts[q, at:at + n], spread)
+        _join(parts, image, stride[1])
+        _divide(image, len(offsets))
+        _copy_out(image, gx[p], starts)
+
+
+# ---- from a plane to its parts and back
+
+
+@numba.njit(error_model='numpy')
+def _part_size(shape, ksize, stride):
+    """Returns the size of a part: the windows, and what the last ones need
+    to the right and below.
+    """
+    return (shape[1] - 1 + -(-ksize[0] // stride[0]),
+            shape[2] - 1 + -(-ksize[1] // stride[1]))
+
+
+@numba.njit(error_model='numpy')
+def _memory(dtype, ksize, stride, size, value):
+    """Makes the padded image, whose rows are in the order of their parts, and
+    the parts, (columns of a stride, rows of a stride * size).
+    """
+    n = stride[0] * size[0] * size[1]
+    # What follows belongs to columns behind the last window.
+    return (numpy.full(n * stride[1], value, dtype),
+            numpy.zeros((stride[1], n + ksize[1]), dtype))
+
+
+@numba.njit(error_model='numpy')
+def _offsets(shape, ksize, stride, pad, size):
+    """Computes where things are, once for all planes: divisions are slow.
+
+    Returns:
+        First and last pixel of each row of a plane in the padded image, (rows,
+        2), without what is behind the last window; part and offset of each
+        place of the windows, (places, 2).
+    """
+    width = size[1] * stride[1]
+    height = max(min(shape[1], size[0] * stride[0] - pad[0]), 0)
+    starts = numpy.empty((height, 2), numpy.int64)
+    for i in range(height):
+        r = i + pad[0]
+        row = r % stride[0] * size[0] + r // stride[0]
+        starts[i] = row * width + pad[1]
+        starts[i, 1] += max(min(shape[2], width - pad[1]), 0)
+    offsets = numpy.empty((ksize[0] * ksize[1], 2), numpy.int64)
+    for i in range(len(offsets)):
+        r, c = divmod(i, ksize[1])
+        row = r % stride[0] * size[0] + r // stride[0]
+        offsets[i, 0] = c % stride[1]
+        offsets[i, 1] = row * size[1] + c // stride[1]
+    return starts, offsets
+
+
+@numba.njit(error_model='numpy')
+def _copy_in(x, image, starts):
+    for r in range(len(starts)):
+        _copy(x[r], image[starts[r, 0]:starts[r, 1]])
+
+
+@numba.njit(error_model='numpy')
+def _copy_out(image, x, starts):
+    # Behind the last window it is 0.
+    for r in range(len(x)):
+        width = 0
+        if r < len(starts):
+            width = starts[r, 1] - starts[r, 0]
+            _copy(image[starts[r, 0]:], x[r, :width])
+        x[r, width:] = 0
+
+
+@numba.njit(error_model='numpy')
+def _split(image, parts, stride):
+    n = len(image) // stride
+    if stride == 2:  # a loop that uses vectors
+        even, odd = parts[0, :n], parts[1, :n]
+        for k in range(n):
+            even[k] = image[2 * k]
+            odd[k] = image[2 * k + 1]
+    else:
+        for q in range(stride):
+            for k in range(n):
+                parts[q, k] = image[k * stride + q]
+
+
+@numba.njit(error_model='numpy')
+def _join(parts, image, stride):
+    n = len(image) // stride
+    if stride == 2:
+        even, odd = parts[0, :n], parts[1, :n]
+        for k in range(n):
+            image[2 * k] = even[k]
+            image[2 * k + 1] = odd[k]
+    else:
+        for q in range(stride):
+            for k in range(n):
+                image[k * stride + q] = parts[q, k]
+
+
+@numba.njit(error_model='numpy')
+def _copy(values, out):
+    """Copies as many values as there is place for."""
+    for k in range(len(out)):
+        out[k] = values[k]
+
+
+@numba.njit(error_model='numpy')
+def _rows_in(y, width, values):
+    for i in range(y.shape[0]):
+        _copy(y[i], values[i * width:i * width + y.shape[1]])
+
+
+@numba.njit(error_model='numpy')
+def _rows_out(values, width, y):
+    for i in range(y.shape[0]):
+        _copy(values[i * width:], y[i])
+
+
+# ---- the loops over windows
+
+
+@numba.njit(error_model='numpy')
+def _take_larger(most, places, values, place):
+    for k in range(len(most)):
+        # The first of equal ones, or the first NaN
+        is_more = (not values[k] <= most[k]) & (most[k] == most[k])
+        most[k] = values[k] if is_more else most[k]
+        places[k] = numpy.uint8(place) if is_more else places[k]
+
+
+@numba.njit(error_model='numpy')
+def _add(total, values):
+    for k in range(len(total)):
+        total[k] += values[k]
+
+
+@numba.njit(error_model='numpy')
+def _divide(total, count):
+    count = total.dtype.type(count)
+    for k in range(len(total)):
+        total[k] /= count
