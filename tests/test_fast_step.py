@@ -16,9 +16,10 @@ import weight_clip
 from bnn.chainer_ops import adam
 from bnn.chainer_ops import momentum_sgd
 from bnn.kernels import batch_norm
+from bnn.kernels import convolution
 from bnn.kernels import elementwise
-from bnn.kernels import max_pool
 from bnn.kernels import optimizers
+from bnn.kernels import pool
 from bnn.kernels import reference
 from bnn.kernels import sign_convolution
 from bnn.kernels import signs
@@ -154,8 +155,8 @@ def step(name, make_optimizer):
 def test_kernels_against_their_definition(name, monkeypatch):
     loss, fast = step(name, momentum_sgd.MomentumSGD)
     n_replaced = 0
-    for module in (elementwise, batch_norm, max_pool, optimizers,
-                   sign_convolution, signs):
+    for module in (elementwise, batch_norm, pool, optimizers,
+                   convolution, sign_convolution, signs):
         for function, definition in inspect.getmembers(
                 reference, inspect.isfunction):
             if hasattr(module, function):

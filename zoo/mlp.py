@@ -1,6 +1,5 @@
 """What the multi-layer perceptrons have in common."""
 import chainer
-import chainer.functions as F
 import chainer.links as L
 from chainer import initializers
 

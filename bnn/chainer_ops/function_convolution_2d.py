@@ -51,7 +51,7 @@ class Convolution2DFunction(chainers.Convolution2DFunction):
             gradients[0] = convolution.input_gradient(
                 gy, W, *self.geometry, x.shape[2:])
         if 1 in indexes or 2 in indexes:
-            gradients[1:] = convolution.weight_gradient(
+            gradients[1:] = convolution.filter_gradient(
                 x, gy, *self.geometry, W.shape[2:])
         return [chainer.as_variable(gradients[i]) for i in indexes]
 

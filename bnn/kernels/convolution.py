@@ -7,13 +7,13 @@ from an image:
 
     Y_{r, q} = \sum_k A_{r, k} \, \mathrm{image}[u_k + v_q]
 
-=====================  ===================  =============  =============
-product                rows :math:`A`       term :math:`k` column :math:`q`
-=====================  ===================  =============  =============
-:func:`convolve`       filters              weight         output place
-:func:`input_gradient` filters, turned      weight         input place
-:func:`weight_gradient` output gradient     output place   weight
-=====================  ===================  =============  =============
+=======================  ===============  ==============  ================
+product                  rows :math:`A`   term :math:`k`  column :math:`q`
+=======================  ===============  ==============  ================
+:func:`convolve`         filters          weight          output place
+:func:`input_gradient`   filters, turned  weight          input place
+:func:`filter_gradient`  output gradient  output place    weight
+=======================  ===============  ==============  ================
 
 An image is padded once, in the cache.  64 columns of at most :data:`_TERMS`
 terms are gathered into a panel (:func:`bnn.kernels.float_tiles.gather`) and
@@ -39,7 +39,7 @@ PRECISIONS = 'float32', 'bfloat16'
 _ROWS, _COLUMNS, _RUN = float_tiles.ROWS, float_tiles.COLUMNS, float_tiles.RUN
 # Terms of a panel, which the second cache holds together with the rows
 _TERMS = 512
-# Bytes of the images that share a pass over the sums of weight_gradient
+# Bytes of the images that share a pass over the sums of filter_gradient
 _GROUP = 1 << 19
 # Whether pairs are multiplied, not floats.  The tests set it.
 _has_pairs = float_tiles.HAS_BFLOAT16
@@ -105,12 +105,12 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
         (1, 1), dilate, None, precision)
 
 
-def weight_gradient(x: numpy.ndarray, gy: numpy.ndarray,
+def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
                     stride: tuple[int, int], pad: tuple[int, int],
                     dilate: tuple[int, int], ksize: tuple[int, int],
                     precision: str = 'float32',
                     ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Computes the gradients of the filters and the bias of :func:`convolve`.
+    """Computes the gradients of filters and bias of :func:`convolve`.
 
     Each thread adds up its part of the batch, so that the roundings depend
     on the number of threads.
@@ -125,12 +125,14 @@ def weight_gradient(x: numpy.ndarray, gy: numpy.ndarray,
         precision: One of :data:`PRECISIONS`.
 
     Returns:
-        float32 (filters, channels, kh, kw) and (filters,).
+        float32 (filters, channels, kh, kw) and (filters,); the gradient of
+        the bias is the sum of ``gy`` as it is.
     """
     n_filters, n_channels, size = gy.shape[1], x.shape[1], gy.shape[2:]
     is_paired = precision == 'bfloat16' and _has_pairs
+    rounded = gy
     if precision == 'bfloat16' and not is_paired:
-        x, gy = map(round_to_bfloat16, (x, gy))
+        x, rounded = map(round_to_bfloat16, (x, gy))
     padded = _padded(x.shape[2:], pad)
     # The image is turned to (h, w, channels), so that neighbouring columns
     # are neighbours in it.
@@ -147,10 +149,10 @@ def weight_gradient(x: numpy.ndarray, gy: numpy.ndarray,
     gb = numpy.zeros((n_parts, n_filters))
     if gy.size and x.size:
         group = _GROUP // max(gy[0].nbytes, x[0].nbytes)
-        _weight_gradient(
-            x.size, numpy.ascontiguousarray(x), numpy.ascontiguousarray(gy),
-            padded, pad, pitch, stride[1], terms.reshape(-1) * pitch, starts,
-            targets, sources, max(1, min(len(x), group)), is_paired, sums, gb)
+        _filter_gradient(
+            x.size, *map(numpy.ascontiguousarray, (x, gy, rounded)), padded,
+            pad, pitch, stride[1], terms.reshape(-1) * pitch, starts, targets,
+            sources, max(1, min(len(x), group)), is_paired, sums, gb)
     gW = sums[0]
     for other in sums[1:]:
         gW += other
@@ -340,8 +342,8 @@ def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
     plane = padded[0] * padded[1]
     for n in numba.prange(len(x)):
         image = numpy.empty((x.shape[1] + 1) * plane + _RUN, numpy.float32)
-        pairs = numpy.empty(
-            ((x.shape[1] + 1) // 2 * plane if is_paired else 0) + _RUN, numpy.float32)
+        pairs = numpy.empty(_RUN + (
+            (x.shape[1] + 1) // 2 * plane if is_paired else 0), numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
         sums = numpy.empty((n_rows, _COLUMNS), numpy.float32)
         _pad(x[n], padded, corner, step, image[:x.shape[1] * plane])
@@ -356,7 +358,8 @@ def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
             for k in range(0, n_terms, _TERMS):
                 length = min(_TERMS, n_terms - k)
                 float_tiles.gather(
-                    (pairs if is_paired else image).ctypes.data, terms[k:].ctypes.data, length,
+                    (pairs if is_paired else image).ctypes.data,
+                    terms[k:].ctypes.data, length,
                     sources[starts[t]:].ctypes.data,
                     targets[starts[t]:].ctypes.data,
                     starts[t + 1] - starts[t], panel.ctypes.data)
@@ -380,8 +383,8 @@ def _multiply(is_paired, a, a_stride, panel, length, sums, stride):
 
 
 @threads.Kernel
-def _weight_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
-                     sources, group, is_paired, sums, gb):
+def _filter_gradient(x, gy, rounded, padded, pad, pitch, step, terms, starts,
+                     targets, sources, group, is_paired, sums, gb):
     n_filters, height, width = gy.shape[1:]
     n_parts, n_terms = len(sums), len(terms)
     size = padded[0] * padded[1]
@@ -413,7 +416,7 @@ def _weight_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
                     _pair_places(gy[n + g], rows[g].view(numpy.uint32))
                 else:
                     for r in range(n_filters):
-                        rows[g, r] = gy[n + g, r].reshape(-1)
+                        rows[g, r] = rounded[n + g, r].reshape(-1)
             for t in range(len(starts) - 1):
                 for g in range(n_images):
                     for k in range(0, n_terms, _TERMS):

@@ -91,13 +91,17 @@ def multiply_pairs_by_unit(builder, total, a, b):
         total, builder.bitcast(a, pairs), builder.bitcast(b, pairs)])
 
 
-class _BFloat16(ir.types._BaseFloatType):
+class _BFloat16(ir.Type):
     """LLVM's type, which llvmlite does not have."""
-    null = '0.0'
-    intrinsic_name = 'bf16'
 
     def __str__(self):
         return 'bfloat'
+
+    def __eq__(self, other):
+        return isinstance(other, _BFloat16)
+
+    def __hash__(self):
+        return hash(_BFloat16)
 
 
 def _fused(builder, total, a, b):

@@ -152,19 +152,49 @@ def relu_gradient(y, gy):
     return gy * (y > 0)
 
 
-def sign_convolution(x, W, stride, pad, dilate):
+def convolve(x, W, stride, pad, dilate, b=None):
     # One element of the filters after the other
-    x = numpy.pad(x, ((0, 0), (0, 0), *((p, p) for p in pad)))
-    size = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(
-        x.shape[2:], W.shape[2:], stride, dilate, strict=True)]
-    y = numpy.zeros((len(x), len(W), *size), x.dtype)
-    for i, j in numpy.ndindex(*W.shape[2:]):
+    y = 0. if b is None else b[:, None, None]
+    for i, j, part in _parts(x, W.shape[2:], stride, pad, dilate):
+        y = y + numpy.einsum('ncyx,fc->nfyx', part, W[:, :, i, j])
+    return y
+
+
+def input_gradient(gy, W, stride, pad, dilate, size):
+    gx = numpy.zeros((len(gy), W.shape[1], *(
+        n + 2 * p for n, p in zip(size, pad, strict=True))), gy.dtype)
+    parts = _parts(gx, W.shape[2:], stride, (0, 0), dilate, gy.shape[2:])
+    for i, j, part in parts:  # a view of gx
+        part += numpy.einsum('nfyx,fc->ncyx', gy, W[:, :, i, j])
+    return gx[:, :, pad[0]:pad[0] + size[0], pad[1]:pad[1] + size[1]]
+
+
+def filter_gradient(x, gy, stride, pad, dilate, ksize):
+    gW = numpy.zeros((gy.shape[1], x.shape[1], *ksize), gy.dtype)
+    parts = _parts(x, ksize, stride, pad, dilate, gy.shape[2:])
+    for i, j, part in parts:
+        gW[:, :, i, j] = numpy.einsum('nfyx,ncyx->fc', gy, part)
+    return gW, gy.sum(axis=(0, 2, 3))
+
+
+def _parts(x, ksize, stride, pad, dilate, size=None):
+    if any(pad):
+        x = numpy.pad(x, ((0, 0), (0, 0), *((p, p) for p in pad)))
+    size = size or [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(
+        x.shape[2:], ksize, stride, dilate, strict=True)]
+    for i, j in numpy.ndindex(*ksize):
         rows, columns = (
             slice(at * d, at * d + (n - 1) * s + 1, s) for at, d, n, s in zip(
                 (i, j), dilate, size, stride, strict=True))
-        y += numpy.einsum('ncyx,fc->nfyx', x[:, :, rows, columns],
-                          binarize(W[:, :, i, j]))
-    return y
+        yield i, j, x[:, :, rows, columns]
+
+
+def sign_convolution(x, W, scale, b, stride, pad, dilate):
+    values = numpy.unique(abs(x[x != 0]))
+    if len(values) > 1 or not numpy.isfinite(values).all():
+        return None
+    return scale[:, None, None] * convolve(
+        x, binarize(W), stride, pad, dilate) + b[:, None, None]
 
 
 def batch_norm(x, gamma, beta, eps):

@@ -2,7 +2,6 @@
 import functools
 
 import chainer
-import chainer.functions as F
 import chainer.links as L
 from chainer import initializer
 from chainer import initializers

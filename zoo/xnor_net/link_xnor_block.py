@@ -1,6 +1,5 @@
 """Blocks of XNOR-Net: what comes before and after a binary layer."""
 import chainer
-import chainer.functions as F
 import chainer.links as L
 
 import function_binary_linear

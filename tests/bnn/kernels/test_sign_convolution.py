@@ -1,5 +1,4 @@
-"""Convolution of signs against the reference and Chainer's."""
-import chainer.functions as F
+"""Convolution of signs against the reference."""
 import numpy
 import pytest
 
@@ -24,7 +23,18 @@ def draw(shape, dtype):
     return numpy.random.standard_normal(shape).astype(dtype)
 
 
+def convolve(x, W, scale, b, **options):
+    found = sign_convolution.sign_convolution(x, W, scale, b, **options)
+    expected = reference.sign_convolution(x, W, scale, b, **options)
+    assert found.dtype == x.dtype
+    # The sum is exact; the scale and the bias are rounded.
+    numpy.testing.assert_allclose(
+        found, expected, rtol=2 * numpy.finfo(x.dtype).eps,
+        atol=2 * numpy.finfo(x.dtype).eps * abs(b).max())
+
+
 def test_geometries():
+    """Signs, and what dropout leaves of them."""
     for geometry in GEOMETRIES:
         for dtype in numpy.float32, numpy.float64:
             options = {'stride': (1, 1), 'pad': (0, 0), 'dilate': (1, 1),
@@ -32,27 +42,45 @@ def test_geometries():
             x = reference.binarize(draw(options.pop('shape'), dtype))
             W = draw(options.pop('W'), dtype)
             W.flat[:2] = 0, -0.
-            y = sign_convolution.sign_convolution(x, W, **options)
-            assert y.dtype == dtype
+            scale, b = abs(draw(len(W), dtype)), draw(len(W), dtype)
+            one, zero = numpy.ones_like(scale), numpy.zeros_like(b)
             numpy.testing.assert_array_equal(
-                y, reference.sign_convolution(x, W, **options))
-            if len(x):
-                numpy.testing.assert_array_equal(y, F.convolution_2d(
-                    x, reference.binarize(W), **options).array)
+                sign_convolution.sign_convolution(x, W, one, zero, **options),
+                reference.sign_convolution(x, W, one, zero, **options))
+            convolve(x, W, scale, b, **options)
+            dropped = 2 * x * numpy.random.randint(0, 2, x.shape)
+            convolve(dropped.astype(dtype), W, scale, b, **options)
+            if x.size:
+                x[...] = 0
+                convolve(x, W, scale, b, **options)
 
 
 def test_views():
     x = reference.binarize(draw((4, 5, 6, 7), 'f'))
-    W = draw((5, 3, 2, 2), 'f')
-    geometry = (1, 1), (1, 1), (1, 1)
+    W, b = draw((5, 3, 2, 2), 'f'), draw(5, 'f')
+    geometry = {'stride': (1, 1), 'pad': (1, 1), 'dilate': (1, 1)}
     for view, filters in ((x[::2, ::2], W), (x[:, :3].transpose(0, 1, 3, 2),
                                              W[::-1, :, ::-1])):
-        numpy.testing.assert_array_equal(
-            sign_convolution.sign_convolution(view, filters, *geometry),
-            reference.sign_convolution(view, filters, *geometry))
+        convolve(view, filters, abs(b), b, **geometry)
+
+
+def test_other_values():
+    """One other value, anywhere, is seen."""
+    W, one = draw((2, 5, 3, 3), 'f'), numpy.ones(2, 'f')
+    for value in .5, -2, numpy.nextafter(numpy.float32(1), 2), numpy.nan:
+        for place in 0, -1:
+            x = reference.binarize(draw((3, 5, 40, 40), 'f'))
+            x.flat[place] = value
+            assert sign_convolution.sign_convolution(
+                x, W, one, one, (1, 1), (1, 1), (1, 1)) is None
+    for value in numpy.inf, numpy.nan:
+        assert sign_convolution.sign_convolution(
+            numpy.full((1, 5, 4, 4), value, 'f'), W, one, one, (1, 1), (1, 1),
+            (1, 1)) is None
 
 
 def test_wrong_dtype():
-    x = numpy.ones((1, 1, 2, 2), int)
+    x, one = numpy.ones((1, 1, 2, 2), int), numpy.ones(1)
     with pytest.raises(TypeError, match='floating point'):
-        sign_convolution.sign_convolution(x, x, (1, 1), (0, 0), (1, 1))
+        sign_convolution.sign_convolution(
+            x, x, one, one, (1, 1), (0, 0), (1, 1))

@@ -42,7 +42,7 @@ def test_layers(layer_table):
     for binary in True, False:
         model = LeNet5(binary=binary)
         assert model.count_params() == 431220
-        assert type(model.conv1) is L.Convolution2D
+        assert isinstance(model.conv1, L.Convolution2D)
         assert type(model.l4) is L.Linear
         assert type(model.block2.conv) is (
             link_scaled_convolution_2d.ScaledConvolution2D if binary
