@@ -314,24 +314,25 @@ def _pair(x, y):
 def _pad(x, padded, corner, step, planes):
     """Copies an image into planes, with zeros around and between."""
     n_channels, height, width = x.shape
-    if planes.size == x.size:
-        planes[:] = x.reshape(-1)
-        return
-    planes[:] = 0
     for c in range(n_channels):
+        plane = planes[c]
+        if plane.size == height * width and corner[0] == corner[1] == 0:
+            plane[:] = x[c].reshape(-1)
+            continue
+        plane[:] = 0
         for i in range(height):
             row = corner[0] + i * step[0]
             if row < 0 or row >= padded[0]:
                 continue
-            start = (c * padded[0] + row) * padded[1] + corner[1]
+            start = row * padded[1] + corner[1]
             if step[1] == 1 and corner[1] >= 0 and (
                     corner[1] + width <= padded[1]):
-                planes[start:start + width] = x[c, i]
+                plane[start:start + width] = x[c, i]
                 continue
             for j in range(width):
                 column = corner[1] + j * step[1]
                 if 0 <= column < padded[1]:
-                    planes[start + j * step[1]] = x[c, i, j]
+                    plane[start + j * step[1]] = x[c, i, j]
 
 
 @threads.Kernel
@@ -346,7 +347,8 @@ def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
             (x.shape[1] + 1) // 2 * plane if is_paired else 0), numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
         sums = numpy.empty((n_rows, _COLUMNS), numpy.float32)
-        _pad(x[n], padded, corner, step, image[:x.shape[1] * plane])
+        _pad(x[n], padded, corner, step,
+             image[:x.shape[1] * plane].reshape(x.shape[1], plane))
         if is_paired:
             image[x.shape[1] * plane:] = 0  # an odd channel's other one
             for c in range(0, x.shape[1], 2):
@@ -389,7 +391,8 @@ def _filter_gradient(x, gy, rounded, padded, pad, pitch, step, terms, starts,
     n_parts, n_terms = len(sums), len(terms)
     size = padded[0] * padded[1]
     for part in numba.prange(n_parts):
-        planes = numpy.zeros(pitch * size + _RUN * _RUN, numpy.float32)
+        # Rows of a whole page would all fall into one set of the cache.
+        planes = numpy.zeros((pitch, size + _RUN), numpy.float32)
         pixels = numpy.zeros((group, (size + _RUN + step) * pitch + _RUN),
                              numpy.float32)
         pairs = numpy.empty((group, size * pitch + _RUN if is_paired else 0),
@@ -402,11 +405,11 @@ def _filter_gradient(x, gy, rounded, padded, pad, pitch, step, terms, starts,
             n_images = min(group, last - n)
             for g in range(n_images):
                 _pad(x[n + g], padded, pad, (1, 1),
-                     planes[:x.shape[1] * size])
+                     planes[:x.shape[1], :size])
                 for c in range(0, pitch, _RUN):
                     for p in range(0, size, _RUN):
                         float_tiles.transpose(
-                            planes[c * size + p:].ctypes.data, 4 * size,
+                            planes[c:, p:].ctypes.data, planes.strides[0],
                             pixels[g, p * pitch + c:].ctypes.data, 4 * pitch)
                 _add_rows(gy[n + g], gb[part])
                 if is_paired:

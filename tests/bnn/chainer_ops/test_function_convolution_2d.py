@@ -79,7 +79,7 @@ def test_double_backward():
 
 
 def test_wrong_shapes():
-    with pytest.raises(RuntimeError, match='positive'):
+    with pytest.raises(AssertionError, match='positive'):
         convolution_2d(draw(1, 2, 3, 3), draw(1, 2, 4, 4))
     with pytest.raises(chainer.utils.type_check.InvalidType):
         convolution_2d(draw(1, 2, 3, 3), draw(1, 3, 2, 2))

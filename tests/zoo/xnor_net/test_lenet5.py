@@ -44,9 +44,9 @@ def test_layers(layer_table):
         assert model.count_params() == 431220
         assert isinstance(model.conv1, L.Convolution2D)
         assert type(model.l4) is L.Linear
-        assert type(model.block2.conv) is (
+        assert isinstance(model.block2.conv, (
             link_scaled_convolution_2d.ScaledConvolution2D if binary
-            else L.Convolution2D)
+            else L.Convolution2D))
         assert type(model.block3.linear) is (
             link_scaled_linear.ScaledLinear if binary else L.Linear)
     assert LeNet5(2).l4.W.shape == (2, 500)
