@@ -119,7 +119,8 @@ def cases(scale):
         x, W = binary(-(-n // scale), *image), binary(*filters)
         y = chainer_convolution(x, W, pad)
         yield ('sign_convolution', f'{x.shape} by {W.shape}',
-               call(sign_convolution.sign_convolution, x, W, (1, 1),
+               call(sign_convolution.sign_convolution, x, W, W[:, 0, 0, 0],
+                    W[:, 0, 0, 0], (1, 1),
                     (pad, pad), (1, 1)), call(chainer_convolution, x, W, pad),
                'Chainer', 2 * y.size * math.prod(filters[1:]))
     for shape in BATCHES:
