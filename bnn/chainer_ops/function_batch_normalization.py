@@ -86,7 +86,30 @@ def batch_normalization(
     Raises:
         chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
     """
-    function = BatchNormalization(eps)
+    return apply(BatchNormalization(eps), x, gamma, beta, running_mean,
+                 running_var, decay)
+
+
+def apply(function: BatchNormalization,
+          x: chainer.Variable | numpy.ndarray,
+          gamma: chainer.Variable | numpy.ndarray,
+          beta: chainer.Variable | numpy.ndarray,
+          running_mean: numpy.ndarray | None,
+          running_var: numpy.ndarray | None, decay: float) -> chainer.Variable:
+    """Applies a function and updates the averages by its statistics.
+
+    Args:
+        function: :class:`BatchNormalization` or a subclass.
+        x: See :func:`batch_normalization`, as the others.
+        gamma: As ``x``.
+        beta: As ``x``.
+        running_mean: As ``x``.
+        running_var: As ``x``.
+        decay: As ``x``.
+
+    Returns:
+        What the function computes.
+    """
     y, = function.apply((x, gamma, beta))
     if running_mean is not None:
         batch_norm.moving_averages(

@@ -93,14 +93,6 @@ class Weights:
         return numpy.broadcast_to(numpy.float64(
             1 if self.scale is None else self.scale), len(self.values))
 
-    def dense(self, dtype=numpy.float32):
-        """Returns the weights as floats, of the shape of ``values``."""
-        W = self.values.astype(dtype)
-        if self.scale is not None:
-            W *= self.scales().astype(dtype).reshape(
-                -1, *(1,) * (W.ndim - 1))
-        return W
-
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Linear(Operation):

@@ -201,8 +201,8 @@ def _image(x, n, all_tiles, geometry, k, places, limits, more, scale, offset,
             column = t * _COLUMNS
             if is_float:
                 tiles.xnor_tile(
-                    rows.ctypes.data, 4 * n_words, tile, 4 * _COLUMNS,
-                    n_words, k, dots.ctypes.data, 4 * _COLUMNS)
+                    rows.ctypes.data, 4 * n_words, tile, n_words, k,
+                    dots.ctypes.data, 4 * _COLUMNS)
                 for r in range(m):
                     i, j, kind = places[first + r]
                     for c in range(min(

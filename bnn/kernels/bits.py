@@ -169,11 +169,11 @@ def _xnor_product(a, b, k, y, n_parts):
                     x = rows.ctypes.data
                 if height == _ROWS and width == _COLUMNS:
                     tiles.xnor_tile(
-                        x, 4 * n_words, tile, 4 * _COLUMNS, n_words, k,
+                        x, 4 * n_words, tile, n_words, k,
                         y[i:, j * _COLUMNS:].ctypes.data, 4 * n)
                     continue
                 tiles.xnor_tile(
-                    x, 4 * n_words, tile, 4 * _COLUMNS, n_words, k,
+                    x, 4 * n_words, tile, n_words, k,
                     result.ctypes.data, 4 * _COLUMNS)
                 for r in range(height):
                     for c in range(width):

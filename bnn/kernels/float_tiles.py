@@ -58,7 +58,7 @@ def emit(builder, multiply_add, a, a_stride, b, n_words, y, y_stride):
     for first in range(0, COLUMNS, LANES * VECTORS):
         vectors = range(first, first + LANES * VECTORS, LANES)
         sums = tiles.add_up(
-            builder, add, rows, [b], _I64(4 * COLUMNS), n_words, first,
+            builder, add, rows, [b], n_words, first,
             [[tiles.load(builder, tiles.word_address(
                 builder, target, column), _FLOATS) for column in vectors]
              for target in targets])

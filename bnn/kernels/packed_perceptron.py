@@ -251,7 +251,7 @@ def _some(x, of_pixels, of_signs, use_dot, words, limits, layers, dot_words,
                 tiles.xnor_tile(
                     here + i * stride, stride,
                     all_words + 4 * layers[n_layers - 1, 3]
-                    + 4 * _COLUMNS * n_words * j, 4 * _COLUMNS, n_words,
+                    + 4 * _COLUMNS * n_words * j, n_words,
                     layers[n_layers - 1, 2], dots.ctypes.data,
                     4 * _COLUMNS)
                 for r in range(min(_ROWS, m - i)):

@@ -45,7 +45,7 @@ def _product(n_rows, n_vectors):
                 counts = tiles.count(
                     builder, [tiles.row_address(builder, a, a_stride, i)
                               for i in range(n_rows)],
-                    b, _I64(4 * COLUMNS), n_words, first, n_vectors)
+                    b, n_words, first, n_vectors)
                 for i in range(n_rows):
                     _store_bits(
                         builder, counts[i],
@@ -79,7 +79,7 @@ def planes_tile(typingctx, a, a_stride, b, n_words, thresholds, out):
             counts = tiles.count(
                 builder, [tiles.row_address(builder, a, a_stride, i)
                           for i in range(PLANES)],
-                b, _I64(4 * COLUMNS), n_words, first, n_vectors)
+                b, n_words, first, n_vectors)
             totals = list(counts[PLANES - 1])
             for i in reversed(range(PLANES - 1)):
                 totals = [builder.add(builder.add(t, t), c)
@@ -137,7 +137,7 @@ def pixels_tile(typingctx, a, a_stride, b, n_words, thresholds, out,
         sums = tiles.add_up(
             builder, add, [tiles.row_address(builder, a, a_stride, i)
                            for i in range(ROWS)],
-            [b], _I64(4 * COLUMNS), n_words, 0,
+            [b], n_words, 0,
             [[ir.Constant(_WORDS, [0] * _LANES)] * n_vectors] * ROWS)
         for i in range(ROWS):
             _store_bits(

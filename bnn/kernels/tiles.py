@@ -49,7 +49,7 @@ _address, _size = numba.types.uintp, numba.types.intp
 
 
 @intrinsic
-def xnor_tile(typingctx, a, a_stride, b, b_stride, n_words, k, y, y_stride):
+def xnor_tile(typingctx, a, a_stride, b, n_words, k, y, y_stride):
     """Multiplies :data:`ROWS` packed rows by :data:`COLUMNS` packed columns.
 
     ``y[i, j] = k - 2 popcount(a[i] xor b[:, j])``, float32.  Addresses;
@@ -60,15 +60,15 @@ def xnor_tile(typingctx, a, a_stride, b, b_stride, n_words, k, y, y_stride):
             _multiply(builder, args, group * LANES * VECTORS)
         return context.get_dummy_value()
 
-    return numba.types.void(_address, _size, _address, _size, _size, _size,
+    return numba.types.void(_address, _size, _address, _size, _size,
                             _address, _size), generate
 
 
 def _multiply(builder, args, first):
-    a, a_stride, b, b_stride, n_words, k, y, y_stride = args
+    a, a_stride, b, n_words, k, y, y_stride = args
     counts = count(builder, [row_address(builder, a, a_stride, i)
                              for i in range(ROWS)],
-                   b, b_stride, n_words, first, VECTORS)
+                   b, n_words, first, VECTORS)
     k = splat(builder, builder.trunc(k, _I32), _WORDS)
     for i in range(ROWS):
         row = row_address(builder, y, y_stride, i)
@@ -99,7 +99,7 @@ def masked_xnor_tile(typingctx, a, a_stride, b, masks, n_words, n_set, y,
 
         for first in range(0, COLUMNS, LANES * VECTORS):
             counts = add_up(
-                builder, add, rows, [b, masks], _I64(4 * COLUMNS), n_words,
+                builder, add, rows, [b, masks], n_words,
                 first, [[ir.Constant(_WORDS, [0] * LANES)] * VECTORS] * ROWS)
             for v in range(VECTORS):
                 column = first + v * LANES
@@ -127,7 +127,7 @@ def count_columns(typingctx, panel, n_words, counts):
 
         for first in range(0, COLUMNS, LANES):
             (total,), = add_up(
-                builder, add, [panel], [panel], _I64(4 * COLUMNS), n_words,
+                builder, add, [panel], [panel], n_words,
                 first, [[ir.Constant(_WORDS, [0] * LANES)]])
             store(builder, total, counts, first)
         return context.get_dummy_value()
@@ -135,13 +135,13 @@ def count_columns(typingctx, panel, n_words, counts):
     return numba.types.void(_address, _size, _address), generate
 
 
-def count(builder, rows, b, b_stride, n_words, first, n_vectors):
+def count(builder, rows, b, n_words, first, n_vectors):
     """Counts in which bits rows and columns differ, in a loop over words.
 
     Args:
         builder (llvmlite.ir.IRBuilder): Where the code goes.
         rows (list): Addresses of the rows.
-        b, b_stride, n_words: Of the columns, as of :func:`xnor_tile`.
+        b, n_words: Of the columns, as of :func:`xnor_tile`.
         first (int): The first column.
         n_vectors (int): Vectors of columns.
 
@@ -154,11 +154,11 @@ def count(builder, rows, b, b_stride, n_words, first, n_vectors):
             total, popcount(builder, builder.xor(row, column)))
 
     return add_up(
-        builder, add, rows, [b], b_stride, n_words, first,
+        builder, add, rows, [b], n_words, first,
         [[ir.Constant(_WORDS, [0] * LANES)] * n_vectors] * len(rows))
 
 
-def add_up(builder, add, rows, panels, stride, n_words, first, sums):
+def add_up(builder, add, rows, panels, n_words, first, sums):
     """Adds up something of rows and columns, in a loop over words.
 
     Args:
@@ -166,8 +166,7 @@ def add_up(builder, add, rows, panels, stride, n_words, first, sums):
         add (callable): Takes vectors: a sum so far, the word of a row, and
             the words of columns in each panel; returns the sum with them.
         rows (list): Addresses of the rows.
-        panels (list): Addresses of the panels, whose rows are the words.
-        stride: Of the rows of a panel, in bytes.
+        panels (list): Addresses of the panels: word for word 64 columns.
         n_words: How many; at least one.
         first (int): The first column.
         sums (list of list): Vectors to begin with, row by row.
@@ -189,7 +188,7 @@ def add_up(builder, add, rows, panels, stride, n_words, first, sums):
     word.add_incoming(_I64(0), before)
     totals = [[builder.phi(kind) for _ in row] for row in sums]
     columns = [[load(builder, word_address(
-        builder, builder.add(panel, builder.mul(word, stride)),
+        builder, builder.add(panel, builder.mul(word, _I64(4 * COLUMNS))),
         first + v * kind.count), words) for panel in panels]
         for v in range(n_vectors)]
     results = []

@@ -1,34 +1,18 @@
 """Batch normalization and sign in one operation."""
 import chainer
 import chainer.functions as F
-from chainer import function_node
-from chainer.utils import type_check
 
 import bst
+from bnn.chainer_ops import function_batch_normalization
 from bnn.chainer_ops import link_batch_normalization
 from bnn.kernels import batch_norm
 
 
-class NormalizedSign(function_node.FunctionNode):
+class NormalizedSign(function_batch_normalization.BatchNormalization):
     """Signs of normalized values; see :func:`normalized_sign`.
 
     It keeps its inputs and the statistics, and none of the normalized values.
     """
-
-    def __init__(self, eps: float) -> None:
-        super().__init__()
-        self.eps = eps
-        self.mean = self.var = None
-
-    def check_type_forward(self, in_types):
-        type_check.expect(in_types.size() == 3)
-        x, gamma, beta = in_types
-        type_check.expect(
-            x.dtype.kind == 'f', x.ndim >= 2)
-        type_check.expect(
-            gamma.dtype == x.dtype, beta.dtype == x.dtype,
-            gamma.ndim == 1, gamma.shape[0] == x.shape[1],
-            beta.shape == gamma.shape)
 
     def forward_cpu(self, inputs):
         self.retain_inputs((0, 1, 2))
@@ -89,10 +73,5 @@ def normalized_sign(
 
 def _normalized_sign(x, gamma, beta, eps, running_mean=None,
                      running_var=None, decay=.9):
-    function = NormalizedSign(eps)
-    y, = function.apply((x, gamma, beta))
-    if running_mean is not None:
-        batch_norm.moving_averages(
-            running_mean, running_var, function.mean, function.var,
-            x.size // function.mean.size, decay)
-    return y
+    return function_batch_normalization.apply(
+        NormalizedSign(eps), x, gamma, beta, running_mean, running_var, decay)
