@@ -7,6 +7,7 @@ import chainer.functions as F
 from chainer import function_node
 from chainer.utils import type_check
 
+from bnn.chainer_ops import precision
 from bnn.kernels import signs
 
 
@@ -41,10 +42,10 @@ class BinaryLinearFunction(function_node.FunctionNode):
         gy, = grad_outputs
         if chainer.config.enable_backprop:  # a gradient of this is wanted
             return self._differentiable(indexes, x, W, gy)
-        gy = gy.array
+        gy, bits = gy.array, precision.get()
         gradients = (
-            lambda: self._Wb.apply_transposed(gy),      # gy sign(W)
-            lambda: signs.weight_gradient(gy, x.array),  # gy^T x
+            lambda: self._Wb.apply_transposed(gy, bits),       # gy sign(W)
+            lambda: signs.weight_gradient(gy, x.array, bits),  # gy^T x
             lambda: gy.sum(axis=0))
         return [chainer.as_variable(gradients[i]()) for i in indexes]
 
@@ -94,7 +95,8 @@ def binary_linear(x: Any, W: Any, b: Any = None) -> chainer.Variable:
     estimator for the derivative of the sign.
 
     Where ``x`` is +1 and -1 alone the product is XNOR and popcount on packed
-    bits, :mod:`bnn.kernels.signs`: the same result, sooner.
+    bits, :mod:`bnn.kernels.signs`: the same result, sooner.  The products of
+    the backward pass have the precision of :mod:`bnn.chainer_ops.precision`.
 
     Args:
         x (~chainer.Variable or array): Input, (batch, ...), 2 to N

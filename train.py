@@ -68,7 +68,7 @@ def main():
         config = configured.of_model(config)
     configured.check(config)
     join.check_alike(config, ranks)
-    device = devices.get(ranks.gpu(config.gpu))
+    device = devices.get(ranks.gpu(config.gpu), config.precision)
     numpy.random.seed(config.seed)
 
     # Data: uint8 images, scaled and varied batch by batch

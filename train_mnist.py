@@ -43,9 +43,9 @@ from configs import binary_net
 
 OPTIONS = (
     'gpu', 'initmodel', 'resume', 'epoch', 'batchsize', 'unit', 'out', 'seed',
-    'dataset', 'data_dir', 'allow_modified', 'report', 'progress', 'plot',
-    'evaluate', 'test_statistics', 'snapshot_every', 'keep_snapshots',
-    'dry_run')
+    'precision', 'dataset', 'data_dir', 'allow_modified', 'report',
+    'progress', 'plot', 'evaluate', 'test_statistics', 'snapshot_every',
+    'keep_snapshots', 'dry_run')
 
 
 def main():
@@ -53,7 +53,7 @@ def main():
     args = parser.parse(binary_net.CONFIG, script.Parser(
         __doc__, './train.py binary_net has more options'), OPTIONS)
     args, snapshot = resume.take_over(args, only=OPTIONS)
-    device = devices.get(args.gpu)
+    device = devices.get(args.gpu, args.precision)
     numpy.random.seed(args.seed)
 
     # Data: uint8 images, scaled to [0, 1] batch by batch.  The order of the

@@ -6,6 +6,7 @@ import numpy
 from chainer.functions.connection import convolution_2d as chainers
 from chainer.utils import conv
 
+from bnn.chainer_ops import precision
 from bnn.kernels import convolution
 
 
@@ -33,6 +34,10 @@ class Convolution2DFunction(chainers.Convolution2DFunction):
             for size, k, s, p, d in zip(
                 x.shape[2:], W.shape[2:], *self.geometry, strict=True))
 
+    def scale(self, W: numpy.ndarray) -> numpy.ndarray | None:
+        """Returns the scale of each filter, if ``W`` is signs times it."""
+        return None
+
     def forward_cpu(self, inputs):
         if not self.is_fast(*inputs):
             return super().forward_cpu(inputs)
@@ -46,13 +51,13 @@ class Convolution2DFunction(chainers.Convolution2DFunction):
         if (chainer.config.enable_backprop  # a gradient of this is wanted
                 or not self.is_fast(x, W, gy)):
             return super().backward(indexes, grad_outputs)
-        gradients = [None, None, None]
+        gradients, bits = [None, None, None], precision.get()
         if 0 in indexes:
             gradients[0] = convolution.input_gradient(
-                gy, W, *self.geometry, x.shape[2:])
+                gy, W, *self.geometry, x.shape[2:], self.scale(W), bits)
         if 1 in indexes or 2 in indexes:
             gradients[1:] = convolution.filter_gradient(
-                x, gy, *self.geometry, W.shape[2:])
+                x, gy, *self.geometry, W.shape[2:], bits)
         return [chainer.as_variable(gradients[i]) for i in indexes]
 
 
@@ -67,7 +72,8 @@ def convolution_2d(
 
     The result is that of :func:`chainer.functions.convolution_2d` up to the
     rounding of float32 sums.  NumPy arrays of float32 are convolved by
-    :mod:`bnn.kernels.convolution`; others, and groups, by Chainer.
+    :mod:`bnn.kernels.convolution`, and the gradients have the precision of
+    :mod:`bnn.chainer_ops.precision`; others, and groups, by Chainer.
 
     Args:
         x: Images, (batch, channels, h, w), of a float dtype.

@@ -22,8 +22,8 @@ images, is never in memory.
 
 With the precision ``'bfloat16'`` the operands are rounded to 8 bits first;
 the products are exact and the sums of float32, as with ``'float32'``.  Two
-neighbouring terms are then one word where the processor multiplies such
-pairs, see :data:`bnn.kernels.float_tiles.HAS_BFLOAT16`.
+neighbouring terms are then one word where the processor has a unit for such
+pairs, see :mod:`bnn.kernels.float_tiles`.
 """
 from __future__ import annotations
 
@@ -31,18 +31,14 @@ import numba
 import numpy
 
 from bnn.kernels import float_tiles
+from bnn.kernels import products
 from bnn.kernels import threads
 
-#: Precisions of the operands
-PRECISIONS = 'float32', 'bfloat16'
-
-_ROWS, _COLUMNS, _RUN = float_tiles.ROWS, float_tiles.COLUMNS, float_tiles.RUN
-# Terms of a panel, which the second cache holds together with the rows
+_COLUMNS, _RUN = float_tiles.COLUMNS, float_tiles.RUN
+# Words of a panel, which the second cache holds together with the rows
 _TERMS = 512
 # Bytes of the images that share a pass over the sums of filter_gradient
 _GROUP = 1 << 19
-# Whether pairs are multiplied, not floats.  The tests set it.
-_has_pairs = float_tiles.HAS_BFLOAT16
 
 
 def convolve(x: numpy.ndarray, W: numpy.ndarray, stride: tuple[int, int],
@@ -89,7 +85,7 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
         size: Of the images, (h, w).
         scale: Scale of each filter, (filters,), where ``W`` is signs times
             it.  ``scale gy`` is rounded then, and ``W`` is not.
-        precision: One of :data:`PRECISIONS`.
+        precision: One of :data:`bnn.kernels.products.PRECISIONS`.
 
     Returns:
         float32 (batch, channels, h, w).
@@ -122,57 +118,42 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
         pad: As of :func:`convolve`.
         dilate: As of :func:`convolve`.
         ksize: Of the filters, (kh, kw).
-        precision: One of :data:`PRECISIONS`.
+        precision: One of :data:`bnn.kernels.products.PRECISIONS`.
 
     Returns:
         float32 (filters, channels, kh, kw) and (filters,); the gradient of
         the bias is the sum of ``gy`` as it is.
     """
     n_filters, n_channels, size = gy.shape[1], x.shape[1], gy.shape[2:]
-    is_paired = precision == 'bfloat16' and _has_pairs
-    rounded = gy
-    if precision == 'bfloat16' and not is_paired:
-        x, rounded = map(round_to_bfloat16, (x, gy))
+    unit = _unit(precision)
     padded = _padded(x.shape[2:], pad)
     # The image is turned to (h, w, channels), so that neighbouring columns
     # are neighbours in it.
     pitch = -(-n_channels // _RUN) * _RUN
     terms = places(padded, size, stride).reshape(size)
-    if is_paired:  # A word has two places of a row.
+    if unit != float_tiles.FLOATS:  # A word has two places of a row.
         terms = terms[:, ::2]
     weights = places(padded, ksize, dilate) * pitch
     columns = (weights[:, None] + numpy.arange(n_channels)).reshape(-1)
     starts, targets, sources = runs(columns)
     n_parts = threads.n_threads(x.size)
-    sums = numpy.zeros((n_parts, _whole(n_filters),
-                        (len(starts) - 1) * _COLUMNS), numpy.float32)
+    sums = numpy.zeros(
+        (n_parts, float_tiles.whole(n_filters, float_tiles.ROWS[unit]),
+         (len(starts) - 1) * _COLUMNS), numpy.float32)
     gb = numpy.zeros((n_parts, n_filters))
     if gy.size and x.size:
         group = _GROUP // max(gy[0].nbytes, x[0].nbytes)
         _filter_gradient(
-            x.size, *map(numpy.ascontiguousarray, (x, gy, rounded)), padded,
-            pad, pitch, stride[1], terms.reshape(-1) * pitch, starts, targets,
-            sources, max(1, min(len(x), group)), is_paired, sums, gb)
+            x.size, numpy.ascontiguousarray(x), numpy.ascontiguousarray(gy),
+            padded, pad, pitch, stride[1], terms.reshape(-1) * pitch, starts,
+            targets, sources, max(1, min(len(x), group)), unit,
+            precision == 'bfloat16', sums, gb)
     gW = sums[0]
     for other in sums[1:]:
         gW += other
     gW = gW[:n_filters, :columns.size].reshape(n_filters, *ksize, n_channels)
     return (numpy.ascontiguousarray(gW.transpose(0, 3, 1, 2)),
             gb.sum(axis=0).astype(numpy.float32))
-
-
-def round_to_bfloat16(x: numpy.ndarray) -> numpy.ndarray:
-    """Rounds to the nearest number of 8 bits, ties to even.  NaN stays NaN.
-
-    Args:
-        x: float32, any shape.
-
-    Returns:
-        float32, of the shape of ``x``.
-    """
-    y = numpy.empty(x.shape, numpy.float32)
-    _round(x.size, numpy.ascontiguousarray(x).reshape(-1), y.reshape(-1))
-    return y
 
 
 def out_size(size: tuple[int, int], ksize: tuple[int, int],
@@ -244,70 +225,41 @@ def _padded(size, pad, n_sides=2):
     return tuple(n + n_sides * p for n, p in zip(size, pad, strict=True))
 
 
-def _whole(n_rows):
-    return -(-n_rows // _ROWS) * _ROWS
+def _unit(precision):
+    return (float_tiles.FLOATS if precision == 'float32'
+            else float_tiles.UNIT)
 
 
 def _product(x, W, padded, corner, step, size, stride, dilate, b,
              precision='float32'):
     """Convolves images that begin at a corner of padded planes."""
-    is_paired = precision == 'bfloat16' and _has_pairs
-    if precision == 'bfloat16' and not is_paired:
-        x, W = map(round_to_bfloat16, (x, W))
+    unit = _unit(precision)
     n_filters, n_channels = W.shape[:2]
     y = numpy.empty((len(x), n_filters, *size), numpy.float32)
     if not y.size:
         return y
     if b is None:
         b = numpy.zeros(n_filters, numpy.float32)
+    is_paired = unit != float_tiles.FLOATS
     n_planes = -(-n_channels // 2) if is_paired else n_channels
-    rows = numpy.zeros((_whole(n_filters), n_planes, *W.shape[2:]), 'f')
+    terms = offsets(padded, n_planes, W.shape[2:], dilate)
+    rows = numpy.zeros(
+        (float_tiles.whole(n_filters, float_tiles.ROWS[unit]),
+         float_tiles.whole(len(terms), float_tiles.WORDS[unit])), 'f')
+    if precision == 'bfloat16':
+        W = products.round_to_bfloat16(W)
     if is_paired:  # A word has two channels.
         even = numpy.zeros((n_filters, 2 * n_planes, *W.shape[2:]), 'f')
         even[:, :n_channels] = W
-        _pair(even.size, even.reshape(n_filters, n_planes, 2, -1),
-              rows[:n_filters].reshape(n_filters, n_planes, -1))
-    else:
-        rows[:n_filters] = W
+        low, high = (even[:, i::2].reshape(n_filters, -1).view(numpy.uint32)
+                     for i in range(2))
+        W = ((low >> 16) | high).view('f')
+    rows[:n_filters, :len(terms)] = W.reshape(n_filters, -1)
     _convolve(
-        y.size * rows[0].size // 8, numpy.ascontiguousarray(x),
-        rows.reshape(len(rows), -1), padded, corner, step,
-        offsets(padded, n_planes, W.shape[2:], dilate),
-        *runs(places(padded, size, stride)), b, is_paired,
-        y.reshape(len(x), n_filters, -1))
+        y.size * rows[0].size // 8, numpy.ascontiguousarray(x), rows, padded,
+        corner, step, terms, *runs(places(padded, size, stride)), b, unit,
+        precision == 'bfloat16', y.reshape(len(x), n_filters, -1))
     return y
-
-
-@numba.njit(error_model='numpy')
-def _bits(value):
-    """Returns the 16 bits of a float32 rounded to bfloat16."""
-    bits = numpy.float32(value).view(numpy.uint32)
-    rounded = (bits + numpy.uint32(0x7FFF) + (
-        (bits >> numpy.uint32(16)) & numpy.uint32(1))) >> numpy.uint32(16)
-    # Not infinity, if a NaN is rounded up
-    return rounded if value == value else (
-        bits >> numpy.uint32(16)) | numpy.uint32(64)
-
-
-@threads.Kernel
-def _round(x, y):
-    words = y.view(numpy.uint32)
-    for i in numba.prange(x.size):
-        words[i] = _bits(x[i]) << numpy.uint32(16)
-
-
-@numba.njit(error_model='numpy')
-def _pair_rows(low, high, words):
-    for i in range(low.size):
-        words[i] = _bits(low[i]) | (_bits(high[i]) << numpy.uint32(16))
-
-
-@threads.Kernel
-def _pair(x, y):
-    words = y.view(numpy.uint32)
-    for i in numba.prange(len(x)):
-        for j in range(x.shape[1]):
-            _pair_rows(x[i, j, 0], x[i, j, 1], words[i, j])
 
 
 @numba.njit(error_model='numpy')
@@ -337,38 +289,40 @@ def _pad(x, padded, corner, step, planes):
 
 @threads.Kernel
 def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
-              b, is_paired, y):
-    n_rows, n_terms = rows.shape
+              b, unit, is_rounded, y):
+    n_rows, n_words = rows.shape
+    n_channels = x.shape[1]
     n_filters, n_places = y.shape[1:]
-    plane = padded[0] * padded[1]
+    size = padded[0] * padded[1]
+    is_paired = unit != float_tiles.FLOATS
     for n in numba.prange(len(x)):
-        image = numpy.empty((x.shape[1] + 1) * plane + _RUN, numpy.float32)
+        image = numpy.empty((n_channels + 1) * size + _RUN, numpy.float32)
         pairs = numpy.empty(_RUN + (
-            (x.shape[1] + 1) // 2 * plane if is_paired else 0), numpy.float32)
+            (n_channels + 1) // 2 * size if is_paired else 0), numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
         sums = numpy.empty((n_rows, _COLUMNS), numpy.float32)
         _pad(x[n], padded, corner, step,
-             image[:x.shape[1] * plane].reshape(x.shape[1], plane))
+             image[:n_channels * size].reshape(n_channels, size))
         if is_paired:
-            image[x.shape[1] * plane:] = 0  # an odd channel's other one
-            for c in range(0, x.shape[1], 2):
-                _pair_rows(image[c * plane:(c + 1) * plane],
-                           image[(c + 1) * plane:(c + 2) * plane],
-                           pairs[c // 2 * plane:].view(numpy.uint32))
+            image[n_channels * size:] = 0  # an odd channel's other one
+            for c in range(0, n_channels, 2):
+                float_tiles.pair_up(
+                    image[c * size:(c + 1) * size],
+                    image[(c + 1) * size:(c + 2) * size],
+                    pairs[c // 2 * size:].view(numpy.uint32))
+        elif is_rounded:
+            float_tiles.round_all(image[:n_channels * size],
+                                  image[:n_channels * size])
         for t in range(len(starts) - 1):
             sums[:] = 0
-            for k in range(0, n_terms, _TERMS):
-                length = min(_TERMS, n_terms - k)
-                float_tiles.gather(
-                    (pairs if is_paired else image).ctypes.data,
-                    terms[k:].ctypes.data, length,
-                    sources[starts[t]:].ctypes.data,
-                    targets[starts[t]:].ctypes.data,
-                    starts[t + 1] - starts[t], panel.ctypes.data)
-                for r in range(0, n_rows, _ROWS):
-                    _multiply(is_paired, rows[r:, k:].ctypes.data,
-                              4 * n_terms, panel.ctypes.data, length,
-                              sums[r:].ctypes.data, 4 * _COLUMNS)
+            for k in range(0, n_words, _TERMS):
+                length = min(_TERMS, n_words - k)
+                _fill((pairs if is_paired else image), terms[k:k + length],
+                      starts, targets, sources, t, length, panel)
+                float_tiles.multiply(
+                    unit, rows[:, k:].ctypes.data, 4 * n_words, n_rows,
+                    panel.ctypes.data, length, sums.ctypes.data,
+                    4 * _COLUMNS)
             first = t * _COLUMNS
             width = min(_COLUMNS, n_places - first)
             for r in range(n_filters):
@@ -377,19 +331,23 @@ def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
 
 
 @numba.njit(error_model='numpy')
-def _multiply(is_paired, a, a_stride, panel, length, sums, stride):
-    if is_paired:
-        float_tiles.pair_tile(a, a_stride, panel, length, sums, stride)
-    else:
-        float_tiles.float_tile(a, a_stride, panel, length, sums, stride)
+def _fill(image, terms, starts, targets, sources, t, n_words, panel):
+    """Gathers a panel from an image; words without a term are 0."""
+    float_tiles.gather(
+        image.ctypes.data, terms.ctypes.data, len(terms),
+        sources[starts[t]:].ctypes.data, targets[starts[t]:].ctypes.data,
+        starts[t + 1] - starts[t], panel.ctypes.data)
+    panel[len(terms) * _COLUMNS:n_words * _COLUMNS] = 0
 
 
 @threads.Kernel
-def _filter_gradient(x, gy, rounded, padded, pad, pitch, step, terms, starts,
-                     targets, sources, group, is_paired, sums, gb):
-    n_filters, height, width = gy.shape[1:]
-    n_parts, n_terms = len(sums), len(terms)
+def _filter_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
+                     sources, group, unit, is_rounded, sums, gb):
+    n_filters = gy.shape[1]
+    n_parts, n_rows = sums.shape[:2]
+    n_words = float_tiles.whole(len(terms), float_tiles.WORDS[unit])
     size = padded[0] * padded[1]
+    is_paired = unit != float_tiles.FLOATS
     for part in numba.prange(n_parts):
         # Rows of a whole page would all fall into one set of the cache.
         planes = numpy.zeros((pitch, size + _RUN), numpy.float32)
@@ -397,8 +355,7 @@ def _filter_gradient(x, gy, rounded, padded, pad, pitch, step, terms, starts,
                              numpy.float32)
         pairs = numpy.empty((group, size * pitch + _RUN if is_paired else 0),
                             numpy.float32)
-        rows = numpy.zeros((group, _whole_rows(n_filters), n_terms),
-                           numpy.float32)
+        rows = numpy.zeros((group, n_rows, n_words), numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
         last = (part + 1) * len(x) // n_parts
         for n in range(part * len(x) // n_parts, last, group):
@@ -413,34 +370,30 @@ def _filter_gradient(x, gy, rounded, padded, pad, pitch, step, terms, starts,
                             pixels[g, p * pitch + c:].ctypes.data, 4 * pitch)
                 _add_rows(gy[n + g], gb[part])
                 if is_paired:
-                    _pair_rows(pixels[g, :size * pitch],
-                               pixels[g, step * pitch:],
-                               pairs[g].view(numpy.uint32))
+                    float_tiles.pair_up(
+                        pixels[g, :size * pitch], pixels[g, step * pitch:],
+                        pairs[g].view(numpy.uint32))
                     _pair_places(gy[n + g], rows[g].view(numpy.uint32))
-                else:
-                    for r in range(n_filters):
-                        rows[g, r] = rounded[n + g, r].reshape(-1)
+                    continue
+                for r in range(n_filters):
+                    rows[g, r] = gy[n + g, r].reshape(-1)
+                    if is_rounded:
+                        float_tiles.round_all(rows[g, r], rows[g, r])
+                if is_rounded:
+                    float_tiles.round_all(pixels[g, :size * pitch],
+                                          pixels[g, :size * pitch])
             for t in range(len(starts) - 1):
                 for g in range(n_images):
-                    for k in range(0, n_terms, _TERMS):
-                        length = min(_TERMS, n_terms - k)
-                        float_tiles.gather(
-                            (pairs if is_paired else pixels)[g].ctypes.data,
-                            terms[k:].ctypes.data, length,
-                            sources[starts[t]:].ctypes.data,
-                            targets[starts[t]:].ctypes.data,
-                            starts[t + 1] - starts[t], panel.ctypes.data)
-                        for r in range(0, n_filters, _ROWS):
-                            _multiply(
-                                is_paired, rows[g, r:, k:].ctypes.data,
-                                4 * n_terms, panel.ctypes.data, length,
-                                sums[part, r:, t * _COLUMNS:].ctypes.data,
-                                4 * sums.shape[2])
-
-
-@numba.njit(error_model='numpy')
-def _whole_rows(n_rows):
-    return -(-n_rows // _ROWS) * _ROWS
+                    for k in range(0, n_words, _TERMS):
+                        length = min(_TERMS, n_words - k)
+                        _fill((pairs if is_paired else pixels)[g],
+                              terms[k:k + length], starts, targets, sources,
+                              t, length, panel)
+                        float_tiles.multiply(
+                            unit, rows[g, :, k:].ctypes.data, 4 * n_words,
+                            n_rows, panel.ctypes.data, length,
+                            sums[part, :, t * _COLUMNS:].ctypes.data,
+                            4 * sums.shape[2])
 
 
 # The compiler chooses the order of the additions, so that it can use vectors.
@@ -461,7 +414,8 @@ def _pair_places(gy, words):
     for r in range(len(gy)):
         for i in range(gy.shape[1]):
             for j in range(n_words):
-                word = _bits(gy[r, i, 2 * j])
+                word = float_tiles.bfloat16(gy[r, i, 2 * j])
                 if 2 * j + 1 < gy.shape[2]:
-                    word |= _bits(gy[r, i, 2 * j + 1]) << numpy.uint32(16)
+                    word |= float_tiles.bfloat16(
+                        gy[r, i, 2 * j + 1]) << numpy.uint32(16)
                 words[r, i * n_words + j] = word

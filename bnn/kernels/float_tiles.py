@@ -1,14 +1,30 @@
-"""Steps of products of floats as LLVM vectors, for Numba's kernels.
+"""Products of floats, tile by tile, for Numba's kernels.
 
-A tile is :data:`ROWS` rows by 64 columns of 32-bit words, as those of
-:mod:`bnn.kernels.tiles`.  A word is a float32, or two bfloat16 that belong to
-neighbouring terms.  The sums are of float32 and stay in registers.
+A tile adds the product of some rows by a panel of 64 columns to its sums:
+``y += a b``.  A word of rows and panel has 32 bits: one float32, or two
+bfloat16 of neighbouring terms, the first in the low half.  The sums are of
+float32 and stay in registers.
+
+======================  ====  ===========  ===================
+unit                    rows  a word has   instruction
+======================  ====  ===========  ===================
+:data:`FLOATS`          6     a float32    fused multiply-add
+:data:`PAIRS`           6     2 bfloat16   AVX512-BF16's
+:data:`MATRIX`          32    2 bfloat16   AMX's
+======================  ====  ===========  ===================
+
+:data:`UNIT` is the best that the processor has.  The others of bfloat16 are
+emulated, for the tests.
 """
+import functools
+
 import numba
+import numpy
 from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from bnn.kernels import amx
 from bnn.kernels import tiles
 
 COLUMNS = tiles.COLUMNS
@@ -16,12 +32,37 @@ COLUMNS = tiles.COLUMNS
 # of AVX2.
 LANES = 16 if tiles.FEATURES.get('avx512f') else 8
 VECTORS = 4 if LANES == 16 else 2
-ROWS = 6
 # Words that are copied together; the excess of one copy is overwritten by the
 # next.
 RUN = 16
-# Whether the processor multiplies bfloat16 in vectors
-HAS_BFLOAT16 = bool(tiles.FEATURES.get('avx512bf16') and LANES == 16)
+
+FLOATS, PAIRS, MATRIX = range(3)
+# Of each unit: its name, rows of a tile, and the words of a row come in
+# blocks of so many
+NAMES = 'float32 vectors', 'AVX512-BF16', 'AMX'
+ROWS = 6, 6, amx.ROWS
+WORDS = 1, 1, amx.WORDS
+
+
+def choose(features: dict[str, bool], has_amx: bool) -> int:
+    """Chooses the unit for bfloat16.
+
+    Args:
+        features: Of the processor, by LLVM's names.
+        has_amx: Whether AMX is there and may be used.
+
+    Returns:
+        The fastest unit that there is.
+    """
+    if has_amx:
+        return MATRIX
+    if features.get('avx512f') and features.get('avx512bf16'):
+        return PAIRS
+    return FLOATS
+
+
+UNIT = choose(tiles.FEATURES, amx.ask(tiles.FEATURES))
+_HAS_PAIRS = choose(tiles.FEATURES, False) == PAIRS
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _WORDS = ir.VectorType(_I32, LANES)
@@ -29,17 +70,12 @@ _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _address, _size = numba.types.uintp, numba.types.intp
 
 
-def _tile(multiply_add):
-    """Makes ``y += a b`` of 6 rows by 64 columns.
-
-    Args:
-        multiply_add (callable): Takes a builder, sums, and the words of a row
-            and of columns, all vectors; returns the sums with the products.
-    """
+def _tile(emit):
+    """Makes an intrinsic of a function that writes code."""
     @intrinsic
     def tile(typingctx, a, a_stride, b, n_words, y, y_stride):
         def generate(context, builder, signature, args):
-            emit(builder, multiply_add, *args)
+            emit(builder, *args)
             return context.get_dummy_value()
 
         return numba.types.void(
@@ -47,13 +83,22 @@ def _tile(multiply_add):
     return tile
 
 
-def emit(builder, multiply_add, a, a_stride, b, n_words, y, y_stride):
-    """Writes the code of a tile; see :func:`float_tile`."""
+def emit(multiply_add, n_rows, builder, a, a_stride, b, n_words, y, y_stride):
+    """Writes the code of a tile.
+
+    Args:
+        multiply_add (callable): Takes a builder, sums, and the words of a row
+            and of columns, all vectors; returns the sums with the products.
+        n_rows (int): Rows.
+        builder (llvmlite.ir.IRBuilder): Where the code goes.
+        a, a_stride, b, n_words, y, y_stride: See :data:`float_tile`.
+    """
     def add(total, row, column):
         return multiply_add(builder, total, row, column)
 
     rows, targets = (
-        [tiles.row_address(builder, address, stride, i) for i in range(ROWS)]
+        [tiles.row_address(builder, address, stride, i)
+         for i in range(n_rows)]
         for address, stride in ((a, a_stride), (y, y_stride)))
     for first in range(0, COLUMNS, LANES * VECTORS):
         vectors = range(first, first + LANES * VECTORS, LANES)
@@ -65,6 +110,15 @@ def emit(builder, multiply_add, a, a_stride, b, n_words, y, y_stride):
         for target, row in zip(targets, sums, strict=True):
             for column, total in zip(vectors, row, strict=True):
                 tiles.store(builder, total, target, column)
+
+
+def _emit_rows(builder, a, a_stride, b, n_words, y, y_stride):
+    """Emulates the tile of AMX, row by row."""
+    with cgutils.for_range(builder, _I64(amx.ROWS)) as row:
+        emit(multiply_pairs, 1, builder,
+             builder.add(a, builder.mul(a_stride, row.index)), a_stride, b,
+             n_words, builder.add(y, builder.mul(y_stride, row.index)),
+             y_stride)
 
 
 def multiply_floats(builder, total, a, b):
@@ -115,12 +169,63 @@ def _splat(value):
     return ir.Constant(_WORDS, [value] * LANES)
 
 
-#: Adds to ``y`` the product of 6 rows by 64 columns: ``y += a b``.  Addresses
-#: of float32; ``b``: (n_words, 64); strides of rows in bytes; at least one
-#: word: ``(a, a_stride, b, n_words, y, y_stride)``.
-float_tile = _tile(multiply_floats)
-#: The same of words of two bfloat16, the first in the low half.
-pair_tile = _tile(multiply_pairs_by_unit if HAS_BFLOAT16 else multiply_pairs)
+#: Addresses; ``b``: (n_words, 64) words; strides of rows in bytes; at least
+#: one word: ``(a, a_stride, b, n_words, y, y_stride)``.
+float_tile = _tile(functools.partial(emit, multiply_floats, ROWS[FLOATS]))
+#: The same of words of two bfloat16.
+pair_tile = _tile(functools.partial(
+    emit, multiply_pairs_by_unit if _HAS_PAIRS else multiply_pairs,
+    ROWS[PAIRS]))
+#: The same of 32 rows, whose words are a multiple of 16.
+matrix_tile = _tile(amx.emit if UNIT == MATRIX else _emit_rows)
+
+
+@numba.njit(error_model='numpy')
+def multiply(unit, a, a_stride, n_rows, panel, n_words, y, y_stride):
+    """Adds the product of rows by a panel; for addresses see a tile.
+
+    Rows and words are whole tiles of the unit.
+    """
+    for i in range(0, n_rows, ROWS[unit]):
+        row, target = a + i * a_stride, y + i * y_stride
+        if unit == MATRIX:
+            matrix_tile(row, a_stride, panel, n_words, target, y_stride)
+        elif unit == PAIRS:
+            pair_tile(row, a_stride, panel, n_words, target, y_stride)
+        else:
+            float_tile(row, a_stride, panel, n_words, target, y_stride)
+
+
+@numba.njit(error_model='numpy')
+def bfloat16(value):
+    """Returns the 16 bits of a float32 rounded to bfloat16."""
+    bits = numpy.float32(value).view(numpy.uint32)
+    rounded = (bits + numpy.uint32(0x7FFF) + (
+        (bits >> numpy.uint32(16)) & numpy.uint32(1))) >> numpy.uint32(16)
+    # Not infinity, if a NaN is rounded up
+    return rounded if value == value else (
+        bits >> numpy.uint32(16)) | numpy.uint32(64)
+
+
+@numba.njit(error_model='numpy')
+def round_all(x, y):
+    """Rounds each number of one array to bfloat16 into another."""
+    words = y.view(numpy.uint32)
+    for i in range(x.size):
+        words[i] = bfloat16(x[i]) << numpy.uint32(16)
+
+
+@numba.njit(error_model='numpy')
+def pair_up(low, high, words):
+    """Makes words of the numbers of two arrays, rounded to bfloat16."""
+    for i in range(low.size):
+        words[i] = bfloat16(low[i]) | (bfloat16(high[i]) << numpy.uint32(16))
+
+
+@numba.njit(error_model='numpy')
+def whole(n, block):
+    """Returns the least multiple of a number that is not less than ``n``."""
+    return -(-n // block) * block
 
 
 @intrinsic

@@ -91,7 +91,25 @@ def sign_product(x, W):  # of signs.Signs.apply
     return (x @ binarize(W).T).astype(x.dtype)
 
 
-def weight_gradient(gy, x):
+def round_to_bfloat16(x):
+    # To 8 bits, ties to even; NaN stays what it is
+    bits = numpy.ascontiguousarray(x, numpy.float32).view(numpy.uint32)
+    bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000
+    return numpy.where(
+        numpy.isnan(x), x, bits.view(numpy.float32)).astype(x.dtype)
+
+
+def _operands(precision, *arrays):
+    return map(round_to_bfloat16, arrays) if precision == 'bfloat16' else (
+        arrays)
+
+
+def multiply_rounded(a, b):
+    return round_to_bfloat16(a) @ round_to_bfloat16(b)
+
+
+def weight_gradient(gy, x, precision='float32'):
+    gy, x = _operands(precision, gy, x)
     return gy.T @ x
 
 
@@ -160,7 +178,11 @@ def convolve(x, W, stride, pad, dilate, b=None):
     return y
 
 
-def input_gradient(gy, W, stride, pad, dilate, size):
+def input_gradient(gy, W, stride, pad, dilate, size, scale=None,
+                   precision='float32'):
+    if precision == 'bfloat16' and scale is not None:
+        gy, W = gy * scale[:, None, None], binarize(W)
+    gy, W = _operands(precision, gy, W)
     gx = numpy.zeros((len(gy), W.shape[1], *(
         n + 2 * p for n, p in zip(size, pad, strict=True))), gy.dtype)
     parts = _parts(gx, W.shape[2:], stride, (0, 0), dilate, gy.shape[2:])
@@ -169,12 +191,14 @@ def input_gradient(gy, W, stride, pad, dilate, size):
     return gx[:, :, pad[0]:pad[0] + size[0], pad[1]:pad[1] + size[1]]
 
 
-def filter_gradient(x, gy, stride, pad, dilate, ksize):
+def filter_gradient(x, gy, stride, pad, dilate, ksize, precision='float32'):
+    gb = gy.sum(axis=(0, 2, 3))
+    x, gy = _operands(precision, x, gy)
     gW = numpy.zeros((gy.shape[1], x.shape[1], *ksize), gy.dtype)
     parts = _parts(x, ksize, stride, pad, dilate, gy.shape[2:])
     for i, j, part in parts:
         gW[:, :, i, j] = numpy.einsum('nfyx,ncyx->fc', gy, part)
-    return gW, gy.sum(axis=(0, 2, 3))
+    return gW, gb
 
 
 def _parts(x, ksize, stride, pad, dilate, size=None):

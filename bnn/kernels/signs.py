@@ -4,15 +4,12 @@ On the CPU a product goes the way that is sooner done:
 
 - signs by signs: packed, by XNOR and popcount
   (:func:`bnn.kernels.bits.xnor_product`);
-- floats by signs, float32: on the matrix unit (AMX) of a processor that has
-  one (:mod:`bnn.kernels.amx_products`);
+- gradients with the precision ``'bfloat16'``: rounded, on the processor's
+  unit for such numbers (:mod:`bnn.kernels.products`);
 - everything else, and everything on a GPU: by the BLAS.
 
 Products of signs by signs are exact for less than 2^24 terms, so that the
-way makes no difference.  In products of floats by signs every term is exact.
-Their sums are of float32, in another order than the BLAS's: on the matrix
-unit a sum of ``k`` terms is off by at most ``k`` 2^-22 times the sum of their
-sizes, and what is smaller than 2^-126 counts as 0.
+way makes no difference.
 """
 from __future__ import annotations
 
@@ -21,21 +18,17 @@ import typing
 import numba
 import numpy
 
-from bnn.kernels import amx
-from bnn.kernels import amx_products
 from bnn.kernels import bits
 from bnn.kernels import elementwise
+from bnn.kernels import products
 from bnn.kernels import threads
 
 if typing.TYPE_CHECKING:
     from bnn.kernels.elementwise import Array
 
-# With fewer multiplications the BLAS is sooner done: of signs by signs, and
-# of floats by signs.  A block of 32 columns should not stay empty either.
-# benchmarks/kernels.py measures them.
+# With fewer multiplications of signs by signs the BLAS is sooner done.
+# benchmarks/kernels.py measures it.
 MIN_PRODUCTS = 1 << 18
-MIN_TILED = 1 << 22
-MIN_TILED_COLUMNS = 32
 
 # How many numbers is_signs checks between two looks at what it has found
 _BLOCK = 2048
@@ -131,22 +124,21 @@ class Signs:
             y = bits.xnor_product(
                 bits.pack(x), self._packed_columns(), x.shape[1])
             return y.astype(x.dtype, copy=False)
-        if _is_tiled(x, self._W, len(self._W)):
-            return amx_products.by_columns(x, self._packed_columns())
         return x.dot(self.array.T)
 
-    def apply_transposed(self, g: Array) -> Array:
+    def apply_transposed(self, g: Array, precision: str = 'float32') -> Array:
         """Multiplies rows by the transposed signs: ``g sign(W)``.
 
         Args:
             g: (m, n), of the dtype of the matrix; any strides.
+            precision: One of :data:`bnn.kernels.products.PRECISIONS`; see
+                :func:`weight_gradient`.
 
         Returns:
             (m, k), of that dtype.
         """
-        if _is_tiled(g, self._W, self._W.shape[1]):
-            return amx_products.by_rows(
-                g, self._packed_rows(), self._W.shape[1])
+        if _is_rounded(precision, g):
+            return products.multiply_rounded(g, self.array, is_exact=True)
         return g.dot(self.array)
 
     def _packed_rows(self):
@@ -162,25 +154,22 @@ class Signs:
         return self._columns
 
 
-def weight_gradient(gy: Array, x: Array) -> Array:
+def weight_gradient(gy: Array, x: Array, precision: str = 'float32'
+                    ) -> Array:
     """Multiplies the gradient of an output by the input: ``gy^T x``.
-
-    A matrix unit is used where ``x`` is +1 and -1 alone, or has 8-bit numbers
-    as pixels are (:func:`bnn.kernels.amx_products.find_levels`).
 
     Args:
         gy: (m, n), any float dtype.
         x: (m, k), of that dtype.
+        precision: With ``'bfloat16'`` NumPy arrays of float32 are rounded to
+            8 bits, which signs are already; sums are of float32.  Others, and
+            all with ``'float32'``, are multiplied as they are.
 
     Returns:
         (n, k), of that dtype.
     """
-    if _is_tiled(gy.T, x, x.shape[1]):
-        if is_signs(x):
-            return amx_products.by_rows(gy.T, bits.pack(x), x.shape[1])
-        levels = amx_products.find_levels(x)
-        if levels is not None:
-            return amx_products.by_levels(gy.T, levels)
+    if _is_rounded(precision, gy):
+        return products.multiply_rounded(gy.T, x)
     return gy.T.dot(x)
 
 
@@ -191,9 +180,6 @@ def _is_packed(x, W):
             and x.dtype in (numpy.float32, numpy.float64) and is_signs(x))
 
 
-def _is_tiled(x, W, n_columns):
-    """Tells whether a product of floats by signs is the matrix unit's."""
-    return (amx.IS_AVAILABLE and isinstance(x, numpy.ndarray)
-            and len(x) * W.size >= MIN_TILED
-            and n_columns >= MIN_TILED_COLUMNS
-            and x.dtype == W.dtype == numpy.float32)
+def _is_rounded(precision, g):
+    return (precision == 'bfloat16' and isinstance(g, numpy.ndarray)
+            and g.dtype == numpy.float32)

@@ -1,17 +1,19 @@
-"""From the number after ``--gpu`` to a Chainer device."""
+"""From ``--gpu`` and ``--precision`` to a Chainer device."""
 import os
 
 import chainer
 from chainer.backends import cuda
 
 from bnn import errors
+from bnn.kernels import float_tiles
 
 
-def get(gpu: int) -> chainer.backend.Device:
+def get(gpu: int, precision: str = 'float32') -> chainer.backend.Device:
     """Returns the device to train on, ready for use.
 
     Args:
         gpu: Number of the GPU, or -1 for the CPU.
+        precision: See :mod:`bnn.chainer_ops.precision`; set for the process.
 
     Returns:
         The device, made the current one.
@@ -20,6 +22,7 @@ def get(gpu: int) -> chainer.backend.Device:
         ~bnn.errors.UserError: If there is no such GPU, or CuPy or the CUDA
             libraries are missing; the line has the reason.
     """
+    chainer.global_config.precision = precision
     if gpu == -1:
         device = chainer.get_device('@numpy')
     else:
@@ -37,6 +40,20 @@ def describe(device: chainer.backend.Device) -> str:
     number = device.device.id
     properties = cuda.cupy.cuda.runtime.getDeviceProperties(number)
     return f'GPU {number}, {properties["name"].decode()}'
+
+
+def describe_products(gpu: int, precision: str) -> str:
+    """Returns precision and unit of the products of the backward pass.
+
+    Args:
+        gpu: Number of the GPU, or -1 for the CPU.
+        precision: See :mod:`bnn.chainer_ops.precision`.
+    """
+    if gpu != -1:
+        return 'float32 on a GPU'
+    if precision == 'float32':
+        return precision
+    return f'{precision} on {float_tiles.NAMES[float_tiles.UNIT]}'
 
 
 def _check_gpu(gpu):

@@ -30,7 +30,8 @@ from zoo.xnor_net import nin
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
-_DIGITS = '--dataset', 'digits', '--seed', 0, '--no-plot'
+_DIGITS = ('--dataset', 'digits', '--seed', 0, '--no-plot',
+           '--precision', 'float32')
 # Names to a script and its options; data of CIFAR-10 are in the folder
 # ``cifar10``, results go to ``out``.
 RUNS = {
@@ -39,7 +40,7 @@ RUNS = {
     'lenet5': ('train.py', 'lenet5', *_DIGITS, '--epoch', 2),
     'shallow': ('train.py', 'shallow_convnet', '--data-dir', 'cifar10',
                 '--allow-modified', '--batchsize', 20, '--seed', 0,
-                '--no-plot', '--epoch', 2),
+                '--no-plot', '--precision', 'float32', '--epoch', 2),
 }
 MODELS = {
     'binary_mlp': ('train_mnist.py', '--unit', 16, *_DIGITS, '--epoch', 1),

@@ -20,12 +20,15 @@ class BinaryConvolution2DFunction(
     scale of each filter comes after the sum.
     """
 
+    def scale(self, W: numpy.ndarray) -> numpy.ndarray:
+        return abs(W[:, 0, 0, 0])
+
     def forward_cpu(self, inputs):
         x, W = inputs[:2]
         if (self.groups == 1 and type(x) is type(W) is numpy.ndarray
                 and x.dtype in (numpy.float32, numpy.float64)
                 and self.has_output(x, W)):
-            scale = abs(W[:, 0, 0, 0])
+            scale = self.scale(W)
             y = sign_convolution.sign_convolution(
                 x, W, scale, inputs[2] if len(inputs) == 3 else
                 numpy.zeros_like(scale), *self.geometry)

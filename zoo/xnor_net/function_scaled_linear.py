@@ -4,6 +4,7 @@ from chainer.functions.connection import linear
 from chainer.utils import type_check
 
 import function_binary_linear
+from bnn.chainer_ops import precision
 from bnn.kernels import signs
 from zoo.xnor_net import function_scaled_binarize
 
@@ -19,11 +20,23 @@ class ScaledLinearFunction(linear.LinearFunction):
     def forward(self, inputs):
         x, W = inputs[:2]
         self.retain_inputs((0, 1))
-        y = signs.Signs(W).apply(x)
+        self._Wb = signs.Signs(W)
+        y = self._Wb.apply(x)
         y *= abs(W[:, 0])
         if len(inputs) == 3:
             y += inputs[2]
         return y,
+
+    def backward(self, indexes, grad_outputs):
+        if chainer.config.enable_backprop:  # a gradient of this is wanted
+            return super().backward(indexes, grad_outputs)
+        x, W = (v.array for v in self.get_retained_inputs())
+        gy, bits = grad_outputs[0].array, precision.get()
+        gradients = (
+            lambda: self._Wb.apply_transposed(gy * abs(W[:, 0]), bits),
+            lambda: signs.weight_gradient(gy, x, bits),
+            lambda: gy.sum(axis=0))
+        return [chainer.as_variable(gradients[i]()) for i in indexes]
 
 
 def scaled_linear(x, W, b=None,

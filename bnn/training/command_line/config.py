@@ -8,6 +8,7 @@ from typing import Any
 
 from bnn import data
 from bnn import errors
+from bnn.kernels import products
 from bnn.training.command_line import setting
 from bnn.training.learning import inputs
 from bnn.training.learning import losses
@@ -219,6 +220,11 @@ class Config:
         'running', 'what batch normalization uses in tests: its running '
         'statistics, or as binary_net those of each test batch', _LEARNING,
         choices=('running', 'batch'))
+    precision: str = setting.field(
+        'bfloat16', 'operands of the products of the backward pass on the '
+        'CPU, in BinaryLinear and convolutions: rounded to bfloat16, or as '
+        'they are; sums are of float32', _LEARNING,
+        choices=products.PRECISIONS)
 
     gpu: int = setting.field(
         -1, 'GPU to train on, 0 for the first; -1 for the CPU', _RUN,
@@ -363,6 +369,8 @@ class Config:
                 'adversarial', 'label_smoothing', 'precise_bn'):
             return ('it belongs to training; --evaluate tests the model as '
                     'it is')
+        if name == 'precision' and self.gpu != -1:
+            return f'it is for the CPU, not --gpu {self.gpu}'
         if name in ('communicator', 'multi_node_bn') and (
                 not self.distributed):
             return 'it belongs to --distributed'

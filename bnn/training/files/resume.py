@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 
 from bnn import errors
+from bnn.training import devices
 from bnn.training.command_line import config as config_module
 from bnn.training.files import folders
 from bnn.training.files import model_file
@@ -92,6 +93,7 @@ def take_over(config: config_module.Config, ranks: alone.Ranks = alone.ALONE,
             config_module.check('batchsize', settings.get('batchsize'),
                                 snapshot.path), snapshot.path)
         config = _go_on(config, settings, snapshot.path, only)
+        _warn_of_unit(config, settings, snapshot.path)
         weights = snapshot.arrays.get('updater/model:main/predictor/l1/W')
         _check_unit(config, snapshot.path, numpy.shape(weights))
     elif config.initmodel is not None:
@@ -139,6 +141,16 @@ def _go_on(config, settings, path, only):
     return dataclasses.replace(config, **values)
 
 
+def _warn_of_unit(config, settings, path):
+    """Tells that sums round otherwise on the unit of this processor."""
+    ours = devices.describe_products(config.gpu, config.precision)
+    theirs = settings.get('gradients', ours)
+    if theirs != ours:
+        print(f'warning: {path} was made with gradients in {theirs!r:.80}, '
+              f'here they are in {ours!r}: the results differ a little from '
+              'those of a run that was not interrupted', file=sys.stderr)
+
+
 def _check_unit(config, path, shape):
     """Refuses a file whose first layer is not as large as its settings say.
 
@@ -181,7 +193,8 @@ def kept(config: config_module.Config, **more: Any) -> dict[str, Any]:
     Returns:
         For JSON.
     """
-    return {'name': config.name, **{
+    return {'name': config.name, 'gradients': devices.describe_products(
+        config.gpu, config.precision), **{
         name: getattr(config, name)
         for name in config_module.names('fixed', 'carried')}, **more}
 

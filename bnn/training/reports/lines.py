@@ -128,7 +128,9 @@ def print_header(config: config_module.Config, net: str,
     n_validation = 0 if dataset.validation_labels is None else len(
         dataset.validation_labels)
     for name, value in (
-            ('device', devices.describe(device)), ('net', net),
+            ('device', devices.describe(device)),
+            ('gradients', devices.describe_products(
+                config.gpu, config.precision)), ('net', net),
             ('batch size', ranks.describe_batch(config.batchsize)),
             ('epochs', config.n_epochs), ('seed', config.seed),
             ('data', f'{dataset.title}, {len(dataset.train_labels)} training, '

@@ -1,11 +1,10 @@
-"""Products with a matrix of signs, or levels, against float64 and by hand."""
+"""Products with a matrix of signs against float64 and by hand."""
 import numba
 import numpy
 import pytest
 
-from bnn.kernels import amx
-from bnn.kernels import amx_products
 from bnn.kernels import bits
+from bnn.kernels import products
 from bnn.kernels import reference
 from bnn.kernels import signs
 
@@ -29,32 +28,6 @@ def check(y, a, b, unit):
 
 def layouts(x):
     return x, numpy.asfortranarray(x), numpy.repeat(x, 2, 1)[:, ::2]
-
-
-def unit_product(a, right, n, kind):
-    """What the matrix unit computes, where there is none."""
-    k = a.shape[1]
-    if kind == amx_products._ROWS:
-        b = bits.unpack(right[:k], n, a.dtype)
-    elif kind == amx_products._COLUMNS:
-        n_tiles, n_words, n_columns = right.shape
-        rows = numpy.ascontiguousarray(right.transpose(0, 2, 1)).reshape(
-            n_tiles * n_columns, n_words)
-        b = bits.unpack(rows[:n], k, a.dtype).T
-    else:
-        b = (right[:k, :n].astype(numpy.uint32) << 16).view('f')
-    return a.dot(b)
-
-
-@pytest.fixture(params=['unit', 'blas'])
-def tiled(request, monkeypatch):
-    """Whether the matrix unit multiplies: always, or never."""
-    if request.param == 'unit' and not amx.IS_AVAILABLE:
-        monkeypatch.setattr(amx_products, '_product', unit_product)
-    monkeypatch.setattr(amx, 'IS_AVAILABLE', request.param == 'unit')
-    monkeypatch.setattr(signs, 'MIN_TILED', 0)
-    monkeypatch.setattr(signs, 'MIN_TILED_COLUMNS', 0)
-    return request.param == 'unit'
 
 
 def test_is_signs():
@@ -108,17 +81,26 @@ def test_array(device):
             reference.binarize(W))
 
 
-def test_both_ways(tiled):
-    for m, k, n in SHAPES:
-        W, x, g = normal(n, k), normal(m, k), normal(m, n)
-        found = signs.Signs(W)
-        check(found.apply(x), x, reference.binarize(W).T, 2 ** -22)
-        for v in layouts(g):
-            check(found.apply_transposed(v), g, reference.binarize(W),
-                  2 ** -22)
+def test_precision():
+    """Rounded gradients, exact signs; dtypes but float32 as they are."""
+    for dtype in DTYPES:
+        for m, k, n in SHAPES:
+            W, g = normal(n, k, dtype=dtype), normal(m, n, dtype=dtype)
+            x, gy = normal(k, n, dtype=dtype), normal(k, m, dtype=dtype)
+            unit = 2 * numpy.finfo(dtype).eps
+            round_all = (reference.round_to_bfloat16
+                         if dtype == numpy.float32 else lambda v: v)
+            for v in layouts(g):
+                y = signs.Signs(W).apply_transposed(v, 'bfloat16')
+                assert y.dtype == dtype
+                check(y, round_all(g), reference.binarize(W), unit)
+            for v in layouts(gy):
+                y = signs.weight_gradient(v, x, 'bfloat16')
+                assert y.dtype == dtype
+                check(y, round_all(gy).T, round_all(x), unit)
 
 
-def test_signs_by_signs_have_one_result(tiled, monkeypatch):
+def test_signs_by_signs_have_one_result(monkeypatch):
     for least in 0, 1 << 18, 1 << 60:
         monkeypatch.setattr(signs, 'MIN_PRODUCTS', least)
         for dtype in DTYPES:
@@ -146,14 +128,14 @@ def test_packed_products_from_a_size_on(monkeypatch):
         assert bool(calls) == is_packed
 
 
-def test_small_integers_are_exact(tiled):
+def test_small_integers_are_exact():
     W = normal(70, 300)
     x = numpy.random.randint(-1000, 1000, (40, 300)).astype('f')
     numpy.testing.assert_array_equal(
         signs.Signs(W).apply(x), x @ reference.binarize(W).T)
 
 
-def test_all_bits_count(tiled):
+def test_all_bits_count():
     """A float32 of 24 ones less its neighbour leaves the last bit."""
     x = numpy.full((1, 2), numpy.nextafter(numpy.float32(2), 0))
     x[0, 1] = numpy.nextafter(x[0, 0], 0)
@@ -161,7 +143,7 @@ def test_all_bits_count(tiled):
     assert y.item() == 2. ** -23
 
 
-def test_not_finite(tiled):
+def test_not_finite():
     inf, nan = numpy.inf, numpy.nan
     # The last is a NaN whose first bits alone are those of infinity.
     late = numpy.array([0x7f800001], numpy.uint32).view('f')[0]
@@ -175,20 +157,21 @@ def test_not_finite(tiled):
         [inf, nan, nan], [inf, 0, 0]])
 
 
-def test_the_signs_are_those_of_the_first_product(tiled, monkeypatch):
+def test_the_signs_are_those_of_the_first_product():
     """Changes of the matrix after the first product have no effect."""
-    for n, columns in ((70, 0), (10, 32)):
-        monkeypatch.setattr(signs, 'MIN_TILED_COLUMNS', columns)
+    for precision in products.PRECISIONS:
         for x in normal(800, 90), reference.binarize(normal(800, 90)):
-            W, g = normal(n, 90), normal(80, n)
+            W, g = normal(70, 90), normal(80, 70)
             found, before = signs.Signs(W), reference.binarize(W)
             found.apply(x)
             W *= -1
-            check(found.apply_transposed(g), g, before, 2 ** -22)
+            if precision == 'bfloat16':
+                g = reference.round_to_bfloat16(g)
+            check(found.apply_transposed(g, precision), g, before, 2 ** -22)
             numpy.testing.assert_array_equal(found.array, before)
 
 
-def test_threads_give_the_same_bits(tiled):
+def test_threads_give_the_same_bits():
     W, x = normal(300, 400), normal(200, 400)
     results = set()
     before = numba.get_num_threads()
@@ -204,85 +187,3 @@ def test_threads_give_the_same_bits(tiled):
 def test_integers_have_no_signs():
     with pytest.raises(TypeError, match='floating point'):
         signs.Signs(numpy.ones((2, 2), int))
-
-
-# ---- gradients of weights
-
-def pixels(*shape):
-    x = numpy.random.randint(0, 256, shape).astype('f') / 255
-    x[:1, :1] = 1
-    return x
-
-
-def dropout(*shape):
-    is_kept = numpy.random.rand(*shape) > .2
-    is_kept[:1, :1] = True
-    return pixels(*shape) * (is_kept / .8).astype('f')
-
-
-LEVELS = {
-    'pixels': pixels, 'dropout': dropout,
-    'bits': lambda *shape: (normal(*shape) > 0).astype('f'),
-    'bytes': lambda *shape: 255 * pixels(*shape),
-    'tiny': lambda *shape: numpy.float32(1e-30) * pixels(*shape)}
-
-
-def test_weight_gradient(tiled, monkeypatch):
-    found = []
-    find = amx_products.find_levels
-    monkeypatch.setattr(amx_products, 'find_levels', lambda x: (
-        found.append(find(x)), found[-1])[1])
-    makes = {**LEVELS, 'floats': normal, 'signs': lambda *shape: (
-        reference.binarize(normal(*shape)))}
-    for name, make in makes.items():
-        for m, k, n in SHAPES:
-            x, gy = make(k, n), normal(k, m)
-            found.clear()
-            for v in layouts(gy):
-                check(signs.weight_gradient(v, x), gy.T, x, 2 ** (
-                    -22 if name == 'signs' else -20))
-            if tiled and x.size > 200 and x.any():
-                assert [levels is not None for levels in found] == (
-                    [] if name == 'signs' else 3 * [name != 'floats'])
-
-
-def test_weight_gradient_of_few(monkeypatch):
-    monkeypatch.setattr(amx_products, 'find_levels', None)  # is not called
-    gy, x = normal(3, 5), pixels(3, 7)
-    numpy.testing.assert_array_equal(
-        signs.weight_gradient(gy, x), gy.T.dot(x))
-
-
-def test_weight_gradient_not_finite(tiled):
-    inf, nan = numpy.inf, numpy.nan
-    gy = numpy.array([[inf, -inf, nan, 1, 0]], 'f')
-    for x in ([1, 0, -1], [1, 1, -1]):
-        with numpy.errstate(invalid='ignore'):
-            y = signs.weight_gradient(gy, numpy.array([x], 'f'))
-            numpy.testing.assert_array_equal(y, gy.T * numpy.array(x, 'f'))
-    assert numpy.isnan(y[2]).all()
-
-
-def test_levels():
-    x = numpy.arange(256, dtype='f').reshape(2, 128) / 255
-    levels = amx_products.find_levels(x)
-    assert levels.shape == x.shape and levels.scale == 256 / 255
-    assert levels.numbers.shape == (32, 128)
-    numbers = levels.numbers.astype(numpy.uint32) << 16
-    numpy.testing.assert_array_equal(
-        256 * numbers.view('f')[:2], numpy.arange(256).reshape(2, 128))
-    assert not numbers[2:].any()
-
-
-def test_no_levels():
-    x = pixels(40, 50)
-    assert amx_products.find_levels(x) is not None
-    for value in (numpy.nan, -numpy.nan, numpy.inf, -numpy.inf, .5 / 255,
-                  1e-3, 1e-38, numpy.float32(7 / 255) * (1 + 2 ** -20),
-                  1 + 1 / 255):
-        for place in (0, 7), (39, 49):
-            other = x.copy()
-            other[place] = value
-            assert amx_products.find_levels(other) is None
-    for shape in (3, 4), (0, 4), (4, 0):
-        assert amx_products.find_levels(numpy.zeros(shape, 'f')) is None
