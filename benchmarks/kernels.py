@@ -30,8 +30,6 @@ import chainer.functions as F
 import numpy
 from chainer.utils import conv
 
-from bnn.kernels import amx
-from bnn.kernels import amx_products
 from bnn.kernels import batch_norm
 from bnn.kernels import bits
 from bnn.kernels import elementwise
@@ -113,7 +111,7 @@ def cases(scale):
         for name, operand in ('signs', x), ('floats', g):
             yield (f'{name} by signs', size,
                    call(sign_product, operand, latent), blas, 'BLAS', work)
-        yield ('weight_gradient', size, call(signs.weight_gradient, gy, x),
+        yield ('weight_gradient', size, call(signs.weight_gradient, gy, x, 'bfloat16'),
                call(reference.weight_gradient, gy, x), 'BLAS', work)
     for (n, *image), filters, pad in CONVOLUTIONS:
         x, W = binary(-(-n // scale), *image), binary(*filters)
@@ -191,9 +189,6 @@ def rule(scale):
                 'BLAS': lambda x=x, W=W: x.dot(elementwise.binarize(W).T),
                 'packed': lambda x=x, W=W: packed_product(
                     x, bits.Columns(bits.pack(W)))}
-            if amx.IS_AVAILABLE:
-                ways['matrix unit'] = lambda x=x, W=W: amx_products.by_columns(
-                    x, bits.Columns(bits.pack(W)))
             yield k, m, ways
 
 

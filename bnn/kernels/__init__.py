@@ -7,6 +7,7 @@ For training:
 - :mod:`~bnn.kernels.elementwise`: signs, quantizers, their gradients, the
   clip; NumPy and CuPy arrays.  :mod:`~bnn.kernels.gpu` has the CuPy kernels.
 - :mod:`~bnn.kernels.signs`: products of a matrix with signs; NumPy and CuPy.
+  :mod:`~bnn.kernels.products`: of floats rounded to bfloat16; NumPy.
 - :mod:`~bnn.kernels.convolution`, :mod:`~bnn.kernels.sign_convolution`,
   :mod:`~bnn.kernels.batch_norm`, :mod:`~bnn.kernels.pool`,
   :mod:`~bnn.kernels.optimizers`: NumPy.
@@ -22,9 +23,8 @@ Behind them:
 - :mod:`~bnn.kernels.threads`: how Numba compiles a kernel, and its threads.
 - :mod:`~bnn.kernels.tiles`, :mod:`~bnn.kernels.threshold_tiles`: vector
   instructions for products of packed signs;
-  :mod:`~bnn.kernels.float_tiles`: of floats and of pairs of bfloat16.
-- :mod:`~bnn.kernels.amx`, :mod:`~bnn.kernels.amx_products`: Intel's matrix
-  unit.
+  :mod:`~bnn.kernels.float_tiles`, :mod:`~bnn.kernels.amx`: of floats and of
+  pairs of bfloat16.
 
 :mod:`~bnn.kernels.reference` defines what each kernel computes, in plain
 NumPy.  The tests compare the kernels with it.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 
+import chainer
 import pytest
 
 from bnn.training.command_line import script as script_module
@@ -120,6 +121,9 @@ class Call(Process):
               pytest.raises(SystemExit) as end):
             patch.chdir(self.cwd)
             patch.setattr(sys, 'argv', words)
+            # A run sets it for its process.
+            patch.setattr(chainer.global_config, 'precision', 'float32',
+                          raising=False)
             patch.setattr(tempfile, 'tempdir', None)  # TMPDIR counts
             for name in os.environ.keys() - self.env.keys():
                 patch.delenv(name)

@@ -7,6 +7,7 @@ import pytest
 from chainer.backends import cuda
 
 from bnn import errors
+from bnn.kernels import float_tiles
 from bnn.training import devices
 
 
@@ -66,6 +67,24 @@ def test_describe_gpu(monkeypatch):
         xp=types.SimpleNamespace(__name__='cupy'),
         device=types.SimpleNamespace(id=2))
     assert devices.describe(device) == 'GPU 2, Fake 2'
+
+
+def test_precision_is_set(monkeypatch):
+    monkeypatch.setattr(
+        chainer.global_config, 'precision', 'float32', raising=False)
+    devices.get(-1, 'bfloat16')
+    assert chainer.config.precision == 'bfloat16'
+
+
+@pytest.mark.parametrize('gpu, precision, unit, words', [
+    (-1, 'float32', 'MATRIX', 'float32'),
+    (-1, 'bfloat16', 'MATRIX', 'bfloat16 on AMX'),
+    (-1, 'bfloat16', 'PAIRS', 'bfloat16 on AVX512-BF16'),
+    (-1, 'bfloat16', 'FLOATS', 'bfloat16 on float32 vectors'),
+    (0, 'bfloat16', 'MATRIX', 'float32 on a GPU')])
+def test_describe_products(gpu, precision, unit, words, monkeypatch):
+    monkeypatch.setattr(float_tiles, 'UNIT', getattr(float_tiles, unit))
+    assert devices.describe_products(gpu, precision) == words
 
 
 def test_negative():

@@ -8,6 +8,7 @@ import numpy
 import pytest
 
 from bnn import errors
+from bnn.kernels import float_tiles
 from bnn.training.command_line import config as config_module
 from bnn.training.files import model_file
 from bnn.training.files import resume
@@ -53,6 +54,27 @@ def refused(**kwargs):
         go_on(**kwargs)
     assert '\n' not in str(e.value)
     return str(e.value)
+
+
+def test_warning_of_another_unit(capsys, monkeypatch):
+    """Both names stand there; the run goes on."""
+    monkeypatch.setattr(float_tiles, 'UNIT', float_tiles.MATRIX)
+    kept = resume.kept(config_module.Config(name='a'))
+    write_snapshot(PATH, **kept)
+    for unit, warns in (float_tiles.MATRIX, False), (float_tiles.PAIRS, True):
+        monkeypatch.setattr(float_tiles, 'UNIT', unit)
+        resume.take_over(configure(resume=PATH))
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == warns
+        assert all("'bfloat16 on AMX'" in line
+                   and "'bfloat16 on AVX512-BF16'" in line for line in lines)
+
+
+def test_another_precision_is_refused():
+    assert refused(settings={'precision': 'float32'},
+                   precision='bfloat16') == (
+        f'--precision is bfloat16, but {PATH} was made with float32; leave it '
+        'out to go on, or start a new run without --resume')
 
 
 def test_out():
@@ -102,7 +124,7 @@ def test_every_fixed_setting_is_kept():
     kept = resume.kept(config_module.Config(name='b'), more=3)
     assert kept['name'] == 'b' and kept['more'] == 3
     assert set(kept) == {
-        'name', 'more', *config_module.names('fixed', 'carried')}
+        'name', 'gradients', 'more', *config_module.names('fixed', 'carried')}
     json.dumps(kept)
     for name in ('net', 'optimizer', 'lr', 'loss', 'clip', 'augment',
                  'input', 'seed', 'batchsize'):

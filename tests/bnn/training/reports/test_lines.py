@@ -129,6 +129,7 @@ def test_header(capsys):
         'digits, 14 training, 6 validation, 20 test images (a folder)']
     found = {name: value.strip() for name, value in found if name != 'data'}
     assert found.pop('device').startswith('CPU, ')
+    assert found.pop('gradients').startswith('bfloat16 on ')
     assert found == {
         'net': 'a net', 'batch size': '50', 'epochs': '3', 'seed': '7',
         'results': 'result/1'}
