@@ -111,7 +111,8 @@ def cases(scale):
         for name, operand in ('signs', x), ('floats', g):
             yield (f'{name} by signs', size,
                    call(sign_product, operand, latent), blas, 'BLAS', work)
-        yield ('weight_gradient', size, call(signs.weight_gradient, gy, x, 'bfloat16'),
+        yield ('weight_gradient', size,
+               call(signs.weight_gradient, gy, x, 'bfloat16'),
                call(reference.weight_gradient, gy, x), 'BLAS', work)
     for (n, *image), filters, pad in CONVOLUTIONS:
         x, W = binary(-(-n // scale), *image), binary(*filters)
