@@ -21,6 +21,7 @@ from bnn.kernels import elementwise
 from bnn.kernels import optimizers
 from bnn.kernels import pool
 from bnn.kernels import reference
+from bnn.kernels import scaled_signs
 from bnn.kernels import sign_convolution
 from bnn.kernels import signs
 from bnn.training.learning import means
@@ -162,7 +163,7 @@ def test_kernels_against_their_definition(
     loss, fast = step(name, momentum_sgd.MomentumSGD)
     n_replaced = 0
     for module in (elementwise, batch_norm, pool, optimizers,
-                   convolution, sign_convolution, signs):
+                   convolution, sign_convolution, signs, scaled_signs):
         for function, definition in inspect.getmembers(
                 reference, inspect.isfunction):
             if hasattr(module, function):

@@ -28,6 +28,21 @@ def swish_sign_gradient(x, gy, beta=5.0):
         numpy.abs(z) < 80, gy * slope, 0).astype(gy.dtype)
 
 
+def _scale(W):
+    axes = tuple(range(1, W.ndim))
+    return abs(W).mean(axes, keepdims=True), axes
+
+
+def scaled_binarize(W):
+    return binarize(W) * _scale(W)[0]
+
+
+def scaled_binarize_gradient(W, g):
+    scale, axes = _scale(W)
+    through_scale = (g * binarize(W)).mean(axes, keepdims=True)
+    return binarize(W) * through_scale + ste_gradient(W, g) * scale
+
+
 def random_words(shape, key):
     # The number of an element, mixed twice by the output function of PCG and
     # a step of its generator (O'Neill, HMC-CS-2014-0905, RXS-M-XS; as a hash:

@@ -7,6 +7,7 @@ from chainer import function_node
 from chainer.utils import type_check
 
 from bnn.kernels import elementwise
+from bnn.kernels import scaled_signs
 
 
 class ScaledBinarize(function_node.FunctionNode):
@@ -24,6 +25,8 @@ class ScaledBinarize(function_node.FunctionNode):
     def forward(self, inputs):
         self.retain_inputs((0,))
         W, = inputs
+        if _is_fast(W):
+            return scaled_signs.scaled_binarize(W),
         return elementwise.binarize(W) * _scale(W),
 
     def backward(self, indexes, grad_outputs):
@@ -31,6 +34,9 @@ class ScaledBinarize(function_node.FunctionNode):
             return grad_outputs
         W = self.get_retained_inputs()[0].array
         g, = grad_outputs
+        if not chainer.config.enable_backprop and _is_fast(W):
+            return chainer.as_variable(
+                scaled_signs.scaled_binarize_gradient(W, g.array)),
         sign = elementwise.binarize(W)
         # The mean over a filter is of float32 at least: a sum in float16
         # overflows.
@@ -42,6 +48,11 @@ class ScaledBinarize(function_node.FunctionNode):
             W, backend.get_array_module(W).broadcast_to(_scale(W), W.shape))
         return (F.broadcast_to(through_scale, W.shape) * sign
                 + g * through_sign),
+
+
+def _is_fast(W):
+    return (isinstance(W, numpy.ndarray) and W.size
+            and W.dtype in (numpy.float32, numpy.float64))
 
 
 def _filter_axes(W):
