@@ -1,4 +1,5 @@
 """Convolutions and their gradients against the reference in float64."""
+import hypothesis
 import numpy
 import pytest
 
@@ -6,6 +7,7 @@ from bnn.kernels import convolution
 from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import reference
+from tests.helpers import random_cases
 
 GEOMETRIES = [  # x, filters and ksize, stride, pad, dilate
     ((2, 3, 7, 9), (5, 3, 3), (1, 1), (1, 1), (1, 1)),
@@ -24,18 +26,6 @@ EPS = 2. ** -23
 
 def draw(*shape):
     return numpy.random.standard_normal(shape).astype('f')
-
-
-def random_geometry(random):
-    """Draws a small geometry whose filter fits."""
-    while True:
-        size, ksize, stride, pad, dilate = (
-            tuple(random.randint(*limits, 2).tolist()) for limits in (
-                (1, 20), (1, 6), (1, 4), (0, 4), (1, 3)))
-        if min(convolution.out_size(size, ksize, stride, pad, dilate)) > 0:
-            n, channels, filters = random.randint(1, 24, 3).tolist()
-            return ((n, channels, *size), (filters, *ksize), stride, pad,
-                    dilate)
 
 
 def assert_close(found, function, *args):
@@ -70,10 +60,19 @@ def check(x, filters, stride, pad, dilate, precision='float32'):
 
 @pytest.mark.parametrize('precision', products.PRECISIONS)
 @pytest.mark.parametrize('unit', range(len(float_tiles.NAMES)))
+@hypothesis.given(random_cases.geometries())
+@hypothesis.settings(random_cases.settings, max_examples=30)
+def test_random_geometries(unit, precision, geometry):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(float_tiles, 'UNIT', unit)
+        check(*geometry, precision=precision)
+
+
+@pytest.mark.parametrize('precision', products.PRECISIONS)
+@pytest.mark.parametrize('unit', range(len(float_tiles.NAMES)))
 def test_geometries(unit, precision, monkeypatch):
     monkeypatch.setattr(float_tiles, 'UNIT', unit)
-    random = numpy.random.RandomState(0)
-    for geometry in GEOMETRIES + [random_geometry(random) for _ in range(30)]:
+    for geometry in GEOMETRIES:
         check(*geometry, precision=precision)
 
 

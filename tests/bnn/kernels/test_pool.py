@@ -1,8 +1,12 @@
 """Pooling against the reference."""
+import itertools
+
+import hypothesis
 import numpy
 
 from bnn.kernels import pool
 from bnn.kernels import reference
+from tests.helpers import random_cases
 
 # Images, window, stride, padding, windows
 CASES = [((2, 3, 8, 9), (2, 2), (2, 2), (0, 0), (4, 5)),
@@ -53,15 +57,12 @@ def test_as_the_reference():
                   gy.astype(dtype))
 
 
-def test_any_geometry():
-    random = numpy.random.RandomState(0)
-    for _ in range(150):
-        ksize, stride, pad, shape, planes, size = (
-            tuple(map(int, random.randint(low, high, 2)))
-            for low, high in ((1, 8), (1, 9), (0, 5), (1, 13), (0, 4),
-                              (1, 7)))
-        check(draw(planes + shape, 'f'), ksize, stride, pad, size,
-              draw(planes + size, 'f'))
+@hypothesis.given(*itertools.starmap(random_cases.pairs, (
+    (1, 7), (1, 8), (0, 4), (1, 12), (0, 3), (1, 6))))
+@hypothesis.settings(random_cases.settings, max_examples=150)
+def test_any_geometry(ksize, stride, pad, shape, planes, size):
+    check(draw(planes + shape, 'f'), ksize, stride, pad, size,
+          draw(planes + size, 'f'))
 
 
 def test_special_values_and_views():

@@ -8,6 +8,7 @@ from hypothesis import strategies
 from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import reference
+from tests.helpers import random_cases
 
 EPS = 2. ** -23
 SIZES = strategies.integers(0, 140)
@@ -34,9 +35,7 @@ def unit(request, monkeypatch):
     monkeypatch.setattr(float_tiles, 'UNIT', request.param)
 
 
-@hypothesis.settings(
-    max_examples=40, deadline=None, derandomize=True,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@random_cases.settings
 @hypothesis.given(m=SIZES, k=SIZES, n=SIZES, is_turned=strategies.booleans(),
                   is_exact=strategies.booleans())
 @hypothesis.example(m=3, k=1500, n=70, is_turned=False, is_exact=False)

@@ -1,9 +1,11 @@
 """Convolution of signs against the reference."""
+import hypothesis
 import numpy
 import pytest
 
 from bnn.kernels import reference
 from bnn.kernels import sign_convolution
+from tests.helpers import random_cases
 
 GEOMETRIES = [
     dict(shape=(2, 3, 5, 6), W=(4, 3, 3, 3), pad=(1, 1)),
@@ -53,6 +55,17 @@ def test_geometries():
             if x.size:
                 x[...] = 0
                 convolve(x, W, scale, b, **options)
+
+
+@hypothesis.given(random_cases.geometries())
+@random_cases.settings
+def test_random_geometries(geometry):
+    shape, (n_filters, *ksize), *options = geometry
+    x = reference.binarize(draw(shape, 'f'))
+    x *= numpy.random.randint(0, 2, shape)
+    W, b = draw((n_filters, shape[1], *ksize), 'f'), draw(n_filters, 'f')
+    convolve(x, W, abs(b), b, **dict(zip(
+        ('stride', 'pad', 'dilate'), options, strict=True)))
 
 
 def test_views():
