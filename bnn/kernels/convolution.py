@@ -263,13 +263,13 @@ def _product(x, W, padded, corner, step, size, stride, dilate, b,
 
 
 @numba.njit(error_model='numpy')
-def _pad(x, padded, corner, step, planes):
+def _pad(x, padded, corner, step, is_rounded, planes):
     """Copies an image into planes, with zeros around and between."""
     n_channels, height, width = x.shape
     for c in range(n_channels):
         plane = planes[c]
         if plane.size == height * width and corner[0] == corner[1] == 0:
-            plane[:] = x[c].reshape(-1)
+            _copy(x[c].reshape(-1), is_rounded, plane)
             continue
         plane[:] = 0
         for i in range(height):
@@ -279,12 +279,21 @@ def _pad(x, padded, corner, step, planes):
             start = row * padded[1] + corner[1]
             if step[1] == 1 and corner[1] >= 0 and (
                     corner[1] + width <= padded[1]):
-                plane[start:start + width] = x[c, i]
+                _copy(x[c, i], is_rounded, plane[start:start + width])
                 continue
             for j in range(width):
                 column = corner[1] + j * step[1]
                 if 0 <= column < padded[1]:
-                    plane[start + j * step[1]] = x[c, i, j]
+                    at = start + j * step[1]
+                    _copy(x[c, i, j:j + 1], is_rounded, plane[at:at + 1])
+
+
+@numba.njit(error_model='numpy')
+def _copy(x, is_rounded, y):
+    if is_rounded:
+        float_tiles.round_all(x, y)
+    else:
+        y[:] = x
 
 
 @threads.Kernel
@@ -295,13 +304,14 @@ def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
     n_filters, n_places = y.shape[1:]
     size = padded[0] * padded[1]
     is_paired = unit != float_tiles.FLOATS
+    n_rows_of_tile = float_tiles.ROWS[unit]
     for n in numba.prange(len(x)):
         image = numpy.empty((n_channels + 1) * size + _RUN, numpy.float32)
         pairs = numpy.empty(_RUN + (
             (n_channels + 1) // 2 * size if is_paired else 0), numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
-        sums = numpy.empty((n_rows, _COLUMNS), numpy.float32)
-        _pad(x[n], padded, corner, step,
+        sums = numpy.zeros((n_rows, _COLUMNS), numpy.float32)
+        _pad(x[n], padded, corner, step, is_rounded,
              image[:n_channels * size].reshape(n_channels, size))
         if is_paired:
             image[n_channels * size:] = 0  # an odd channel's other one
@@ -310,24 +320,30 @@ def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
                     image[c * size:(c + 1) * size],
                     image[(c + 1) * size:(c + 2) * size],
                     pairs[c // 2 * size:].view(numpy.uint32))
-        elif is_rounded:
-            float_tiles.round_all(image[:n_channels * size],
-                                  image[:n_channels * size])
         for t in range(len(starts) - 1):
-            sums[:] = 0
+            first = t * _COLUMNS
+            width = min(_COLUMNS, n_places - first)
+            # Whole tiles add to the result itself.
+            n_whole = 0 if width < _COLUMNS else (
+                n_filters // n_rows_of_tile * n_rows_of_tile)
+            for r in range(n_whole):
+                y[n, r, first:first + _COLUMNS] = b[r]
+            for r in range(n_whole, n_filters):
+                sums[r] = b[r]
             for k in range(0, n_words, _TERMS):
                 length = min(_TERMS, n_words - k)
                 _fill((pairs if is_paired else image), terms[k:k + length],
                       starts, targets, sources, t, length, panel)
                 float_tiles.multiply(
-                    unit, rows[:, k:].ctypes.data, 4 * n_words, n_rows,
-                    panel.ctypes.data, length, sums.ctypes.data,
-                    4 * _COLUMNS)
-            first = t * _COLUMNS
-            width = min(_COLUMNS, n_places - first)
-            for r in range(n_filters):
-                for p in range(width):
-                    y[n, r, first + p] = sums[r, p] + b[r]
+                    unit, rows[:, k:].ctypes.data, 4 * n_words, n_whole,
+                    panel.ctypes.data, length, y[n, :, first:].ctypes.data,
+                    4 * n_places)
+                float_tiles.multiply(
+                    unit, rows[n_whole:, k:].ctypes.data, 4 * n_words,
+                    n_rows - n_whole, panel.ctypes.data, length,
+                    sums[n_whole:].ctypes.data, 4 * _COLUMNS)
+            for r in range(n_whole, n_filters):
+                y[n, r, first:first + width] = sums[r, :width]
 
 
 @numba.njit(error_model='numpy')
@@ -361,7 +377,7 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
         for n in range(part * len(x) // n_parts, last, group):
             n_images = min(group, last - n)
             for g in range(n_images):
-                _pad(x[n + g], padded, pad, (1, 1),
+                _pad(x[n + g], padded, pad, (1, 1), is_rounded,
                      planes[:x.shape[1], :size])
                 for c in range(0, pitch, _RUN):
                     for p in range(0, size, _RUN):
@@ -376,12 +392,7 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
                     _pair_places(gy[n + g], rows[g].view(numpy.uint32))
                     continue
                 for r in range(n_filters):
-                    rows[g, r] = gy[n + g, r].reshape(-1)
-                    if is_rounded:
-                        float_tiles.round_all(rows[g, r], rows[g, r])
-                if is_rounded:
-                    float_tiles.round_all(pixels[g, :size * pitch],
-                                          pixels[g, :size * pitch])
+                    _copy(gy[n + g, r].reshape(-1), is_rounded, rows[g, r])
             for t in range(len(starts) - 1):
                 for g in range(n_images):
                     for k in range(0, n_words, _TERMS):
