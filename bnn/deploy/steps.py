@@ -85,7 +85,7 @@ def _is_bit_convolution(stage):
 
 
 def _perceptron(layers, image, of_signs):
-    weights, limits, sizes, dot = [], [], [], None
+    weights, limits, sizes = [], [], []
     for layer in layers:
         signs = layer.weights.rows()
         size = signs.shape[1]
@@ -103,13 +103,12 @@ def _perceptron(layers, image, of_signs):
             # s = 255 (number of +1) - what differs, bit j counting 2^j
             ones = (signs > 0).sum(axis=1, dtype=numpy.int64)
             limits.append(_limits(255 * ones - layer.thresholds))
-            dot = signs.astype(numpy.int8), layer.thresholds
         else:
             limits.append(_limits(
                 (size - layer.thresholds.astype(numpy.int64)) // 2))
     perceptron = packed_perceptron.Perceptron(
         weights, limits, sizes, layers[-1].scale, layers[-1].offset,
-        layers[0].operand == 'pixels', dot, of_signs)
+        layers[0].operand == 'pixels', of_signs)
     return lambda x, kept: perceptron(_flatten(x, kept))
 
 

@@ -16,12 +16,14 @@ For packed nets, NumPy:
 - :mod:`~bnn.kernels.bits`: packed signs and their product.
 - :mod:`~bnn.kernels.packed_perceptron`: linear layers from bits to bits.
 - :mod:`~bnn.kernels.bit_images`: convolutions from bits to bits.
+- :mod:`~bnn.kernels.byte_products`: products of 8-bit numbers.
 
 Behind them:
 
 - :mod:`~bnn.kernels.threads`: how Numba compiles a kernel, and its threads.
 - :mod:`~bnn.kernels.tiles`, :mod:`~bnn.kernels.threshold_tiles`: vector
   instructions for products of packed signs;
+  :mod:`~bnn.kernels.byte_tiles`: of 8-bit numbers;
   :mod:`~bnn.kernels.float_tiles`: of floats and of pairs of bfloat16.
 - :mod:`~bnn.kernels.amx`, :mod:`~bnn.kernels.amx_products`: Intel's matrix
   unit.

@@ -1,4 +1,4 @@
-"""Intel's matrix unit (AMX) for Numba's kernels: bfloat16 tiles.
+"""Intel's matrix unit (AMX) for Numba's kernels: tiles.
 
 A tile has 16 rows of 64 bytes.  The unit adds to a tile of float32 (16, 16)
 the product of bfloat16 (16, 32) by (32, 16), whose rows come in pairs: 32
@@ -30,8 +30,9 @@ _FLOATS = ir.VectorType(ir.FloatType(), 16)
 _MASK = ir.VectorType(ir.IntType(1), 16)
 _address, _size = numba.types.uintp, numba.types.intp
 
-# Bytes of a tile
+# Bytes of a tile; rows, and columns, of a block
 TILE = 1024
+BLOCK = 32
 # +1 and +1 of bfloat16, and what turns the one or the other negative
 _ONES, _LOW, _HIGH = 0x3F803F80, 0x8000, 0x80000000
 
@@ -68,9 +69,10 @@ def _pointer(builder, address):
 
 @intrinsic
 def configure(typingctx, config):
-    """Readies the unit for a thread: eight full tiles."""
+    """Readies the unit, where there is one, for a thread: eight full tiles."""
     def generate(context, builder, signature, args):
-        _call(builder, 'ldtilecfg', _pointer(builder, args[0]))
+        if IS_AVAILABLE:
+            _call(builder, 'ldtilecfg', _pointer(builder, args[0]))
         return context.get_dummy_value()
 
     return numba.types.void(_address), generate
@@ -80,7 +82,8 @@ def configure(typingctx, config):
 def release(typingctx):
     """Gives the unit back."""
     def generate(context, builder, signature, args):
-        _call(builder, 'tilerelease')
+        if IS_AVAILABLE:
+            _call(builder, 'tilerelease')
         return context.get_dummy_value()
 
     return numba.types.void(), generate
@@ -96,44 +99,71 @@ def multiply(typingctx, a, b, n_steps, y, y_stride):
     def generate(context, builder, signature, args):
         a, b, n_steps, y, y_stride = args
         line = _I64(64)
-        for tile in range(4):
-            _call(builder, 'tilezero', _I8(tile))
-        before = builder.block
-        loop = builder.append_basic_block('steps')
-        after = builder.append_basic_block('end')
-        builder.branch(loop)
 
-        builder.position_at_end(loop)
-        step = builder.phi(_I64)
-        right = builder.add(b, builder.mul(step, _I64(2 * TILE)))
-        left = builder.add(a, builder.mul(step, _I64(6 * TILE)))
-        for j in range(2):
-            _call(builder, 'tileloadd64', _I8(6 + j),
-                  _plus(builder, right, j * TILE), line)
-        for part in range(3):
-            for i in range(2):
-                _call(builder, 'tileloadd64', _I8(4 + i),
-                      _plus(builder, left, (2 * part + i) * TILE), line)
-            for i in range(2):
-                for j in range(2):
-                    _call(builder, 'tdpbf16ps', _I8(2 * i + j), _I8(4 + i),
-                          _I8(6 + j))
-        following = builder.add(step, _I64(1))
-        step.add_incoming(_I64(0), before)
-        step.add_incoming(following, loop)
-        builder.cbranch(
-            builder.icmp_signed('<', following, n_steps), loop, after)
+        def tiles_at(first, numbers):
+            return [(builder.add(first, _I64(i * TILE)), line)
+                    for i in numbers]
 
-        builder.position_at_end(after)
-        for i in range(2):
-            rows = builder.add(y, builder.mul(y_stride, _I64(16 * i)))
-            for j in range(2):
-                _call(builder, 'tilestored64', _I8(2 * i + j),
-                      _plus(builder, rows, 64 * j), y_stride)
+        def parts(step):
+            left = builder.add(a, builder.mul(step, _I64(6 * TILE)))
+            return [tiles_at(left, (2 * part, 2 * part + 1))
+                    for part in range(3)]
+
+        def signs(step):
+            return tiles_at(builder.add(
+                b, builder.mul(step, _I64(2 * TILE))), range(2))
+
+        emit(builder, 'tdpbf16ps', parts, signs, n_steps, y, y_stride)
         return context.get_dummy_value()
 
     return numba.types.void(
         _address, _address, _size, _address, _size), generate
+
+
+def emit(builder, instruction, lefts, rights, n_steps, y, y_stride):
+    """Writes the code that multiplies 32 rows by 32 columns.
+
+    Args:
+        builder (llvmlite.ir.IRBuilder): Where the code goes.
+        instruction (str): Adds the product of two tiles to a third one.
+        lefts (callable): Takes a step; returns for each part the address and
+            the stride of two tiles, one below the other.
+        rights (callable): Returns those of two tiles, side by side.
+        n_steps: How many.
+        y, y_stride: Where the 32-bit sums go, and the stride of rows.
+    """
+    for tile in range(4):
+        _call(builder, 'tilezero', _I8(tile))
+    before = builder.block
+    loop = builder.append_basic_block('steps')
+    after = builder.append_basic_block('end')
+    builder.branch(loop)
+
+    builder.position_at_end(loop)
+    step = builder.phi(_I64)
+    for j, (address, stride) in enumerate(rights(step)):
+        _call(builder, 'tileloadd64', _I8(6 + j),
+              _pointer(builder, address), stride)
+    for part in lefts(step):
+        for i, (address, stride) in enumerate(part):
+            _call(builder, 'tileloadd64', _I8(4 + i),
+                  _pointer(builder, address), stride)
+        for i in range(2):
+            for j in range(2):
+                _call(builder, instruction, _I8(2 * i + j), _I8(4 + i),
+                      _I8(6 + j))
+    following = builder.add(step, _I64(1))
+    step.add_incoming(_I64(0), before)
+    step.add_incoming(following, loop)
+    builder.cbranch(
+        builder.icmp_signed('<', following, n_steps), loop, after)
+
+    builder.position_at_end(after)
+    for i in range(2):
+        rows = builder.add(y, builder.mul(y_stride, _I64(16 * i)))
+        for j in range(2):
+            _call(builder, 'tilestored64', _I8(2 * i + j),
+                  _plus(builder, rows, 64 * j), y_stride)
 
 
 @intrinsic

@@ -160,7 +160,7 @@ def _product(a, right, n, kind):
         y[...] = 0
         return y
     blocks, steps = -(-m // 32), -(-k // 32)
-    left = _lines(blocks * steps * 6 * amx.TILE).reshape(blocks, steps, -1)
+    left = bits.aligned((blocks, steps, 6 * amx.TILE), numpy.uint8)
     if a.flags.f_contiguous and not a.flags.c_contiguous:
         _split_columns(a.size, a.T, left)
     else:
@@ -175,12 +175,6 @@ def _product(a, right, n, kind):
     _multiply(work, left, right.ctypes.data, right.strides[0], kind, k,
               panels, shares, amx.CONFIG, y)
     return y
-
-
-def _lines(n_bytes):
-    # From a line of the cache on: the unit takes twice as long across two.
-    space = numpy.empty(n_bytes + 63, numpy.uint8)
-    return space[-space.ctypes.data % 64:][:n_bytes]
 
 
 @threads.Kernel
