@@ -6,7 +6,6 @@ Sums of :mod:`bnn.kernels.byte_tiles` are compared where they are stored.
 """
 import numba
 from llvmlite import ir
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from bnn.kernels import tiles
