@@ -60,8 +60,8 @@ def test_matrix_unit(tmp_path):
         [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
          '-p', 'tests.helpers.matrix_unit',
          f'{HERE / "test_byte_products.py"}::test_products',
-         HERE / 'test_packed_perceptron.py',
-         f'{HERE / "test_signs.py"}::test_both_ways'],
+         f'{HERE / "test_packed_perceptron.py"}::test_perceptron[True-True]',
+         f'{HERE / "test_signs.py"}::test_both_ways[unit]'],
         cwd=ROOT, capture_output=True, text=True, timeout=600,
         env={**os.environ, 'NUMBA_CACHE_DIR': str(tmp_path / 'cache'),
              'NUMBA_NUM_THREADS': '1'})
