@@ -14,6 +14,7 @@ from bnn.deploy import reference
 from bnn.deploy import stages
 from bnn.kernels import bit_images
 from bnn.kernels import bits
+from bnn.kernels import byte_products
 from bnn.kernels import packed_perceptron
 
 
@@ -85,7 +86,7 @@ def _is_bit_convolution(stage):
 
 
 def _perceptron(layers, image, of_signs):
-    weights, limits, sizes, dot = [], [], [], None
+    weights, limits, sizes = [], [], []
     for layer in layers:
         signs = layer.weights.rows()
         size = signs.shape[1]
@@ -103,13 +104,12 @@ def _perceptron(layers, image, of_signs):
             # s = 255 (number of +1) - what differs, bit j counting 2^j
             ones = (signs > 0).sum(axis=1, dtype=numpy.int64)
             limits.append(_limits(255 * ones - layer.thresholds))
-            dot = signs.astype(numpy.int8), layer.thresholds
         else:
             limits.append(_limits(
                 (size - layer.thresholds.astype(numpy.int64)) // 2))
     perceptron = packed_perceptron.Perceptron(
         weights, limits, sizes, layers[-1].scale, layers[-1].offset,
-        layers[0].operand == 'pixels', dot, of_signs)
+        layers[0].operand == 'pixels', of_signs)
     return lambda x, kept: perceptron(_flatten(x, kept))
 
 
@@ -130,31 +130,19 @@ def _bit_convolution(stage):
 
 
 def _dense(stage):
-    """Returns the step of a layer whose operand is not bits alone.
-
-    The BLAS computes the sums.  Those of whole numbers are exact here too:
-    in float32 as far as it counts, else in float64.
-    """
+    """Returns the step of a layer whose operand is not bits alone."""
+    # Sums of whole numbers are exact: in float32 as far as it counts, else in
+    # float64.
     dtype = numpy.float32
     if stage.is_integer and stage.largest_sum >= 1 << 24:
         dtype = numpy.float64
-    W = numpy.ascontiguousarray(stage.weights.values(), dtype)
-    multiplier, addend = map(dtype, stage.pixel_map)
-    is_mapped = stage.operand == 'pixels' and stage.pixel_map != (1, 0)
+    sums = _byte_sums(stage) or _blas_sums(stage, dtype)
     thresholds = stage.thresholds
     if stage.result == 'bits':
         thresholds = thresholds.astype(dtype)
 
     def step(x, kept):
-        x = x.astype(dtype, copy=False)
-        if is_mapped:
-            x = x * multiplier + addend
-        if not stage.is_convolution:
-            s = x.reshape(len(x), -1) @ W.T
-        else:
-            s = reference.convolve(
-                _padded(stage, x), W, stage.stride, stage.dilate,
-                stage.groups)
+        s = sums(x).astype(dtype, copy=False)
         if stage.result == 'bits':
             # With the channels last the sums lie as they were computed.  The
             # sign of a difference of floats is exact.
@@ -163,6 +151,53 @@ def _dense(stage):
             stage, s)
 
     return step
+
+
+def _blas_sums(stage, dtype):
+    """Returns a function from a layer's operand to its sums, by the BLAS."""
+    W = numpy.ascontiguousarray(stage.weights.values(), dtype)
+    multiplier, addend = map(dtype, stage.pixel_map)
+    is_mapped = stage.operand == 'pixels' and stage.pixel_map != (1, 0)
+
+    def sums(x):
+        x = x.astype(dtype, copy=False)
+        if is_mapped:
+            x = x * multiplier + addend
+        if not stage.is_convolution:
+            return x.reshape(len(x), -1) @ W.T
+        return reference.convolve(
+            _padded(stage, x), W, stage.stride, stage.dilate,
+            stage.groups)
+
+    return sums
+
+
+def _byte_sums(stage):
+    """Returns a function from a linear layer's operand to its sums, int32.
+
+    Returns:
+        callable: The function; ``None`` where the layer has other than 8-bit
+        numbers, or the processor does not multiply these.
+    """
+    if (not byte_products.IS_AVAILABLE or not stage.is_integer
+            or stage.is_convolution or stage.pixel_map != (1, 0)):
+        return None
+    low, high = (0, 255) if stage.operand == 'pixels' else stage.operand_range
+    W = stage.weights.values().astype(numpy.int64)
+    reach = abs(W).sum(axis=1).max() * (255 + abs(low))
+    if (high - low > 255 or W.min() < -128 or W.max() > 127
+            or reach > stages.NEVER):
+        return None
+    columns = byte_products.arrange(W.astype(numpy.int8))
+    # The operand is low + a byte.
+    addends = (low * W.sum(axis=1)).astype(numpy.int32)
+
+    def sums(x):
+        octets = (_flatten(x, None) - x.dtype.type(low)).astype(
+            numpy.uint8, copy=False)
+        return byte_products.multiply(octets, columns) + addends
+
+    return sums
 
 
 def _padded(stage, x):

@@ -17,6 +17,7 @@ For packed nets, NumPy:
 
 - :mod:`~bnn.kernels.bits`: packed signs and their product.
 - :mod:`~bnn.kernels.packed_perceptron`: linear layers from bits to bits.
+- :mod:`~bnn.kernels.byte_products`: products of 8-bit numbers.
 - :mod:`~bnn.kernels.bit_images`: convolutions from bits to bits.
 
 Behind them:
@@ -24,8 +25,9 @@ Behind them:
 - :mod:`~bnn.kernels.threads`: how Numba compiles a kernel, and its threads.
 - :mod:`~bnn.kernels.tiles`, :mod:`~bnn.kernels.threshold_tiles`: vector
   instructions for products of packed signs;
-  :mod:`~bnn.kernels.float_tiles`, :mod:`~bnn.kernels.amx`: of floats and of
-  pairs of bfloat16.
+  :mod:`~bnn.kernels.float_tiles`: of floats and of pairs of bfloat16;
+  :mod:`~bnn.kernels.byte_tiles`: of bytes; :mod:`~bnn.kernels.amx`: the last
+  two on Intel's matrix unit.
 
 :mod:`~bnn.kernels.reference` defines what each kernel computes, in plain
 NumPy.  The tests compare the kernels with it.

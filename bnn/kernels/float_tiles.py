@@ -177,7 +177,8 @@ pair_tile = _tile(functools.partial(
     emit, multiply_pairs_by_unit if _HAS_PAIRS else multiply_pairs,
     ROWS[PAIRS]))
 #: The same of 32 rows, whose words are a multiple of 16.
-matrix_tile = _tile(amx.emit if UNIT == MATRIX else _emit_rows)
+matrix_tile = _tile(functools.partial(amx.emit, 'tdpbf16ps', True)
+                    if UNIT == MATRIX else _emit_rows)
 
 
 @numba.njit(error_model='numpy')

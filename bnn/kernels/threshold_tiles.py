@@ -2,18 +2,16 @@
 
 They are those of :mod:`bnn.kernels.tiles`, with a comparison in place of the
 store of the sums: a bit is 1 where operands differ in at most so many places.
+Sums of :mod:`bnn.kernels.byte_tiles` are compared where they are stored.
 """
 import numba
 from llvmlite import ir
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from bnn.kernels import tiles
 
 COLUMNS, ROWS = tiles.COLUMNS, tiles.ROWS
 _LANES = tiles.LANES
-# Whether the processor multiplies bytes (VNNI), in the widest vectors
-HAS_DOT = bool(tiles.FEATURES.get('avx512vnni') and tiles.IS_WIDE)
 PLANES = 8
 
 _I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
@@ -114,37 +112,14 @@ def plane_of_32(typingctx, x, plane):
 
 
 @intrinsic
-def pixels_tile(typingctx, a, a_stride, b, n_words, thresholds, out,
-                out_stride):
-    """Multiplies ROWS images of pixels by 64 columns of int8 weights.
-
-    A word has four pixels, or four weights of a column.  A bit is 1 where the
-    sum is at least ``thresholds[column]``.  Needs :data:`HAS_DOT`.
-    """
-    n_vectors = 4
-
+def threshold_sums(typingctx, sums, thresholds, out):
+    """Makes bits of 64 int32: 1 where a sum is at least its threshold."""
     def generate(context, builder, signature, args):
-        if not HAS_DOT:  # compiled all the same, but never called
-            return context.get_dummy_value()
-        a, a_stride, b, n_words, thresholds, out, out_stride = args
-        dot = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_WORDS, [_WORDS] * 3),
-            'llvm.x86.avx512.vpdpbusd.512')
-
-        def add(total, pixels, weights):
-            return builder.call(dot, [total, pixels, weights])
-
-        sums = tiles.add_up(
-            builder, add, [tiles.row_address(builder, a, a_stride, i)
-                           for i in range(ROWS)],
-            [b], n_words, 0,
-            [[ir.Constant(_WORDS, [0] * _LANES)] * n_vectors] * ROWS)
-        for i in range(ROWS):
-            _store_bits(
-                builder, sums[i], thresholds,
-                tiles.row_address(builder, out, out_stride, i), 0, '>=')
+        sums, thresholds, out = args
+        _store_bits(builder, [
+            tiles.load(builder, tiles.word_address(builder, sums, column),
+                       _WORDS) for column in range(0, COLUMNS, _LANES)],
+            thresholds, out, 0, '>=')
         return context.get_dummy_value()
 
-    return numba.types.void(
-        _address, _size, _address, _size, _address, _address,
-        _size), generate
+    return numba.types.void(_address, _address, _address), generate

@@ -9,6 +9,7 @@ from bnn.deploy import file_format
 from bnn.deploy import reference
 from bnn.deploy import run
 from bnn.deploy import table
+from bnn.kernels import byte_products
 
 
 def test_results(pack, make_images):
@@ -51,6 +52,23 @@ def test_one_bit_inputs(pack, make_images, described):
         numpy.testing.assert_allclose(
             scores, expected[:n], rtol=1e-4, atol=1e-4)
         assert (scores.argmax(axis=1) == expected[:n].argmax(axis=1)).all()
+
+
+@pytest.mark.skipif(not byte_products.IS_AVAILABLE,
+                    reason='the processor has no products of bytes')
+@pytest.mark.parametrize('name', [
+    'dorefa-3-3', 'dorefa-2-1', 'dorefa-8-8', 'linear-3-3', 'linear-8-8'])
+def test_products_of_bytes(name, pack, make_images, monkeypatch):
+    """They give the very sums of the BLAS."""
+    packed, x = pack(name), make_images(60, (1, 28, 28))
+    multiply, calls = byte_products.multiply, []
+    monkeypatch.setattr(byte_products, 'multiply', lambda x, columns: (
+        calls.append(x.dtype), multiply(x, columns))[1])
+    found = run.Net(packed).scores(x)
+    # Weights of 8 bits do not fit: odd numbers up to 255, or up to 128.
+    assert bool(calls) == (not name.endswith('8-8'))
+    monkeypatch.setattr(byte_products, 'IS_AVAILABLE', False)
+    numpy.testing.assert_array_equal(found, run.Net(packed).scores(x))
 
 
 def test_bad_images(pack):

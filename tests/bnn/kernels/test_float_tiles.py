@@ -1,7 +1,6 @@
 """The tiles of floats: which one is chosen, and their code."""
 import ctypes
 import functools
-import re
 
 import llvmlite.binding
 import numpy
@@ -12,6 +11,7 @@ from bnn.kernels import amx
 from bnn.kernels import float_tiles
 from bnn.kernels import reference
 from bnn.kernels import tiles
+from tests.helpers import matrix_unit
 
 AVX512 = {'avx512f': True}
 MATRIX = {'avx512f': True, 'avx512bw': True, 'amx-tile': True,
@@ -78,7 +78,7 @@ def test_code_for_other_processors(processor, multiply, instruction,
             '_WORDS': ir.VectorType(ir.IntType(32), lanes),
             '_FLOATS': ir.VectorType(ir.FloatType(), lanes)}.items():
         monkeypatch.setattr(float_tiles, name, value)
-    emit, least = amx.emit, 8
+    emit, least = functools.partial(amx.emit, 'tdpbf16ps', True), 8
     if multiply is not None:
         n_rows = float_tiles.ROWS[0]
         emit = functools.partial(float_tiles.emit, multiply, n_rows)
@@ -93,87 +93,62 @@ def test_code_for_other_processors(processor, multiply, instruction,
     assert machine.emit_assembly(compiled).count(instruction) >= least
 
 
-class MatrixUnit:
-    """AMX's instructions in NumPy, as Intel's manual describes them."""
-
-    def __init__(self):
-        self.registers = None
-        self.n_products = 0
-
-    def ldtilecfg(self, config: ctypes.c_void_p):
-        config = numpy.frombuffer(ctypes.string_at(config, 64), 'u1')
-        widths = config[16:48].view('<u2')
-        assert config[0] == 1 and not config[1:16].any()
-        assert widths.tolist() == 8 * [64] + 8 * [0]
-        assert config[48:].tolist() == 8 * [16] + 8 * [0]
-        self.registers = [numpy.zeros((16, 16), 'u4') for _ in range(8)]
-
-    def tileloadd64(self, register: ctypes.c_uint8, address: ctypes.c_void_p,
-                    stride: ctypes.c_int64):
-        for i in range(16):
-            self.registers[register][i] = numpy.frombuffer(
-                ctypes.string_at(address + i * stride, 64), 'u4')
-
-    def tilestored64(self, register: ctypes.c_uint8, address: ctypes.c_void_p,
-                     stride: ctypes.c_int64):
-        for i in range(16):
-            ctypes.memmove(address + i * stride,
-                           self.registers[register][i].tobytes(), 64)
-
-    def tdpbf16ps(self, c: ctypes.c_uint8, a: ctypes.c_uint8,
-                  b: ctypes.c_uint8):
-        self.n_products += 1
-        c, a, b = (self.registers[i] for i in (c, a, b))
-        for half in (lambda x: x << 16, lambda x: x & 0xFFFF0000):
-            c.view('f')[:] += half(a).view('f') @ half(b).view('f')
-
-    def tilerelease(self):
-        self.registers = None
-
-
 @pytest.fixture
-def matrix_tile():
-    """The code of AMX's tile, its instructions emulated."""
-    unit, callbacks = MatrixUnit(), []
-    for name, function in vars(MatrixUnit).items():
-        if not name.startswith('_'):
-            kinds = [kind for argument, kind
-                     in function.__annotations__.items()]
-            callbacks.append(ctypes.CFUNCTYPE(None, *kinds)(
-                getattr(unit, name)))
-            llvmlite.binding.add_symbol(
-                f'emulated_{name}',
-                ctypes.cast(callbacks[-1], ctypes.c_void_p).value)
+def compiled():
+    """Compiles AMX's tile; its instructions are those of matrix_unit."""
+    engines = []
+
+    def compile_tile(*kind):
+        text = write(functools.partial(amx.emit, *kind)).replace(
+            'llvm.x86.', 'unit_')
+        engines.append(llvmlite.binding.create_mcjit_compiler(
+            llvmlite.binding.parse_assembly(text),
+            llvmlite.binding.Target.from_default_triple(
+                ).create_target_machine()))
+        engines[-1].finalize_object()
+        return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(
+            engines[-1].get_function_address('tile'))
+
     llvmlite.binding.initialize_native_target()
     llvmlite.binding.initialize_native_asmprinter()
-    text = re.sub(r'llvm\.x86\.', 'emulated_', write(amx.emit))
-    engine = llvmlite.binding.create_mcjit_compiler(
-        llvmlite.binding.parse_assembly(text),
-        llvmlite.binding.Target.from_default_triple().create_target_machine())
-    engine.finalize_object()
-    tile = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(
-        engine.get_function_address('tile'))
-    yield tile, unit
-    assert unit.registers is None  # released
+    yield compile_tile
+    assert matrix_unit.is_released()
 
 
-@pytest.mark.parametrize('n_words', [16, 48])
-def test_code_of_amx(matrix_tile, n_words):
-    """Its loads, products and stores give ``y += a b``, and touch no more."""
-    tile, unit = matrix_tile
+def pairs(n_words):
+    """Draws rows and a panel of bfloat16, and their product."""
     a, b = (reference.round_to_bfloat16(
         numpy.random.standard_normal(shape).astype('f'))
         for shape in ((32, 2 * n_words), (2 * n_words, 64)))
-    y = numpy.random.standard_normal((33, 80)).astype('f')
-    rows = numpy.zeros((32, n_words + 5), 'u4')
-    rows[:, :n_words] = (a[:, ::2].view('u4') >> 16) | a[:, 1::2].view('u4')
-    panel = (b[::2].view('u4') >> 16) | b[1::2].view('u4')
-    expected = y.astype('d')
-    expected[:32, :64] += a.astype('d') @ b
+    return ((a[:, ::2].view('u4') >> 16) | a[:, 1::2].view('u4'),
+            (b[::2].view('u4') >> 16) | b[1::2].view('u4'),
+            a.astype('d') @ b)
+
+
+def octets(n_words):
+    """Draws rows of uint8 and a panel of int8, and their product."""
+    a = numpy.random.randint(0, 256, (32, 4 * n_words)).astype('u1')
+    b = numpy.random.randint(-128, 128, (n_words, 64, 4)).astype('i1')
+    return a.view('u4'), b.view('u4')[..., 0], a.astype('d') @ (
+        b.transpose(0, 2, 1).reshape(-1, 64))
+
+
+@pytest.mark.parametrize('n_words', [16, 48])
+@pytest.mark.parametrize('instruction, is_added, draw, dtype', [
+    ('tdpbf16ps', True, pairs, 'f'), ('tdpbusd', False, octets, 'i4')])
+def test_code_of_amx(compiled, instruction, is_added, draw, dtype, n_words):
+    """Its loads, products and stores give the product, and touch no more."""
+    a, b, expected = draw(n_words)
+    y = numpy.random.randint(-9, 9, (33, 80)).astype(dtype)
     before = y.copy()
-    tile(rows.ctypes.data, rows.strides[0], panel.ctypes.data, n_words,
-         y.ctypes.data, y.strides[0])
-    numpy.testing.assert_allclose(y, expected, rtol=0, atol=1e-4)
+    rows = numpy.zeros((32, n_words + 5), 'u4')
+    rows[:, :n_words] = a
+    panel = numpy.ascontiguousarray(b)
+    compiled(instruction, is_added)(
+        rows.ctypes.data, rows.strides[0], panel.ctypes.data, n_words,
+        y.ctypes.data, y.strides[0])
+    numpy.testing.assert_allclose(
+        y[:32, :64], expected + is_added * before[:32, :64], rtol=0,
+        atol=1e-4)
     numpy.testing.assert_array_equal(y[32], before[32])
     numpy.testing.assert_array_equal(y[:, 64:], before[:, 64:])
-    assert unit.n_products == 8 * n_words // 16

@@ -1,8 +1,10 @@
 """Perceptrons on bits against sums of whole numbers."""
 import numba
 import numpy
+import pytest
 
 from bnn.kernels import bits
+from bnn.kernels import byte_products
 from bnn.kernels import packed_perceptron
 from bnn.kernels import reference
 
@@ -15,7 +17,15 @@ def pack(signs):
     return bits.pack(signs.astype(numpy.float32))
 
 
-def test_perceptron():
+@pytest.mark.parametrize('of_pixels, of_bits', [
+    (True, False), (True, True), (False, False)])
+def test_perceptron(of_pixels, of_bits, monkeypatch):
+    """With products of bytes, where the processor has them, and without."""
+    is_available = byte_products.IS_AVAILABLE
+    monkeypatch.setattr(
+        byte_products, 'IS_AVAILABLE', is_available and of_pixels)
+    monkeypatch.setattr(
+        byte_products, 'IS_AHEAD_OF_POPCOUNT', is_available and of_bits)
     for sizes in [*((n, 70, n) for n in (1, 63, 64, 65, 127)), (40, 1, 63),
                   (784, 100, 65, 10)]:
         for kind in 'bits', 'pixels', 'signs of pixels':
@@ -43,7 +53,6 @@ def check(sizes, kind):
             s = h @ W.T.astype(int)
             least = numpy.rint(numpy.median(s, axis=0)).astype(numpy.int64)
             if of_pixels and layer == 0:
-                dot = W.astype(numpy.int8), least.astype(numpy.int32)
                 limits.append(255 * (W > 0).sum(axis=1) - least)
             else:
                 limits.append((W.shape[1] - least) // 2)
@@ -51,20 +60,16 @@ def check(sizes, kind):
         limits = [limit.astype(numpy.int32) for limit in limits]
         rows = [pack(W) for W in weights]
         scale, offset = random.uniform(-1, 1, (2, sizes[-1])).astype('f')
-        # With the int8 products, where the processor has them, and without
-        for dots in (dot, None) if of_pixels else (None,):
-            whole = packed_perceptron.Perceptron(
-                rows, limits, sizes[:-1], of_pixels=of_pixels, dot=dots,
-                of_signs=of_signs)
-            assert (whole(operand) == reference.pack(
-                h.astype(numpy.float32))).all()
-            if len(weights) > 1:
-                floats = packed_perceptron.Perceptron(
-                    rows, [*limits[:-1], None], sizes[:-1], scale, offset,
-                    of_pixels, dots, of_signs)
-                numpy.testing.assert_allclose(
-                    floats(operand), s * scale + offset, rtol=1e-5,
-                    atol=1e-4)
+        whole = packed_perceptron.Perceptron(
+            rows, limits, sizes[:-1], of_pixels=of_pixels, of_signs=of_signs)
+        assert (whole(operand) == reference.pack(
+            h.astype(numpy.float32))).all()
+        if len(weights) > 1:
+            floats = packed_perceptron.Perceptron(
+                rows, [*limits[:-1], None], sizes[:-1], scale, offset,
+                of_pixels, of_signs)
+            numpy.testing.assert_allclose(
+                floats(operand), s * scale + offset, rtol=1e-5, atol=1e-4)
 
 
 def test_perceptron_without_images():
@@ -82,7 +87,7 @@ def test_threads_agree():
     least = numpy.rint(numpy.median(s, axis=0)).astype(numpy.int32)
     perceptron = packed_perceptron.Perceptron(
         [pack(W)], [(255 * (W > 0).sum(axis=1) - least).astype('i4')], [784],
-        of_pixels=True, dot=(W.astype(numpy.int8), least))
+        of_pixels=True)
     before = numba.get_num_threads()
     try:
         for n in range(1, before + 1):
