@@ -13,8 +13,8 @@ import time
 
 import numpy
 
-import bnn.deploy
 from bnn import data as datasets
+from bnn import deploy
 from bnn import errors
 from bnn.data import augment
 from bnn.deploy import pictures
@@ -68,7 +68,7 @@ def classify(net, paths, n_top):
         start = time.perf_counter()
         scores = net.scores(x[None])
         seconds = time.perf_counter() - start
-        likely = bnn.deploy.softmax(scores)[0]
+        likely = deploy.softmax(scores)[0]
         best = numpy.argsort(-likely, kind='stable')[:n_top]
         top = [{'class': net.class_names[i], 'probability': round(
             float(likely[i]), 6)} for i in best]
@@ -145,7 +145,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if bool(args.pictures) == bool(args.dataset):
         parser.error('give pictures, or --dataset')
-    net = bnn.deploy.load(args.net)
+    net = deploy.load(args.net)
     if args.dataset is not None:
         data = datasets.load(args.dataset, args.data_dir, args.allow_modified)
         if datasets.SHAPES[data.name] != net.input_shape or len(
@@ -164,5 +164,10 @@ def main(argv=None):
         sys.stdout.flush()
 
 
-if __name__ == '__main__':
+def run():
+    """Runs :func:`main` as the command of the installed package."""
     script.run(main)
+
+
+if __name__ == '__main__':
+    run()

@@ -21,11 +21,13 @@ def check(script, *packages):
     imports next fails on this one.
 
     Args:
-        script (str): ``__file__`` of the script, in the root of the project.
+        script (str): ``__file__`` of the script, in the root of the project
+            or in the installed package.
         packages (str): What it needs, if not Chainer and Numba.
 
     Raises:
-        SystemExit: With the command that activates or makes the environment.
+        SystemExit: With the command that activates or makes the environment,
+            or installs the package where there is no Makefile.
     """
     # Neither needs a package.
     from bnn import memory
@@ -40,7 +42,10 @@ def check(script, *packages):
     root = os.path.dirname(os.path.abspath(script))
     activate = os.path.join(root, '.venv', 'bin', 'activate')
     command = f'. {shlex.quote(activate)}'
-    if not os.path.exists(activate):
+    if not os.path.exists(os.path.join(root, 'Makefile')):  # installed by pip
+        command = (f'{shlex.quote(sys.executable)} -m pip install '
+                   f'{package.lower()}')
+    elif not os.path.exists(activate):
         command = f'make -C {shlex.quote(root)} setup && {command}'
     launcher.leave_early(
         f'{os.path.basename(script)}: {package} is not installed in '

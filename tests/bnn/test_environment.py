@@ -1,6 +1,7 @@
 """The check for Chainer and Numba before anything is imported."""
 import importlib.util
 import shlex
+import sys
 
 import pytest
 
@@ -50,20 +51,29 @@ def test_environment_exists(no_chainer, tmp_path):
     activate = tmp_path / '.venv' / 'bin' / 'activate'
     activate.parent.mkdir(parents=True)
     activate.touch()
+    (tmp_path / 'Makefile').touch()
     line = message(tmp_path / 'train_mnist.py')
     assert line.startswith('train_mnist.py: Chainer is not installed')
     assert line.endswith(f'run: . {activate}')
 
 
 def test_no_environment(no_chainer, tmp_path):
+    (tmp_path / 'Makefile').touch()
     line = message(tmp_path / 'train_mnist.py')
     activate = tmp_path / '.venv' / 'bin' / 'activate'
     assert line.endswith(f'run: make -C {tmp_path} setup && . {activate}')
 
 
+def test_installed(hide, tmp_path):
+    hide('numba')
+    assert message(tmp_path / 'predict.py', 'Numba').endswith(
+        f'run: {shlex.quote(sys.executable)} -m pip install numba')
+
+
 def test_folder_with_spaces(no_chainer, tmp_path):
     root = tmp_path / "it's here"
     root.mkdir()
+    (root / 'Makefile').touch()
     command = message(root / 'train_mnist.py').split('run: ')[1]
     assert shlex.split(command) == [
         'make', '-C', str(root), 'setup', '&&', '.',
@@ -71,5 +81,6 @@ def test_folder_with_spaces(no_chainer, tmp_path):
 
 
 def test_script_in_the_current_folder(no_chainer, tmp_path, monkeypatch):
+    (tmp_path / 'Makefile').touch()
     monkeypatch.chdir(tmp_path)
     assert str(tmp_path / '.venv') in message('train_mnist.py')
