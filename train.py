@@ -49,6 +49,7 @@ from bnn.training.reports import tensorboard
 from configs import find
 from zoo import configured
 from zoo import optimizers
+from zoo.binarynet import drawn_weights
 
 # Images at once for the statistics of batch normalization
 _LARGE_BATCH = 1000
@@ -84,6 +85,7 @@ def main():
     model = (classifier.Top5Classifier if top5 else classifier.Classifier)(
         predictor, losses.make(config.loss, config.label_smoothing),
         means.accuracy, config.adversarial)
+    drawn_weights.choose(model, config.tested_weights, config.test_draws)
     if config.initmodel is not None:
         model_file.load(config.initmodel, model)
     model.to_device(device)
@@ -159,7 +161,7 @@ def extend(trainer, config, dataset, tester, device, ranks):
     # The learning rate of the next iteration
     trainer.extend(schedule.LearningRate(
         config.schedule, schedule.glorot_scales(model)
-        if config.lr_scale == 'glorot' else None))
+        if config.rate_scale == 'glorot' else None))
 
     # Test at the end of each epoch, or where there is a validation part on
     # that, and keep the best model
@@ -245,6 +247,13 @@ def finish(trainer, config, dataset, tester, device, ranks, net_args):
         test = tester.test()
         lines.say(config, lines.seed_line('test ', test, 'main/'),
                   always=True)
+    if config.tested_weights != 'signs':
+        drawn_weights.choose(model, 'signs')
+        packed = tester.test()
+        drawn_weights.choose(model, config.tested_weights, config.test_draws)
+        lines.say(config, 'with signs, as packed: ' + lines.seed_line(
+            'test ', packed, 'main/'), always=True)
+        attributes['signs_accuracy'] = packed['main/accuracy']
     if not ranks.is_first:
         return
     saving.save(

@@ -245,6 +245,31 @@ def test_options_of_xnor_net(script, options):
     assert arguments != plain
 
 
+def test_drawn_weights_are_tested_as_they_are_chosen(script):
+    """And with signs, which a packed net has; a test of the file agrees."""
+    options = '--dataset', 'digits', '--binarize', 'stochastic'
+    found = {}
+    for kind in 'real', 'signs', 'mean':
+        out = script.succeed(
+            'binary_net', *options, '--unit', 32, '--no-plot', '--epoch', 2,
+            '--test-weights', kind, '--out', kind).stdout
+        tests = [line for line in out.splitlines() if 'test ' in line]
+        attributes = results.attributes(script.cwd / kind / 'mlp.model')
+        found[kind] = attributes['test_accuracy']
+        assert ('signs_accuracy' in attributes) == (kind != 'signs')
+        if kind != 'signs':
+            assert tests.pop().startswith('with signs, as packed: test ')
+        line = tests[-1]
+        # What is drawn in training comes from the file.
+        again = script.succeed(
+            'binary_net', '--evaluate', '-m', f'{kind}/mlp.model',
+            '--test-weights', kind).stdout
+        assert again.splitlines()[-1] == line
+    assert len({*found.values()}) == 3
+    assert results.attributes(script.cwd / 'real' / 'mlp.model')[
+        'signs_accuracy'] == found['signs']
+
+
 def test_warning_of_unbounded_weights(script):
     def warnings(name, *options):
         err = script.succeed(
@@ -538,6 +563,11 @@ REFUSED = [
      ['--binarize', 'BinaryWeightMLP']),
     ('float_mlp', ['--binarize', 'deterministic'], ['--binarize']),
     ('float_mlp', ['--clip', 'weights'], ['--clip', 'FloatMLP']),
+    ('float_mlp', ['--weight-init', 'uniform'], ['--weight-init']),
+    ('binary_net', ['--test-weights', 'real'],
+     ['--test-weights real', '--binarize stochastic']),
+    ('binary_net', ['--binarize', 'stochastic', '--test-draws', 3],
+     ['--test-draws 3', '--test-weights mean']),
     ('lenet5', ['--unit', 8], ['--unit', 'LeNet5']),
     ('lenet5', ['--layers', 3], ['--layers', 'LeNet5']),
     ('lenet5', ['--dropout-hidden', .1], ['--dropout-hidden', 'LeNet5']),

@@ -97,7 +97,7 @@ def take_over(config: config_module.Config, ranks: alone.Ranks = alone.ALONE,
     elif config.initmodel is not None:
         names = ['unit', 'input']
         if config.evaluate:
-            names += ['loss', 'dataset']
+            names += ['loss', 'dataset', 'binarize']
         config = take_from_model(config, names, config.initmodel)
         _check_unit(config, config.initmodel, model_file.shape(
             config.initmodel, 'predictor/l1/W'))
