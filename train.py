@@ -24,6 +24,7 @@ from bnn.training import devices
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import parser
 from bnn.training.command_line import script
+from bnn.training.files import copies
 from bnn.training.files import folders
 from bnn.training.files import model_file
 from bnn.training.files import resume
@@ -247,24 +248,47 @@ def finish(trainer, config, dataset, tester, device, ranks, net_args):
         test = tester.test()
         lines.say(config, lines.seed_line('test ', test, 'main/'),
                   always=True)
+    attributes |= {'net_class': config.net, 'net_args': net_args}
     if config.tested_weights != 'signs':
-        drawn_weights.choose(model, 'signs')
-        packed = tester.test()
-        drawn_weights.choose(model, config.tested_weights, config.test_draws)
-        lines.say(config, 'with signs, as packed: ' + lines.seed_line(
-            'test ', packed, 'main/'), always=True)
-        attributes['signs_accuracy'] = packed['main/accuracy']
+        finish_signs(model, config, dataset, tester, device, ranks,
+                     os.path.join(trainer.out, 'signs.model'), entry,
+                     attributes)
     if not ranks.is_first:
         return
-    saving.save(
-        config, trainer, dataset, device, entry, test, **attributes,
-        net_class=config.net, net_args=net_args)
+    saving.save(config, trainer, dataset, device, entry, test, **attributes)
     if config.plot:
         figures.draw_page(
             os.path.join(trainer.out, 'figures.png'), entries, model, dataset,
             batches.one_pass(dataset, 'test', config), device,
             'validation' if config.validation else 'test',
             config.test_statistics)
+
+
+def finish_signs(model, config, dataset, tester, device, ranks, path, entry,
+                 attributes):
+    """Tests and writes the net of the signs, for which drawn weights stood.
+
+    Its batch normalization needs statistics of its own.
+
+    Args:
+        model (~chainer.Link): The model, in the end as it was.
+        config, dataset, tester, device, ranks: See :func:`main`.
+        path (str): The file.
+        entry (dict): The entry of the log whose model it is.
+        attributes (dict): What the file is to say, see :func:`saving.save`.
+    """
+    arrays = copies.take(model)
+    drawn_weights.choose(model, 'signs')
+    running_statistics.recompute(model, batches.one_pass(
+        dataset, 'train', config, _LARGE_BATCH), device)
+    test = tester.test()
+    lines.say(config, lines.seed_line('signs', test, 'main/'), always=True)
+    if ranks.is_first:
+        saving.save_model(
+            path, model, config, dataset, device, entry, test, **attributes,
+            test_weights='signs')
+    copies.restore(model, arrays)
+    drawn_weights.choose(model, config.tested_weights, config.test_draws)
 
 
 if __name__ == '__main__':

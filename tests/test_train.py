@@ -245,29 +245,33 @@ def test_options_of_xnor_net(script, options):
     assert arguments != plain
 
 
-def test_drawn_weights_are_tested_as_they_are_chosen(script):
-    """And with signs, which a packed net has; a test of the file agrees."""
+def test_weights_of_tests(script):
+    """The run, a test of its file and the packed net agree."""
     options = '--dataset', 'digits', '--binarize', 'stochastic'
-    found = {}
+    export = scripts.Call(script.cwd, 'export.py')
+    found = set()
     for kind in 'real', 'signs', 'mean':
         out = script.succeed(
             'binary_net', *options, '--unit', 32, '--no-plot', '--epoch', 2,
             '--test-weights', kind, '--out', kind).stdout
-        tests = [line for line in out.splitlines() if 'test ' in line]
-        attributes = results.attributes(script.cwd / kind / 'mlp.model')
-        found[kind] = attributes['test_accuracy']
-        assert ('signs_accuracy' in attributes) == (kind != 'signs')
-        if kind != 'signs':
-            assert tests.pop().startswith('with signs, as packed: test ')
-        line = tests[-1]
-        # What is drawn in training comes from the file.
+        test, *signs = [line for line in out.splitlines()
+                        if line.startswith(('test', 'signs'))][1:]
+        found.add(test)
         again = script.succeed(
-            'binary_net', '--evaluate', '-m', f'{kind}/mlp.model',
-            '--test-weights', kind).stdout
-        assert again.splitlines()[-1] == line
-    assert len({*found.values()}) == 3
-    assert results.attributes(script.cwd / 'real' / 'mlp.model')[
-        'signs_accuracy'] == found['signs']
+            'binary_net', '--evaluate', '-m', f'{kind}/mlp.model')
+        assert again.stdout.splitlines()[-1] == test
+        if kind == 'signs':
+            assert signs == []
+            continue
+        assert f'--test-weights {kind}' in export.refuse(f'{kind}/mlp.model')
+        again = script.succeed(
+            'binary_net', '--evaluate', '-m', f'{kind}/signs.model')
+        assert again.stdout.splitlines()[-1][5:] == signs[0][5:]
+        packed = export.succeed(f'{kind}/signs.model')
+        accuracy = results.attributes(
+            script.cwd / kind / 'signs.model')['test_accuracy']
+        assert f'{accuracy:.4f} packed' in packed.stdout
+    assert len(found) == 3
 
 
 def test_warning_of_unbounded_weights(script):

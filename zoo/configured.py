@@ -78,6 +78,11 @@ def check(config: config_module.Config) -> None:
             raise errors.UserError(
                 f'{config_module.flag(name)} is for binary and k-bit '
                 f'weights; {config.net} has none here')
+    if config.binarize != 'stochastic' and config.tested_weights != 'signs':
+        raise errors.UserError(
+            f'--test-weights {config.tested_weights} is for weights that '
+            'training draws, --binarize stochastic; others are tested with '
+            'signs')
     if config.optimizer == 'bop' and (
             is_float or config.net not in (
                 'BinaryMLP', 'BinaryWeightMLP', 'ShallowConvNet', 'ConvNet')

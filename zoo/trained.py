@@ -20,7 +20,6 @@ from zoo.surrogates import sign
 # The attributes of a model file that go into a packed net
 _FACTS = ('net', 'net_class', 'dataset', 'input', 'epoch', 'test_accuracy',
           'loss')
-_SIGNS = 'signs_accuracy'
 # The arguments of the nets, by the values that they may have
 _SIZES = ('n_in', 'n_layers', 'n_out', 'n_units', 'width')
 # Small layers take time rather than memory, which model_file.bounded limits.
@@ -59,12 +58,8 @@ class Trained:
     @property
     def facts(self) -> dict:
         """dict: The facts that go into a packed net."""
-        facts = {name: self.attributes[name] for name in _FACTS
-                 if name in self.attributes}
-        # A net that was tested with other weights than it is packed with
-        if _SIGNS in self.attributes:
-            facts['test_accuracy'] = self.attributes[_SIGNS]
-        return facts
+        return {name: self.attributes[name] for name in _FACTS
+                if name in self.attributes}
 
     def operations(self) -> list:
         """Lists the operations, see :func:`bnn.deploy.tracing.trace`."""
@@ -119,7 +114,7 @@ def load(path: str) -> Trained:
     for words, is_valid in (
             ('net_args', isinstance(net_args, dict)),
             ('class_names', isinstance(names, list)),
-            *((fact, _is_fact(attributes[fact])) for fact in (*_FACTS, _SIGNS)
+            *((fact, _is_fact(attributes[fact])) for fact in _FACTS
               if fact in attributes)):
         if not is_valid:
             raise errors.UserError(

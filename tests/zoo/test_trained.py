@@ -48,11 +48,6 @@ def test_load(load):
         'input': 'unit', 'epoch': 2, 'test_accuracy': .5}
 
 
-def test_the_accuracy_of_a_packed_net_is_that_of_signs(load):
-    found = load(DeepBinaryMLP(3), test_accuracy=.9, signs_accuracy=.7)
-    assert found.facts['test_accuracy'] == .7
-
-
 def test_every_class_name_loads(load):
     """The name of a net is that of its class; older files have BinaryMLP."""
     for name, kind in nets.NETS.items():

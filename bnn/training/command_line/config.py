@@ -398,10 +398,6 @@ class Config:
                 'adversarial', 'label_smoothing', 'precise_bn'):
             return ('it belongs to training; --evaluate tests the model as '
                     'it is')
-        if name == 'test_weights' and self.binarize != 'stochastic' and (
-                self.test_weights != 'signs'):
-            return ('it belongs to --binarize stochastic; other nets are '
-                    'tested with signs')
         if name == 'test_draws' and self.tested_weights != 'mean':
             return ('it belongs to --test-weights mean, not '
                     f'{self.tested_weights}')

@@ -103,8 +103,6 @@ def test_refused_together():
              '--dataset mnist'),
             ({'augment': 'shift', 'dataset': 'imagenet'}, '--augment shift',
              '--dataset imagenet'),
-            ({'test_weights': 'real'}, '--test-weights real',
-             '--binarize stochastic'),
             ({'test_draws': 3, 'binarize': 'stochastic'}, '--test-draws 3',
              '--test-weights mean', 'not real'),
             ({'communicator': 'naive'}, '--communicator naive',
