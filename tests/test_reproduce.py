@@ -58,7 +58,7 @@ def test_published_numbers():
     assert found == {
         'alexnet': (.4487, None), 'best': (None, .985),
         'binary_net': (.9766, None), 'binaryconnect': (.9882, .985),
-        'binaryconnect_deterministic': (.9871, .985),
+        'binaryconnect_det': (.9871, .985),
         'binary_weight_mlp': (.9372, None),
         'binarynet_paper': (.9904, None), 'convnet': (.8985, None),
         'convnet_binary_weight': (.9173, None), 'float_mlp': (.9687, None),

@@ -83,6 +83,8 @@ def test_dry_run(script, made, name):
         patterns.append('compute the statistics of batch normalization anew')
     if config.validation or config.precise_bn:
         patterns.append(f'test  {MEANS}{top5}')
+    if config.tested_weights != 'signs':
+        patterns.append(f'signs {MEANS}')
     patterns += ['save the model', 'save the optimizer']
     if config.report == 'table':
         patterns = ['epoch .*', '1 .*']

@@ -6,7 +6,7 @@ from configs import binaryconnect
 
 CONFIG = dataclasses.replace(
     binaryconnect.CONFIG,
-    name='binaryconnect_deterministic',
+    name='binaryconnect_det',
     title='the same, the signs of the weights',
     published=config.Published(
         0.9871, 'Courbariaux et al., BinaryConnect, 1511.00363, Table 2, '
