@@ -111,8 +111,9 @@ def test_digits(tmp_path, base, options, least):
     ('convnet', '--pad-value 1 --surrogate approx-sign'),
     ('convnet', '--kind binary-weight'),
     ('convnet_float', ''),
-    ('shallow_convnet', '--binarize stochastic'),
-    ('shallow_convnet_float', ''),
+    ('shallow_convnet', '--binarize stochastic --lr .01 --epoch 6 '
+     '--batchsize 20'),
+    ('shallow_convnet_float', '--epoch 3'),
 ], ids=words)
 def test_colours(tmp_path, name, options):
     """Convolutions tell ten colours under noise; chance is 0.1."""
