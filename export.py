@@ -182,6 +182,11 @@ def main(argv=None):
     for package in kind.needs if args.check else kind.needs[:1]:
         onnx_model.require(package)
     trained = trained_module.load(args.model)
+    if trained.attributes.get('test_weights') in ('real', 'mean'):
+        raise errors.UserError(
+            f'{args.model} was tested with --test-weights '
+            f'{trained.attributes["test_weights"]}, and a packed net has '
+            'signs: export signs.model, which the training wrote beside it')
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     if os.path.exists(out) and os.path.samefile(out, args.model):
         raise errors.UserError(f'--out {out} is the model itself')

@@ -24,6 +24,7 @@ from bnn.training import devices
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import parser
 from bnn.training.command_line import script
+from bnn.training.files import copies
 from bnn.training.files import folders
 from bnn.training.files import model_file
 from bnn.training.files import resume
@@ -49,6 +50,7 @@ from bnn.training.reports import tensorboard
 from configs import find
 from zoo import configured
 from zoo import optimizers
+from zoo.binarynet import drawn_weights
 
 # Images at once for the statistics of batch normalization
 _LARGE_BATCH = 1000
@@ -84,6 +86,7 @@ def main():
     model = (classifier.Top5Classifier if top5 else classifier.Classifier)(
         predictor, losses.make(config.loss, config.label_smoothing),
         means.accuracy, config.adversarial)
+    drawn_weights.choose(model, config.tested_weights, config.test_draws)
     if config.initmodel is not None:
         model_file.load(config.initmodel, model)
     model.to_device(device)
@@ -159,7 +162,7 @@ def extend(trainer, config, dataset, tester, device, ranks):
     # The learning rate of the next iteration
     trainer.extend(schedule.LearningRate(
         config.schedule, schedule.glorot_scales(model)
-        if config.lr_scale == 'glorot' else None))
+        if config.rate_scale == 'glorot' else None))
 
     # Test at the end of each epoch, or where there is a validation part on
     # that, and keep the best model
@@ -245,17 +248,47 @@ def finish(trainer, config, dataset, tester, device, ranks, net_args):
         test = tester.test()
         lines.say(config, lines.seed_line('test ', test, 'main/'),
                   always=True)
+    attributes |= {'net_class': config.net, 'net_args': net_args}
+    if config.tested_weights != 'signs':
+        finish_signs(model, config, dataset, tester, device, ranks,
+                     os.path.join(trainer.out, 'signs.model'), entry,
+                     attributes)
     if not ranks.is_first:
         return
-    saving.save(
-        config, trainer, dataset, device, entry, test, **attributes,
-        net_class=config.net, net_args=net_args)
+    saving.save(config, trainer, dataset, device, entry, test, **attributes)
     if config.plot:
         figures.draw_page(
             os.path.join(trainer.out, 'figures.png'), entries, model, dataset,
             batches.one_pass(dataset, 'test', config), device,
             'validation' if config.validation else 'test',
             config.test_statistics)
+
+
+def finish_signs(model, config, dataset, tester, device, ranks, path, entry,
+                 attributes):
+    """Tests and writes the net of the signs, for which drawn weights stood.
+
+    Its batch normalization needs statistics of its own.
+
+    Args:
+        model (~chainer.Link): The model, in the end as it was.
+        config, dataset, tester, device, ranks: See :func:`main`.
+        path (str): The file.
+        entry (dict): The entry of the log whose model it is.
+        attributes (dict): What the file is to say, see :func:`saving.save`.
+    """
+    arrays = copies.take(model)
+    drawn_weights.choose(model, 'signs')
+    running_statistics.recompute(model, batches.one_pass(
+        dataset, 'train', config, _LARGE_BATCH), device)
+    test = tester.test()
+    lines.say(config, lines.seed_line('signs', test, 'main/'), always=True)
+    if ranks.is_first:
+        saving.save_model(
+            path, model, config, dataset, device, entry, test, **attributes,
+            test_weights='signs')
+    copies.restore(model, arrays)
+    drawn_weights.choose(model, config.tested_weights, config.test_draws)
 
 
 if __name__ == '__main__':

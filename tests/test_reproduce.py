@@ -57,7 +57,9 @@ def test_published_numbers():
              if (config := find.get(name)).published is not None}
     assert found == {
         'alexnet': (.4487, None), 'best': (None, .985),
-        'binary_net': (.9766, None), 'binary_weight_mlp': (.9372, None),
+        'binary_net': (.9766, None), 'binaryconnect': (.9882, .985),
+        'binaryconnect_det': (.9871, .985),
+        'binary_weight_mlp': (.9372, None),
         'binarynet_paper': (.9904, None), 'convnet': (.8985, None),
         'convnet_binary_weight': (.9173, None), 'float_mlp': (.9687, None),
         'float_mlp_schedule': (.9687, None), 'float_mlp_sum': (.9687, None),

@@ -83,6 +83,8 @@ def test_dry_run(script, made, name):
         patterns.append('compute the statistics of batch normalization anew')
     if config.validation or config.precise_bn:
         patterns.append(f'test  {MEANS}{top5}')
+    if config.tested_weights != 'signs':
+        patterns.append(f'signs {MEANS}')
     patterns += ['save the model', 'save the optimizer']
     if config.report == 'table':
         patterns = ['epoch .*', '1 .*']
@@ -243,6 +245,35 @@ def test_options_of_xnor_net(script, options):
              'input_scale': False, 'shift': False}
     assert arguments.keys() == plain.keys()
     assert arguments != plain
+
+
+def test_weights_of_tests(script):
+    """The run, a test of its file and the packed net agree."""
+    options = '--dataset', 'digits', '--binarize', 'stochastic'
+    export = scripts.Call(script.cwd, 'export.py')
+    found = set()
+    for kind in 'real', 'signs', 'mean':
+        out = script.succeed(
+            'binary_net', *options, '--unit', 32, '--no-plot', '--epoch', 2,
+            '--test-weights', kind, '--out', kind).stdout
+        test, *signs = [line for line in out.splitlines()
+                        if line.startswith(('test', 'signs'))][1:]
+        found.add(test)
+        again = script.succeed(
+            'binary_net', '--evaluate', '-m', f'{kind}/mlp.model')
+        assert again.stdout.splitlines()[-1] == test
+        if kind == 'signs':
+            assert signs == []
+            continue
+        assert f'--test-weights {kind}' in export.refuse(f'{kind}/mlp.model')
+        again = script.succeed(
+            'binary_net', '--evaluate', '-m', f'{kind}/signs.model')
+        assert again.stdout.splitlines()[-1][5:] == signs[0][5:]
+        packed = export.succeed(f'{kind}/signs.model')
+        accuracy = results.attributes(
+            script.cwd / kind / 'signs.model')['test_accuracy']
+        assert f'{accuracy:.4f} packed' in packed.stdout
+    assert len(found) == 3
 
 
 def test_warning_of_unbounded_weights(script):
@@ -538,6 +569,11 @@ REFUSED = [
      ['--binarize', 'BinaryWeightMLP']),
     ('float_mlp', ['--binarize', 'deterministic'], ['--binarize']),
     ('float_mlp', ['--clip', 'weights'], ['--clip', 'FloatMLP']),
+    ('float_mlp', ['--weight-init', 'uniform'], ['--weight-init']),
+    ('binary_net', ['--test-weights', 'real'],
+     ['--test-weights real', '--binarize stochastic']),
+    ('binary_net', ['--binarize', 'stochastic', '--test-draws', 3],
+     ['--test-draws 3', '--test-weights mean']),
     ('lenet5', ['--unit', 8], ['--unit', 'LeNet5']),
     ('lenet5', ['--layers', 3], ['--layers', 'LeNet5']),
     ('lenet5', ['--dropout-hidden', .1], ['--dropout-hidden', 'LeNet5']),

@@ -9,6 +9,7 @@ from bnn import errors
 from bnn.training.command_line import config as config_module
 from bnn.training.files import model_file
 from zoo import nets
+from zoo.binarynet import drawn_weights
 
 _MLP = 'unit', 'layers', 'dropout_input', 'dropout_hidden'
 _BLOCKS = 'surrogate', 'weight_scale', 'input_scale', 'shift'
@@ -42,7 +43,7 @@ _VALUES = {'binarize': {'deterministic': False, 'stochastic': True},
            'weight_scale': {'corrected': True, 'ste': 'ste', 'none': False}}
 # Fields of binary layers, which a float twin has none of
 _OF_BINARY = ('binarize', 'surrogate', 'weight_scale', 'input_scale',
-              'pad_value', 'clip', 'lr_scale')
+              'pad_value', 'clip', 'lr_scale', 'weight_init', 'test_weights')
 # Fields that another training of a model may change
 _FREE = 'binarize', 'surrogate', 'dropout_input', 'dropout_hidden'
 
@@ -77,6 +78,11 @@ def check(config: config_module.Config) -> None:
             raise errors.UserError(
                 f'{config_module.flag(name)} is for binary and k-bit '
                 f'weights; {config.net} has none here')
+    if config.binarize != 'stochastic' and config.tested_weights != 'signs':
+        raise errors.UserError(
+            f'--test-weights {config.tested_weights} is for weights that '
+            'training draws, --binarize stochastic; others are tested with '
+            'signs')
     if config.optimizer == 'bop' and (
             is_float or config.net not in (
                 'BinaryMLP', 'BinaryWeightMLP', 'ShallowConvNet', 'ConvNet')
@@ -106,7 +112,10 @@ def make(config: config_module.Config, dataset: data.Dataset
     if 'layers' in FIELDS[config.net]:
         arguments['n_in'] = dataset.train_images[0].size
     arguments['n_out'] = len(dataset.class_names)
-    return nets.NETS[config.net](**arguments), arguments
+    net = nets.NETS[config.net](**arguments)
+    if config.first_weights == 'uniform':
+        drawn_weights.draw_uniform(net)
+    return net, arguments
 
 
 def of_model(config: config_module.Config) -> config_module.Config:

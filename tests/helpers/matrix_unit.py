@@ -56,8 +56,9 @@ def tdpbf16ps(total, a, b):
     left, right = ((_TILES[tile].view(numpy.uint16).astype(
         numpy.uint32) << 16).view(numpy.float32).reshape(16, 16, 2)
         for tile in (a, b))
-    _TILES[total].view(numpy.float32)[...] += numpy.einsum(
-        'ikq,kjq->ij', left, right)
+    with numpy.errstate(all='ignore'):  # in columns that do not count
+        _TILES[total].view(numpy.float32)[...] += numpy.einsum(
+            'ikq,kjq->ij', left, right)
 
 
 def ldtilecfg(config):

@@ -43,8 +43,7 @@ def binarize(W, stochastic: bool = False) -> chainer.Variable:
     Args:
         W (~chainer.Variable or array): Latent weights, any shape; float16,
             32 or 64.
-        stochastic (bool): If ``True``, while ``chainer.config.train`` is on,
-            the signs are drawn, see
+        stochastic (bool): If ``True``, the signs are drawn, see
             :func:`bnn.kernels.elementwise.stochastic_binarize`.
 
     Returns:
@@ -54,4 +53,4 @@ def binarize(W, stochastic: bool = False) -> chainer.Variable:
         chainer.utils.type_check.InvalidType: If ``W`` is not of a floating
             point dtype.
     """
-    return Binarize(stochastic and chainer.config.train).apply((W,))[0]
+    return Binarize(stochastic).apply((W,))[0]

@@ -40,7 +40,8 @@ class BinaryConvolution2DFunction(
 
 def binary_convolution_2d(
         x, W, b=None, stride=1, pad=0, dilate=1, groups=1, pad_value=0,
-        binarize: Callable = function_binarize.binarize) -> chainer.Variable:
+        binarize: Callable | None = function_binarize.binarize
+        ) -> chainer.Variable:
     r"""Convolution whose weights are binarized first.
 
     Chainer's convolution of ``x`` with ``binarize(W)``.  The gradient of the
@@ -60,8 +61,9 @@ def binary_convolution_2d(
         dilate (int or pair of ints): Distance of the filter's elements.
         groups (int): Groups of channels that do not see each other.
         pad_value (int): What the padding is: 0 or 1.
-        binarize (callable): Makes binary weights of latent ones: signs, or
-            signs times one scale for each filter.
+        binarize (callable or None): Makes binary weights of latent ones:
+            signs, or signs times one scale for each filter.  With ``None``
+            the latent weights are taken as they are.
 
     Returns:
         ~chainer.Variable: (batch, filters, h_out, w_out), of the dtype of
@@ -75,14 +77,16 @@ def binary_convolution_2d(
     if x.dtype != W.dtype:
         raise type_check.InvalidType(
             'x.dtype == W.dtype', f'{x.dtype} != {W.dtype}')
-    W = binarize(W)
+    if binarize is None:
+        kind = function_convolution_2d.Convolution2DFunction
+    else:
+        kind, W = BinaryConvolution2DFunction, binarize(W)
     if pad_value == 1:
         pad_h, pad_w = pad if hasattr(pad, '__getitem__') else (pad, pad)
         x = F.pad(x, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)),
                   'constant', constant_values=1)
         pad = 0
-    function = BinaryConvolution2DFunction(
-        stride, pad, dilate=dilate, groups=groups)
+    function = kind(stride, pad, dilate=dilate, groups=groups)
     return function.apply((x, W) if b is None else (x, W, b))[0]
 
 

@@ -34,6 +34,9 @@ class BinaryConvolution2D(link.Link):
             in_channels / groups, kh, kw).
         b (~chainer.Parameter or None): Bias, (out_channels,), not binarized.
         w_bits (int): Bits of a weight as the layer computes with it.
+        test_weights (str): With ``stochastic``, what stands for the draws
+            where ``chainer.config.train`` is off, one of
+            :data:`zoo.binarynet.drawn_weights.KINDS`; ``'signs'`` at first.
 
     Raises:
         ValueError: If ``groups`` does not divide both numbers of channels, a
@@ -41,6 +44,7 @@ class BinaryConvolution2D(link.Link):
     """
 
     w_bits = 1
+    test_weights = 'signs'
 
     def __init__(self, in_channels: int | None, out_channels: int, ksize,
                  stride=1, pad=0, nobias: bool = False, initialW=None,
@@ -97,7 +101,8 @@ class BinaryConvolution2D(link.Link):
         Returns:
             ~chainer.Variable: Of the shape and dtype of ``W``.
         """
-        return function_binarize.binarize(W, self.stochastic)
+        return function_binarize.binarize(W, self.stochastic and (
+            chainer.config.train or self.test_weights == 'mean'))
 
     def forward(self, x) -> chainer.Variable:
         """Applies the layer.
@@ -110,5 +115,8 @@ class BinaryConvolution2D(link.Link):
         """
         if self.W.array is None:
             self._initialize(x.shape[1])
+        is_real = (self.stochastic and self.test_weights == 'real'
+                   and not chainer.config.train)
         return function_binary_convolution_2d.binary_convolution_2d(
-            x, self.W, self.b, **self.options, binarize=self.binarize)
+            x, self.W, self.b, **self.options,
+            binarize=None if is_real else self.binarize)

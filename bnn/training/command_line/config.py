@@ -125,6 +125,10 @@ class Config:
     binarize: str = setting.field(
         'deterministic', 'sign of a weight, or in training a draw', _NET,
         choices=('deterministic', 'stochastic'))
+    weight_init: str | None = setting.field(
+        None, 'latent weights at the start: normal, with a variance that each '
+        'net sets, or uniform in [-1, 1] (default: uniform for --binarize '
+        'stochastic)', _NET, choices=('normal', 'uniform'))
     surrogate: str = setting.field(
         'ste', 'what stands for the derivative of the sign of an activation',
         _NET, choices=('ste', 'approx-sign', 'swish-sign'))
@@ -176,9 +180,10 @@ class Config:
     warmup: float = setting.field(
         0., 'epochs over which the rate rises', _LEARNING,
         convert=setting.not_negative_float, metavar='E')
-    lr_scale: str = setting.field(
-        'none', "factors on the rates of binary and k-bit weights: "
-        "BinaryNet's code has the reciprocal of the initial range",
+    lr_scale: str | None = setting.field(
+        None, "factors on the rates of binary and k-bit weights: "
+        "BinaryNet's code has the reciprocal of Glorot's initial range "
+        '(default: glorot for --binarize stochastic, else none)',
         _LEARNING, choices=('none', 'glorot'))
     loss: str = setting.field(
         'softmax', 'softmax cross entropy, or the squared hinge of one class '
@@ -225,6 +230,15 @@ class Config:
         'CPU, in BinaryLinear and convolutions: rounded to bfloat16, or as '
         'they are; sums are of float32', _LEARNING,
         choices=products.PRECISIONS)
+
+    test_weights: str | None = setting.field(
+        None, 'what tests of drawn weights compute with: signs, as packed; '
+        'real, the latent weights; mean, the mean scores of nets that are '
+        'drawn (default: real for --binarize stochastic)', _LEARNING,
+        choices=('signs', 'real', 'mean'))
+    test_draws: int = setting.field(
+        16, 'nets that --test-weights mean draws', _LEARNING,
+        convert=setting.positive, metavar='N')
 
     gpu: int = setting.field(
         -1, 'GPU to train on, 0 for the first; -1 for the CPU', _RUN,
@@ -286,6 +300,21 @@ class Config:
     def rate(self) -> float:
         """The learning rate, by default that of the optimizer."""
         return _RATES[self.optimizer] if self.lr is None else self.lr
+
+    @property
+    def first_weights(self) -> str:
+        """How latent weights start, by default as drawing them needs it."""
+        return self._unless_drawn('normal', 'uniform', self.weight_init)
+
+    @property
+    def rate_scale(self) -> str:
+        """The factors on rates, by default as drawing weights needs it."""
+        return self._unless_drawn('none', 'glorot', self.lr_scale)
+
+    @property
+    def tested_weights(self) -> str:
+        """What tests compute with, for draws by default their means."""
+        return self._unless_drawn('signs', 'real', self.test_weights)
 
     @property
     def schedule(self) -> schedule_module.Schedule:
@@ -355,13 +384,19 @@ class Config:
                 '--warmup raises the rate')
         if self.optimizer == 'bop':
             for name, nothing in (
-                    ('lr_scale', 'none'), ('weight_decay', 0),
-                    ('binarize', 'deterministic')):
-                if getattr(self, name) != nothing:
+                    ('binarize', 'deterministic'), ('lr_scale', 'none'),
+                    ('weight_decay', 0)):
+                if getattr(self, name) not in (None, nothing):
                     raise errors.UserError(
                         f'{flag(name)} {getattr(self, name)} is for latent '
                         'weights, which --optimizer bop has not; give '
                         f'{flag(name)} {nothing}')
+
+    def _unless_drawn(self, plain, drawn, given):
+        """Returns what was given, else BinaryConnect's choice or the plain."""
+        if given is not None:
+            return given
+        return drawn if self.binarize == 'stochastic' else plain
 
     def _refusal(self, name: str) -> str | None:
         """Says why a setting that was given does nothing."""
@@ -371,6 +406,9 @@ class Config:
                     'it is')
         if name == 'precision' and self.gpu != -1:
             return f'it is for the CPU, not --gpu {self.gpu}'
+        if name == 'test_draws' and self.tested_weights != 'mean':
+            return ('it belongs to --test-weights mean, not '
+                    f'{self.tested_weights}')
         if name in ('communicator', 'multi_node_bn') and (
                 not self.distributed):
             return 'it belongs to --distributed'

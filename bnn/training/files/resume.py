@@ -16,6 +16,9 @@ from bnn.training.files import model_file
 from bnn.training.files import snapshots
 from bnn.training.ranks import alone
 
+# What a test of a model may have other than its training had
+_FREE_IN_TESTS = 'dataset', 'test_weights', 'test_draws'
+
 
 @dataclasses.dataclass
 class Snapshot:
@@ -99,7 +102,7 @@ def take_over(config: config_module.Config, ranks: alone.Ranks = alone.ALONE,
     elif config.initmodel is not None:
         names = ['unit', 'input']
         if config.evaluate:
-            names += ['loss', 'dataset']
+            names += ['loss', 'binarize', *_FREE_IN_TESTS]
         config = take_from_model(config, names, config.initmodel)
         _check_unit(config, config.initmodel, model_file.shape(
             config.initmodel, 'predictor/l1/W'))
@@ -227,7 +230,7 @@ def take_from_model(config: config_module.Config, names: list[str],
             continue
         if name not in config.given:
             values[name] = config_module.check(name, attributes[name], path)
-        elif (config.evaluate and name != 'dataset'
+        elif (config.evaluate and name not in _FREE_IN_TESTS
               and config.given[name] != attributes[name]):
             raise errors.UserError(
                 f'{config_module.flag(name)} is {config.given[name]}, but '

@@ -83,17 +83,34 @@ def save(config: config_module.Config, trainer: chainer.training.Trainer,
     """
     optimizer = trainer.updater.get_optimizer('main')
     lines.say(config, 'save the model')
-    model_file.save(
-        os.path.join(trainer.out, 'mlp.model'), optimizer.target,
-        settings(
-            config, dataset, **attributes, class_names=dataset.class_names,
-            machine={**machine.describe(), 'device': devices.describe(device)},
-            epoch=entry['epoch'], iteration=entry['iteration'],
-            **{name.replace('main/', 'test_'): value
-               for name, value in test.items()}))
+    save_model(os.path.join(trainer.out, 'mlp.model'), optimizer.target,
+               config, dataset, device, entry, test, **attributes,
+               test_weights=config.tested_weights)
     lines.say(config, 'save the optimizer')
     model_file.save(os.path.join(trainer.out, 'mlp.state'), optimizer,
                     {'iteration': trainer.updater.iteration})
+
+
+def save_model(path: str, model: chainer.Link, config: config_module.Config,
+               dataset: data.Dataset, device: chainer.backend.Device,
+               entry: dict[str, Any], test: dict[str, float],
+               **attributes: Any) -> None:
+    """Writes a model, with what it is.
+
+    Args:
+        path: The file.
+        model: The model.
+        config, dataset, device, entry, test, attributes: See :func:`save`.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be written.
+    """
+    model_file.save(path, model, settings(
+        config, dataset, **attributes, class_names=dataset.class_names,
+        machine={**machine.describe(), 'device': devices.describe(device)},
+        epoch=entry['epoch'], iteration=entry['iteration'],
+        **{name.replace('main/', 'test_'): value
+           for name, value in test.items()}))
 
 
 def say_how_to_go_on(config: config_module.Config,

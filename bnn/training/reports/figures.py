@@ -38,8 +38,7 @@ def draw_page(path: str, log: list[dict], model: chainer.Link,
     """
     with (running_statistics.of_the_batch(model)
           if test_statistics == 'batch' else contextlib.nullcontext()):
-        rows, scores = _predict(
-            model.predictor, feed, device, dataset.test_images)
+        rows, scores = _predict(model, feed, device, dataset.test_images)
     images, labels = dataset.test_images, dataset.test_labels[rows]
     names = dataset.class_names
     matplotlib.use('Agg')
@@ -57,7 +56,7 @@ def draw_page(path: str, log: list[dict], model: chainer.Link,
     pyplot.close(figure)
 
 
-def _predict(predictor, feed, device, images):
+def _predict(model, feed, device, images):
     """Returns which examples are whole, int (k,), and scores (k, classes)."""
     rows, scores = [], []
     with chainer.using_config('train', False), chainer.no_backprop_mode():
@@ -68,7 +67,8 @@ def _predict(predictor, feed, device, images):
             if not len(t):
                 continue
             rows.append(batch)
-            scores.append(cuda.to_cpu(predictor(x).array))
+            model(x, t)
+            scores.append(cuda.to_cpu(model.y.array))
     return numpy.concatenate(rows), numpy.concatenate(scores)
 
 

@@ -118,6 +118,31 @@ def test_stochastic_only_in_training():
     assert abs(y.mean()) < 5 / 20  # five standard deviations
 
 
+def test_weights_of_tests():
+    x, W = random(2, 3, 6, 5), random(4, 3, 3, 3)
+    for pad_value in 0, 1:
+        link = BinaryConvolution2D(
+            3, 4, 3, pad=1, initialW=W, pad_value=pad_value, stochastic=True)
+        padded = numpy.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)),
+                           constant_values=pad_value)
+        with chainer.using_config('train', False):
+            for kind, filters in (
+                    ('signs', numpy.where(W >= 0, 1, -1).astype('f')),
+                    ('real', W)):
+                link.test_weights = kind
+                numpy.testing.assert_allclose(
+                    link(x).array, F.convolution_2d(padded, filters).array,
+                    rtol=1e-4, atol=1e-4)
+            link.test_weights = 'mean'
+            assert (link(x).array != link(x).array).any()
+            # A layer whose weights are not drawn has signs in any case.
+            link.stochastic = False
+            numpy.testing.assert_array_equal(link(x).array, link(x).array)
+            signs = link(x).array
+            link.test_weights = 'real'
+            numpy.testing.assert_array_equal(link(x).array, signs)
+
+
 def test_serialization(tmp_path):
     path = str(tmp_path / 'link.npz')
     x = random(2, 4, 7, 6)

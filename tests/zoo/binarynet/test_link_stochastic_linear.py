@@ -34,6 +34,26 @@ def test_gradients_use_the_drawn_signs():
         numpy.testing.assert_array_equal(link.b.grad, gy.sum(axis=0))
 
 
+def test_weights_of_tests():
+    W = numpy.array([[-2, -.25, 0, .5]], 'f')
+    link = StochasticLinear(4, 1, initialW=W, initial_bias=3)
+    x = numpy.eye(4, dtype='f')
+    state = numpy.random.get_state()[1].copy()
+    with chainer.using_config('train', False):
+        for kind, expected in ('signs', [-1, -1, 1, 1]), ('real', W[0]):
+            link.test_weights = kind
+            numpy.testing.assert_array_equal(link(x).array[:, 0] - 3, expected)
+        # Nothing was drawn: a test in mid-run changes nothing of it.
+        numpy.testing.assert_array_equal(numpy.random.get_state()[1], state)
+        link.test_weights = 'mean'
+        draws = [link(x).array[:, 0] - 3 for _ in range(40)]
+    assert {*numpy.ravel(draws)} == {-1, 1}
+    assert {draw[0] for draw in draws} == {-1}
+    assert {draw[2] for draw in draws} == {-1, 1}
+    link.test_weights = 'real'
+    assert {*link(x).array[:, 0]} <= {2, 4}  # Training draws.
+
+
 def test_evaluation_is_that_of_the_binary_layer():
     link = StochasticLinear(30, 20, nobias=True)
     other = link_binary_linear.BinaryLinear(

@@ -103,6 +103,8 @@ def test_refused_together():
              '--dataset mnist'),
             ({'augment': 'shift', 'dataset': 'imagenet'}, '--augment shift',
              '--dataset imagenet'),
+            ({'test_draws': 3, 'binarize': 'stochastic'}, '--test-draws 3',
+             '--test-weights mean', 'not real'),
             ({'communicator': 'naive'}, '--communicator naive',
              '--distributed'),
             ({'multi_node_bn': True}, '--multi-node-bn', '--distributed'),
@@ -122,6 +124,19 @@ def test_refused_together():
         line = refusal(**given)
         for word in words:
             assert word in line, (given, line)
+
+
+def test_defaults_of_drawn_weights():
+    def settings(**given):
+        config = Config(**given)
+        return (config.first_weights, config.rate_scale,
+                config.tested_weights)
+
+    assert settings() == ('normal', 'none', 'signs')
+    assert settings(binarize='stochastic') == ('uniform', 'glorot', 'real')
+    assert settings(
+        binarize='stochastic', weight_init='normal', lr_scale='none',
+        test_weights='mean') == ('normal', 'none', 'mean')
 
 
 def test_not_refused():

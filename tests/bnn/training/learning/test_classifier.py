@@ -73,6 +73,25 @@ def test_without_it_the_loss_is_chainers():
             == L.Classifier(predictor)(x, t).array)
 
 
+def test_mean_of_passes():
+    """Also of a net that draws; the loss is that of the mean scores."""
+    def predictor(x):
+        return chainer.Variable(x + numpy.random.randint(2))
+
+    x, t = numpy.array([[0, 4], [3, 0]], 'f'), numpy.array([1, 1], 'i')
+    model = make(predictor)
+    model.n_passes = 50
+    numpy.random.seed(0)
+    mean = x + numpy.mean([numpy.random.randint(2) for _ in range(50)])
+    with chainer.using_config('train', False):
+        loss, seen = observe(model, x, t)
+    numpy.testing.assert_allclose(model.y.array, mean, rtol=1e-6)
+    assert loss.array == F.softmax_cross_entropy(model.y, t).array
+    assert seen == {'main/loss': loss.array, 'main/accuracy': .5}
+    observe(model, x, t)  # Training passes once.
+    assert model.y.array[0, 0] in (0, 1)
+
+
 def test_binary_net():
     """The input's gradient goes through signs, and no weight's comes of it."""
     x = numpy.random.uniform(0, 1, (50, 20)).astype('f')
