@@ -7,8 +7,11 @@ import shutil
 
 import h5py
 import numpy
+import PIL.Image
 import pytest
 
+from bnn import data as datasets
+from bnn import deploy
 from bnn.training.command_line import config as config_module
 from bnn.training.learning import keep_best
 from configs import best
@@ -47,6 +50,8 @@ def small(config, made):
         options += ['--dataset', 'digits']
     else:
         options += ['--data-dir', made / config.dataset, '--allow-modified']
+    if config.input == 'whitened':  # of too few images
+        options += ['--input', 'signed']
     for name, value in ('unit', 16), ('width', 4):
         if name in configured.FIELDS[config.net]:
             options += [f'--{name}', value]
@@ -93,6 +98,50 @@ def test_dry_run(script, made, name):
     assert re.search(rf'^net: +{config.net}$', result.stderr, re.MULTILINE)
     assert 'warning' not in result.stderr
     assert os.listdir(script.cwd) == []
+
+
+def test_whitened(script, tmp_path):
+    """Trained, tested, packed, and a picture predicted, without the data."""
+    made_data.write_cifar10(tmp_path / 'data', n=8)
+    options = ('convnet_binary_weight', '--data-dir', 'data',
+               '--allow-modified', '--no-plot', '--width', 4)
+    assert 'at least as many training images, and there are 40' in (
+        script.refuse(*options, '--dry-run'))
+    dataset = datasets.load('cifar10', str(tmp_path / 'data'), True)
+    cache = tmp_path / 'data' / f'whitening-{dataset.digest}.npz'
+    with open(cache, 'wb') as f:
+        numpy.savez(f, digest=dataset.digest, mean=numpy.zeros(3072, 'f'),
+                    matrix=numpy.eye(3072, dtype='f') / 2)
+    script.succeed(*options, '--dry-run', '--batchsize', 3, '--out', 'run')
+    cache.unlink()
+    model = tmp_path / 'run' / 'mlp.model'
+    script.succeed(*options, '--evaluate', '--initmodel', model)
+    assert not cache.exists()
+    export = scripts.Call(tmp_path, 'export.py')
+    printed = export.succeed(
+        model, '--data-dir', 'data', '--allow-modified', '-o', 'net.bnn')
+    assert 'predictions that differ: 0' in printed.stdout
+    assert 'whitening' in printed.stdout
+    for to, words in (('c', 'whitening cannot go to C: it computes with'),
+                      ('web', 'images of 3x32x32')):
+        assert words in export.refuse(model, '--to', to, '--no-check')
+    PIL.Image.fromarray(dataset.test_images[0].transpose(1, 2, 0)).save(
+        tmp_path / 'a.png')
+    net = deploy.load(str(tmp_path / 'net.bnn'))
+    shown = net.class_names[net.predict(dataset.test_images[:1])[0]]
+    assert scripts.Call(tmp_path, 'predict.py').succeed(
+        'net.bnn', 'a.png').stdout.startswith(f'a.png: {shown}, ')
+
+
+@pytest.mark.slow
+def test_whitening_of_many_images(script, tmp_path):
+    """Computed, kept beside the data, found again."""
+    made_data.write_cifar10(tmp_path / 'data', n=620)
+    options = ('nin_whitened', '--data-dir', 'data', '--allow-modified',
+               '--no-plot', '--batchsize', 4, '--dry-run', '--epoch', 1)
+    words = 'compute the whitening of CIFAR-10'
+    assert words in script.succeed(*options).stdout
+    assert words not in script.succeed(*options).stdout
 
 
 def test_configurations_are_sound():

@@ -78,7 +78,8 @@ class Config:
         _DATA, choices=tuple(inputs.AUGMENTATIONS))
     input: str = setting.field(
         'unit', 'pixels in [0, 1], in [-1, 1], of mean 0 and deviation 1 in '
-        'each channel, or as -1 and +1', _DATA, choices=tuple(inputs.SCALES))
+        'each channel, as -1 and +1, or images of normalized contrast, '
+        'whitened (CIFAR-10)', _DATA, choices=tuple(inputs.SCALES))
     validation: int = setting.field(
         0, 'split the last N training images off; the best epoch on them is '
         'kept, and tested once at the end', _DATA,
@@ -333,6 +334,16 @@ class Config:
                 f'--adversarial {self.adversarial:g} moves pixels, which '
                 '--input binary has as +-1 alone; --adversarial 0 leaves it '
                 'out')
+        if self.input == 'whitened':
+            if self.dataset not in data.CIFAR_NAMES:
+                raise errors.UserError(
+                    '--input whitened is for --dataset '
+                    f'{" or ".join(data.CIFAR_NAMES)}, not {self.dataset}')
+            if self.augment == 'affine':
+                raise errors.UserError(
+                    '--augment affine makes pixels, and behind --input '
+                    'whitened there are none; --augment shift and crop-flip '
+                    'only move the images')
         is_of_pictures = inputs.AUGMENTATIONS[self.augment].is_of_pictures
         if is_of_pictures != (self.dataset == 'imagenet'):
             raise errors.UserError(

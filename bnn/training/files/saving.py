@@ -90,7 +90,7 @@ def save(config: config_module.Config, trainer: chainer.training.Trainer,
             machine={**machine.describe(), 'device': devices.describe(device)},
             epoch=entry['epoch'], iteration=entry['iteration'],
             **{name.replace('main/', 'test_'): value
-               for name, value in test.items()}))
+               for name, value in test.items()}), dataset.whitening)
     lines.say(config, 'save the optimizer')
     model_file.save(os.path.join(trainer.out, 'mlp.state'), optimizer,
                     {'iteration': trainer.updater.iteration})
