@@ -684,6 +684,53 @@ def test_evaluation_refuses_what_is_of_training(script):
         assert '--evaluate' in line
 
 
+# ---- a teacher
+
+@pytest.mark.slow
+def test_teacher(script, tmp_path):
+    """A float net's scores are learned; the run goes on with it alone."""
+    script.succeed('binary_net', '--net', 'FloatMLP', *RESUMED, '--unit', 64,
+                   '--epoch', 5, '--out', 'float')
+    teacher = tmp_path / 'float' / 'mlp.model'
+    options = (*RESUMED, '--unit', 32, '--teacher-weight', 1, '--out', 'run')
+    script.succeed('binary_net', *options, '--teacher', 'float/mlp.model',
+                   '--epoch', 5)
+    log = json.loads((tmp_path / 'run' / 'log').read_text())
+    assert log[-1]['main/loss'] < .7 * log[0]['main/loss']
+    # No label was seen.
+    assert log[-1]['main/accuracy'] > .8
+    with h5py.File(tmp_path / 'run' / 'mlp.model') as f:
+        assert json.loads(f.attrs['teacher']) == str(teacher)
+        assert set(f) == {'predictor'}
+    go_on = 'binary_net', '--resume', 'auto', '--out', 'run', '--epoch', 6
+    other = scripts.Call(tmp_path, 'train.py')
+    other.succeed('binary_net', *MLP, '--dry-run', '--out', 'other')
+    line = script.refuse(*go_on, '--teacher', 'other/mlp.model')
+    assert str(teacher) in line and 'other/mlp.model' in line
+    line = scripts.Call(tmp_path).refuse(
+        '--resume', 'auto', '--out', 'run', '--dataset', 'digits', '--unit',
+        32)
+    assert '--teacher' in line
+    teacher.rename(tmp_path / 'moved.model')
+    assert f'cannot read {teacher}' in script.refuse(*go_on)
+    script.succeed(*go_on, '--teacher', 'moved.model')
+
+
+def test_teacher_refused(script, trained):
+    model = trained.out / 'mlp.model'
+    for options, *words in (
+            (['--teacher', 'none'], 'cannot read ', 'none: No such file'),
+            (['--teacher', model, '--input', 'signed'],
+             'is of --input unit, but the net is of signed'),
+            (['--teacher', model, '--teacher-weight', 0], 'not in (0, 1]'),
+            (['--teacher', model, '--teacher-weight', 1.5], 'not in (0, 1]'),
+            (['--teacher', model, '--temperature', 0], 'not above 0'),
+            (['--temperature', 3], '--teacher FILE')):
+        line = script.refuse('binary_net', *MLP, *options)
+        for word in words:
+            assert word in line
+
+
 # ---- going on with a run
 
 @pytest.fixture(scope='module')

@@ -1,5 +1,6 @@
 """Model files: HDF5, with attributes that say what is inside."""
 import contextlib
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from bnn.training.files import atomic
 FORMAT = 'bnn-model'
 FORMAT_VERSION = 1
 _WHITENING = 'whitening/'
+_CHUNK = 1 << 20
 # Nothing is deflated to less than its 1032nd part.
 _DEFLATE = 1032
 # Bytes that a net may take beyond that: a little larger one is made, and the
@@ -82,6 +84,26 @@ def read_attributes(path: str) -> dict[str, Any]:
                 f'{FORMAT_VERSION}: update it')
         return {name: json.loads(value) for name, value in f.attrs.items()
                 if not name.startswith('format')}
+
+
+def digest(path: str) -> str:
+    """Returns 40 hex digits that tell the bytes of a file from others'.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ~bnn.errors.UserError: If it cannot be read.
+    """
+    state = hashlib.blake2b(digest_size=20)
+    try:
+        with open(path, 'rb') as f:
+            while chunk := f.read(_CHUNK):
+                state.update(chunk)
+    except OSError as e:
+        raise errors.UserError(
+            f'cannot read {path}: {e.strerror or e}') from e
+    return state.hexdigest()
 
 
 @contextlib.contextmanager
