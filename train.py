@@ -50,6 +50,7 @@ from bnn.training.reports import tensorboard
 from configs import find
 from zoo import configured
 from zoo import optimizers
+from zoo import teacher
 from zoo.binarynet import drawn_weights
 
 # Images at once for the statistics of batch normalization
@@ -85,7 +86,9 @@ def main():
     top5 = config.dataset == 'imagenet'
     model = (classifier.Top5Classifier if top5 else classifier.Classifier)(
         predictor, losses.make(config.loss, config.label_smoothing),
-        means.accuracy, config.adversarial)
+        means.accuracy, config.adversarial,
+        None if config.evaluate else teacher.load(config, dataset, device),
+        config.teacher_weight, config.temperature)
     drawn_weights.choose(model, config.tested_weights, config.test_draws)
     if config.initmodel is not None:
         model_file.load(config.initmodel, model)

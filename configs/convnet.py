@@ -4,7 +4,8 @@ from bnn.training.command_line import config
 CONFIG = config.Config(
     name='convnet',
     title='BinaryNet paper: ConvNet, 500 epochs',
-    notes='It whitens the images; ours are as they are.',
+    notes="Its code has pixels in [-1, 1], as here; BinaryConnect's images "
+    'were whitened.',
     published=config.Published(
         0.8985, 'Courbariaux et al., BinaryNet, 1602.02830, Table 1 '
         '(Theano)',

@@ -8,8 +8,9 @@ CONFIG = dataclasses.replace(
     convnet.CONFIG,
     name='convnet_binary_weight',
     title='BinaryConnect paper: ConvNet, 500 epochs',
-    notes='It whitens the images; ours are as they are.',
+    notes='The whitening is that of all training images, those of the '
+    'validation part among them, as in its code.',
     published=config.Published(
         0.9173, 'Courbariaux et al., BinaryConnect, 1511.00363, Table 2',
         epoch='best on validation'),
-    kind='binary-weight')
+    input='whitened', kind='binary-weight')

@@ -7,6 +7,6 @@ CONFIG = dataclasses.replace(
     convnet.CONFIG,
     name='convnet_float',
     title='the ConvNet, float, 500 epochs',
-    notes='It whitens the images; ours are as they are.',
+    notes='',
     published=None,
     kind='float', lr_scale='none')

@@ -5,7 +5,7 @@ CONFIG = config.Config(
     name='nin',
     title='XNOR-Net-PyTorch: NIN, 320 epochs',
     notes='Its number is the best epoch on the test set. It whitens the '
-    'images and varies none; ours are varied.',
+    'images and varies none; ours are varied, nin_whitened has its.',
     published=config.Published(
         0.8628, 'XNOR-Net-PyTorch, README, CIFAR-10, NIN',
         epoch='best on test'),

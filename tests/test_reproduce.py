@@ -66,6 +66,7 @@ def test_published_numbers():
         'lenet5': (.9923, None), 'lenet5_float': (.9934, None),
         'lenet5_varied': (.9923, None), 'lfc': (.9888, .989),
         'nin': (.8628, None), 'nin_float': (.8967, None),
+        'nin_whitened': (.8628, None),
         'quantized_net': (.9806, None), 'shallow_convnet': (.63, None),
         'shallow_convnet_float': (.766, .63)}
     for name in found:

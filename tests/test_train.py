@@ -7,8 +7,11 @@ import shutil
 
 import h5py
 import numpy
+import PIL.Image
 import pytest
 
+from bnn import data as datasets
+from bnn import deploy
 from bnn.training.command_line import config as config_module
 from bnn.training.learning import keep_best
 from configs import best
@@ -47,6 +50,8 @@ def small(config, made):
         options += ['--dataset', 'digits']
     else:
         options += ['--data-dir', made / config.dataset, '--allow-modified']
+    if config.input == 'whitened':  # of too few images
+        options += ['--input', 'signed']
     for name, value in ('unit', 16), ('width', 4):
         if name in configured.FIELDS[config.net]:
             options += [f'--{name}', value]
@@ -95,6 +100,50 @@ def test_dry_run(script, made, name):
     assert re.search(rf'^net: +{config.net}$', result.stderr, re.MULTILINE)
     assert 'warning' not in result.stderr
     assert os.listdir(script.cwd) == []
+
+
+def test_whitened(script, tmp_path):
+    """Trained, tested, packed, and a picture predicted, without the data."""
+    made_data.write_cifar10(tmp_path / 'data', n=8)
+    options = ('convnet_binary_weight', '--data-dir', 'data',
+               '--allow-modified', '--no-plot', '--width', 4)
+    assert 'at least as many training images, and there are 40' in (
+        script.refuse(*options, '--dry-run'))
+    dataset = datasets.load('cifar10', str(tmp_path / 'data'), True)
+    cache = tmp_path / 'data' / f'whitening-{dataset.digest}.npz'
+    with open(cache, 'wb') as f:
+        numpy.savez(f, digest=dataset.digest, mean=numpy.zeros(3072, 'f'),
+                    matrix=numpy.eye(3072, dtype='f') / 2)
+    script.succeed(*options, '--dry-run', '--batchsize', 3, '--out', 'run')
+    cache.unlink()
+    model = tmp_path / 'run' / 'mlp.model'
+    script.succeed(*options, '--evaluate', '--initmodel', model)
+    assert not cache.exists()
+    export = scripts.Call(tmp_path, 'export.py')
+    printed = export.succeed(
+        model, '--data-dir', 'data', '--allow-modified', '-o', 'net.bnn')
+    assert 'predictions that differ: 0' in printed.stdout
+    assert 'whitening' in printed.stdout
+    for to, words in (('c', 'whitening cannot go to C: it computes with'),
+                      ('web', 'images of 3x32x32')):
+        assert words in export.refuse(model, '--to', to, '--no-check')
+    PIL.Image.fromarray(dataset.test_images[0].transpose(1, 2, 0)).save(
+        tmp_path / 'a.png')
+    net = deploy.load(str(tmp_path / 'net.bnn'))
+    shown = net.class_names[net.predict(dataset.test_images[:1])[0]]
+    assert scripts.Call(tmp_path, 'predict.py').succeed(
+        'net.bnn', 'a.png').stdout.startswith(f'a.png: {shown}, ')
+
+
+@pytest.mark.slow
+def test_whitening_of_many_images(script, tmp_path):
+    """Computed, kept beside the data, found again."""
+    made_data.write_cifar10(tmp_path / 'data', n=620)
+    options = ('nin_whitened', '--data-dir', 'data', '--allow-modified',
+               '--no-plot', '--batchsize', 4, '--dry-run', '--epoch', 1)
+    words = 'compute the whitening of CIFAR-10'
+    assert words in script.succeed(*options).stdout
+    assert words not in script.succeed(*options).stdout
 
 
 def test_configurations_are_sound():
@@ -669,6 +718,53 @@ def test_evaluation_refuses_what_is_of_training(script):
             'binary_net', '--evaluate', '-m', 'run/mlp.model', *options)
         assert options[0] in line
         assert '--evaluate' in line
+
+
+# ---- a teacher
+
+@pytest.mark.slow
+def test_teacher(script, tmp_path):
+    """A float net's scores are learned; the run goes on with it alone."""
+    script.succeed('binary_net', '--net', 'FloatMLP', *RESUMED, '--unit', 64,
+                   '--epoch', 5, '--out', 'float')
+    teacher = tmp_path / 'float' / 'mlp.model'
+    options = (*RESUMED, '--unit', 32, '--teacher-weight', 1, '--out', 'run')
+    script.succeed('binary_net', *options, '--teacher', 'float/mlp.model',
+                   '--epoch', 5)
+    log = json.loads((tmp_path / 'run' / 'log').read_text())
+    assert log[-1]['main/loss'] < .7 * log[0]['main/loss']
+    # No label was seen.
+    assert log[-1]['main/accuracy'] > .8
+    with h5py.File(tmp_path / 'run' / 'mlp.model') as f:
+        assert json.loads(f.attrs['teacher']) == str(teacher)
+        assert set(f) == {'predictor'}
+    go_on = 'binary_net', '--resume', 'auto', '--out', 'run', '--epoch', 6
+    other = scripts.Call(tmp_path, 'train.py')
+    other.succeed('binary_net', *MLP, '--dry-run', '--out', 'other')
+    line = script.refuse(*go_on, '--teacher', 'other/mlp.model')
+    assert str(teacher) in line and 'other/mlp.model' in line
+    line = scripts.Call(tmp_path).refuse(
+        '--resume', 'auto', '--out', 'run', '--dataset', 'digits', '--unit',
+        32)
+    assert '--teacher' in line
+    teacher.rename(tmp_path / 'moved.model')
+    assert f'cannot read {teacher}' in script.refuse(*go_on)
+    script.succeed(*go_on, '--teacher', 'moved.model')
+
+
+def test_teacher_refused(script, trained):
+    model = trained.out / 'mlp.model'
+    for options, *words in (
+            (['--teacher', 'none'], 'cannot read ', 'none: No such file'),
+            (['--teacher', model, '--input', 'signed'],
+             'is of --input unit, but the net is of signed'),
+            (['--teacher', model, '--teacher-weight', 0], 'not in (0, 1]'),
+            (['--teacher', model, '--teacher-weight', 1.5], 'not in (0, 1]'),
+            (['--teacher', model, '--temperature', 0], 'not above 0'),
+            (['--temperature', 3], '--teacher FILE')):
+        line = script.refuse('binary_net', *MLP, *options)
+        for word in words:
+            assert word in line
 
 
 # ---- going on with a run

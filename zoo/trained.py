@@ -8,6 +8,7 @@ import numpy
 
 from bnn import data as datasets
 from bnn import errors
+from bnn.data import whitening as whitening_module
 from bnn.deploy import operations
 from bnn.deploy import tracing
 from bnn.training.files import model_file
@@ -46,6 +47,8 @@ class Trained:
             are scaled.
         input_shape (tuple of int): (channels, h, w) of an image.
         class_names (tuple of str): Names of the classes.
+        whitening (~bnn.data.whitening.Whitening): What whitens the scaled
+            images, if anything does.
     """
 
     predictor: chainer.Chain
@@ -54,6 +57,7 @@ class Trained:
     rescale: operations.Rescale
     input_shape: tuple
     class_names: tuple
+    whitening: whitening_module.Whitening | None = None
 
     @property
     def facts(self) -> dict:
@@ -63,11 +67,17 @@ class Trained:
 
     def operations(self) -> list:
         """Lists the operations, see :func:`bnn.deploy.tracing.trace`."""
-        return tracing.trace(
+        found = tracing.trace(
             self.predictor, numpy.zeros((1, *self.input_shape), numpy.float32))
+        if self.whitening is not None:
+            found.insert(0, operations.Whiten(
+                name='whitening', **self.whitening._asdict()))
+        return found
 
     def scale(self, images: numpy.ndarray) -> numpy.ndarray:
         """Scales uint8 images to the float32 images that the net sees."""
+        if self.whitening is not None:
+            return inputs.rescaler('whitened', self.whitening)(images)
         return inputs.rescaler(
             self.rescale.kind, datasets.STATISTICS[self.dataset])(images)
 
@@ -133,13 +143,22 @@ def load(path: str) -> Trained:
         raise errors.UserError(
             f'{path} does not say how its net was made: {words}') from e
     model_file.load(path, L.Classifier(predictor))
+    whitening = None
+    if scale == 'whitened':
+        whitening = model_file.read_whitening(
+            path, math.prod(datasets.SHAPES[dataset]))
+        if whitening is None:
+            raise errors.UserError(
+                f'{path} is damaged or of another program: its images are '
+                'whitened, and it does not say with what')
+        scale = 'unit'
     mean, std = datasets.STATISTICS[dataset]
     if scale != 'standard':
         mean = std = ()
     return Trained(
         predictor, attributes, dataset,
         operations.Rescale(kind=scale, mean=mean, std=std),
-        datasets.SHAPES[dataset], tuple(map(str, names)))
+        datasets.SHAPES[dataset], tuple(map(str, names)), whitening)
 
 
 def _is_fact(value):

@@ -165,4 +165,4 @@ WRITTEN = {
     'binarize': ('deterministic',), 'surrogate': ('ste',),
     'weight_scale': ('corrected',), 'input_scale': (False,),
     'shift': (False,), 'pad_value': (0,), 'label_smoothing': (0,),
-    'adversarial': (0,)}
+    'adversarial': (0,), 'teacher': (None,)}

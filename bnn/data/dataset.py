@@ -6,6 +6,7 @@ import hashlib
 import numpy
 
 from bnn import errors
+from bnn.data import whitening as whitening_module
 
 
 class UnavailableError(errors.UserError):
@@ -36,6 +37,8 @@ class Dataset:
         validation_images (numpy.ndarray or None): As ``train_images``; a part
             split off by :meth:`with_validation`.
         validation_labels (numpy.ndarray or None): As ``train_labels``.
+        whitening (~bnn.data.whitening.Whitening or None): What whitens the
+            images, where a net is to see them so.
 
     """
 
@@ -50,6 +53,8 @@ class Dataset:
     validation_images: numpy.ndarray = dataclasses.field(
         default=None, repr=False)
     validation_labels: numpy.ndarray = dataclasses.field(
+        default=None, repr=False)
+    whitening: whitening_module.Whitening = dataclasses.field(
         default=None, repr=False)
 
     @functools.cached_property

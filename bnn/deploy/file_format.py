@@ -29,7 +29,8 @@ _STAGES = {'product': stages.Product, 'bit_max_pooling': stages.BitMaxPooling,
            'pixel_signs': stages.PixelSigns, 'float': stages.FloatStage}
 _STAGE_NAMES = {kind: name for name, kind in _STAGES.items()}
 _OPERATIONS = {kind.__name__: kind for kind in (
-    operations.Rescale, operations.BatchNormalization, operations.Bias,
+    operations.Rescale, operations.Whiten, operations.BatchNormalization,
+    operations.Bias,
     operations.Sign, operations.Quantize, operations.Clip, operations.ReLU,
     operations.RPReLU, operations.MaxPooling2D, operations.AveragePooling2D,
     operations.Mean, operations.Flatten, operations.KeepScale,

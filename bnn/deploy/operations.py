@@ -61,6 +61,26 @@ class Rescale(Operation):
         return tuple(numpy.broadcast_to(v, n_channels) for v in pair)
 
 
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Whiten(Operation):
+    """Whitens images of pixels in [0, 1], see :mod:`bnn.data.whitening`.
+
+    It stands behind a ``Rescale`` of kind ``'unit'``.  The matrix is full:
+    each value of the result depends on all pixels, and nothing cheaper than
+    its n^2 floats gives the numbers that the net was trained on.  A packed
+    file holds it, of CIFAR-10 38 MB, so that it still is the one file that a
+    picture needs.
+
+    Attributes:
+        mean (numpy.ndarray): float32 (n,).
+        matrix (numpy.ndarray): float32 (n, n).
+
+    """
+
+    mean: numpy.ndarray
+    matrix: numpy.ndarray
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Weights:
     """Weights as a layer computes with them: ``values`` times ``scale``.

@@ -7,6 +7,7 @@ import sys
 
 import numpy
 
+from bnn.data import whitening
 from bnn.deploy import operations
 
 
@@ -55,6 +56,13 @@ def _(operation: operations.Rescale, x, dtype):
         return x
     return (x - channels(dtype(operation.mean), x)) / channels(
         dtype(operation.std), x)
+
+
+@apply.register
+def _(operation: operations.Whiten, x, dtype):
+    return whitening.whiten(*(
+        array.astype(dtype, copy=False)
+        for array in (x, operation.mean, operation.matrix)))
 
 
 @apply.register

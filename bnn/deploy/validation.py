@@ -158,6 +158,10 @@ def _check_operation(operation, here):
                 _expect(len(values) in (1, n[0]) and all(
                     type(v) is float for v in values), 'a mean is a float')
             _expect(min(operation.std) > 0, 'a deviation is above 0')
+    elif isinstance(operation, operations.Whiten):
+        size = math.prod(here)
+        _check_array(operation.mean, numpy.float32, (size,))
+        _check_array(operation.matrix, numpy.float32, (size, size))
     elif isinstance(operation, operations.BatchNormalization):
         _expect(type(operation.eps) is float and operation.eps >= 0
                 and (operation.var >= 0).all(), 'a variance is not below 0')

@@ -10,9 +10,13 @@ import net
 from bnn import data as datasets
 from bnn import errors
 from bnn.data import augment
+from bnn.data import whitening
+from bnn.deploy import operations
+from bnn.deploy import reference
 from bnn.training.files import model_file
 from zoo import nets
 from zoo import trained
+from zoo.binarynet import convnet
 from zoo.binarynet import deep_binary_mlp
 
 DeepBinaryMLP = deep_binary_mlp.DeepBinaryMLP
@@ -88,6 +92,37 @@ def test_scaling(load):
             factor, offset = found.rescale.affine(1)
             expected = factor * pixels + offset
         numpy.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_whitened(load, tmp_path):
+    random = numpy.random.RandomState(0)
+    predictor = convnet.ConvNet(width=1)
+    path = str(tmp_path / 'whitened.model')
+    attributes = {
+        'net_class': 'ConvNet', 'dataset': 'cifar10', 'input': 'whitened',
+        'net_args': {'width': 1}, 'class_names': list('0123456789')}
+    mine = whitening.Whitening(
+        random.randn(3072).astype('f'), numpy.eye(3072, dtype='f')
+        + numpy.outer(random.randn(3072), random.randn(3072)).astype('f'))
+    model_file.save(path, L.Classifier(predictor), attributes, mine)
+    found = trained.load(path)
+    pixels = random.randint(0, 256, (2, 3, 32, 32)).astype('u1')
+    x = found.scale(pixels)
+    assert x.dtype == numpy.float32
+    first, *_ = found.operations()
+    assert isinstance(first, operations.Whiten)
+    for expected in (
+            whitening.whiten(pixels / 255, *mine),
+            reference.run([found.rescale, first], pixels)):
+        numpy.testing.assert_allclose(
+            x, expected, atol=1e-4 * abs(expected).max())
+    with pytest.raises(errors.UserError, match='does not say with what'):
+        load(predictor, **attributes)
+    attributes['dataset'] = 'digits'
+    model_file.save(path, L.Classifier(predictor), attributes, mine)
+    with pytest.raises(errors.UserError, match=r'\(3072,\), not float32 '
+                       r'\(784,\)'):
+        trained.load(path)
 
 
 def test_crop(load):

@@ -100,6 +100,10 @@ def make(net: stages.PackedNet) -> list:
 
 def _check(net):
     first, last = net.products[0], net.products[-1]
+    is_whitened = any(
+        isinstance(stage, stages.FloatStage)
+        and isinstance(stage.operation, operations.Whiten)
+        for stage in net.stages)
     for i, stage in enumerate(net.stages):
         if isinstance(stage, stages.Product):
             at_end = stage in (first, last)
@@ -115,6 +119,8 @@ def _check(net):
             following = next((one for one in net.stages[i:] if
                               isinstance(one, stages.Product)), None)
             name, words = stage.name, 'it computes with floats'
+            if is_whitened:
+                raise _refusal('whitening', words)
             if isinstance(stage.operation, operations.Rescale) and following:
                 name = following.name
                 words = ('its weights are floats'

@@ -7,6 +7,7 @@ import functools
 import numpy
 
 from bnn import errors
+from bnn.data import whitening
 from bnn.deploy import operations
 
 INPUT = 'pixels'
@@ -107,6 +108,21 @@ def _(operation: operations.Rescale, graph):
         if operation.kind == 'standard':
             graph.apply('Sub', graph.channels(operation.mean))
             graph.apply('Div', graph.channels(operation.std))
+
+
+@_add.register
+def _(operation: operations.Whiten, graph):
+    axis, shape = numpy.int64([1]), graph.shape
+    graph.apply('Flatten')
+    graph.apply('Sub', graph.node('ReduceMean', graph.x, axis, keepdims=1))
+    norm = graph.node('ReduceL2', graph.x, axis, keepdims=1)
+    scale = numpy.float32(whitening.SCALE)
+    norm = graph.node('Where', graph.node(
+        'Less', norm, numpy.float32(whitening.NO_CONTRAST)), scale, norm)
+    graph.apply('Mul', graph.node('Div', scale, norm))
+    graph.apply('Sub', operation.mean)
+    graph.apply('MatMul', operation.matrix)
+    graph.apply('Reshape', numpy.int64([-1, *shape]))
 
 
 def _add_scale_and_bias(operation, graph, n_axes):

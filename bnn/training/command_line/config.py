@@ -55,6 +55,8 @@ class Config:
         notes: What is known to be wrong in the published experiment.
         published: Its result; ``None`` where the configuration is ours alone.
         given: The fields that the command line set, with their values.
+        teacher_digest: 40 hex digits of the bytes of ``teacher``, which
+            :func:`bnn.training.files.resume.take_over` reads.
     """
 
     name: str = ''
@@ -62,6 +64,7 @@ class Config:
     notes: str = ''
     published: Published | None = None
     given: dict[str, Any] = dataclasses.field(default_factory=dict)
+    teacher_digest: str | None = None
 
     dataset: str = setting.field(
         'mnist', 'data to train on', _DATA, choices=tuple(data.TITLES))
@@ -78,7 +81,8 @@ class Config:
         _DATA, choices=tuple(inputs.AUGMENTATIONS))
     input: str = setting.field(
         'unit', 'pixels in [0, 1], in [-1, 1], of mean 0 and deviation 1 in '
-        'each channel, or as -1 and +1', _DATA, choices=tuple(inputs.SCALES))
+        'each channel, as -1 and +1, or images of normalized contrast, '
+        'whitened (CIFAR-10)', _DATA, choices=tuple(inputs.SCALES))
     validation: int = setting.field(
         0, 'split the last N training images off; the best epoch on them is '
         'kept, and tested once at the end', _DATA,
@@ -196,6 +200,16 @@ class Config:
         0., 'half of the loss is of images whose pixels are moved by EPS in '
         'the direction that raises it; pixels as --input has them',
         _LEARNING, convert=setting.not_negative_float, metavar='EPS')
+    teacher: str | None = setting.field(
+        None, 'model whose scores are targets too: another net for the same '
+        'classes and images, with the same --input', _LEARNING,
+        metavar='FILE', kept='carried')
+    teacher_weight: float = setting.field(
+        .9, "the teacher's share of the loss; the rest is of the labels",
+        _LEARNING, convert=setting.weight, metavar='SHARE')
+    temperature: float = setting.field(
+        4., 'what the scores of teacher and net are divided by',
+        _LEARNING, convert=setting.positive_float, metavar='T')
     clip: str = setting.field(
         'weights', 'what is kept in [-1, 1]: all parameters, or the latent '
         'weights that need it, of 1 bit or of the linear quantizer',
@@ -362,6 +376,16 @@ class Config:
                 f'--adversarial {self.adversarial:g} moves pixels, which '
                 '--input binary has as +-1 alone; --adversarial 0 leaves it '
                 'out')
+        if self.input == 'whitened':
+            if self.dataset not in data.CIFAR_NAMES:
+                raise errors.UserError(
+                    '--input whitened is for --dataset '
+                    f'{" or ".join(data.CIFAR_NAMES)}, not {self.dataset}')
+            if self.augment == 'affine':
+                raise errors.UserError(
+                    '--augment affine makes pixels, and behind --input '
+                    'whitened there are none; --augment shift and crop-flip '
+                    'only move the images')
         is_of_pictures = inputs.AUGMENTATIONS[self.augment].is_of_pictures
         if is_of_pictures != (self.dataset == 'imagenet'):
             raise errors.UserError(
@@ -401,7 +425,7 @@ class Config:
     def _refusal(self, name: str) -> str | None:
         """Says why a setting that was given does nothing."""
         if self.evaluate and name in (
-                'adversarial', 'label_smoothing', 'precise_bn'):
+                'adversarial', 'label_smoothing', 'precise_bn', 'teacher'):
             return ('it belongs to training; --evaluate tests the model as '
                     'it is')
         if name == 'precision' and self.gpu != -1:
@@ -412,6 +436,9 @@ class Config:
         if name in ('communicator', 'multi_node_bn') and (
                 not self.distributed):
             return 'it belongs to --distributed'
+        if name in ('teacher_weight', 'temperature') and (
+                self.teacher is None):
+            return 'it belongs to --teacher FILE'
         if name.startswith('bop_') and self.optimizer != 'bop':
             return f'it belongs to --optimizer bop, not {self.optimizer}'
         for wanted, names in ((('exponential', 'cosine'), ('lr_final',)),

@@ -114,6 +114,14 @@ def not_negative_float(text: str) -> float:
     return value
 
 
+def weight(text: str) -> float:
+    """A number in (0, 1]."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise ValueError(f'{text} is not in (0, 1]')
+    return value
+
+
 def ratio(text: str) -> float:
     """A number in [0, 1)."""
     value = float(text)

@@ -1,5 +1,6 @@
 """Model files: HDF5, with attributes that say what is inside."""
 import contextlib
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -12,10 +13,13 @@ from chainer.serializers import npz
 
 from bnn import errors
 from bnn import memory
+from bnn.data import whitening as whitening_module
 from bnn.training.files import atomic
 
 FORMAT = 'bnn-model'
 FORMAT_VERSION = 1
+_WHITENING = 'whitening/'
+_CHUNK = 1 << 20
 # Nothing is deflated to less than its 1032nd part.
 _DEFLATE = 1032
 # Bytes that a net may take beyond that: a little larger one is made, and the
@@ -24,7 +28,8 @@ _SLACK = 1 << 28
 
 
 def save(path: str, target: Any,
-         attributes: dict[str, Any] | None = None) -> None:
+         attributes: dict[str, Any] | None = None,
+         whitening: whitening_module.Whitening | None = None) -> None:
     """Saves a link or an optimizer to HDF5.
 
     Args:
@@ -32,6 +37,8 @@ def save(path: str, target: Any,
         target (~chainer.Link or ~chainer.Optimizer): What to save.
         attributes: Facts to keep beside it, each stored as
             JSON in an attribute of the file.
+        whitening: What whitens the images of the net, if they are; arrays
+            of the group ``whitening``.
 
     Raises:
         ~bnn.errors.UserError: If the file cannot be written.
@@ -46,6 +53,9 @@ def save(path: str, target: Any,
             f.attrs['format_version'] = FORMAT_VERSION
             for name, value in attributes.items():
                 f.attrs[name] = json.dumps(value)
+        if whitening is not None:
+            for name, array in whitening._asdict().items():
+                f[_WHITENING + name] = array
     with atomic.write(path) as f:
         f.write(buffer.getbuffer())
 
@@ -74,6 +84,26 @@ def read_attributes(path: str) -> dict[str, Any]:
                 f'{FORMAT_VERSION}: update it')
         return {name: json.loads(value) for name, value in f.attrs.items()
                 if not name.startswith('format')}
+
+
+def digest(path: str) -> str:
+    """Returns 40 hex digits that tell the bytes of a file from others'.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ~bnn.errors.UserError: If it cannot be read.
+    """
+    state = hashlib.blake2b(digest_size=20)
+    try:
+        with open(path, 'rb') as f:
+            while chunk := f.read(_CHUNK):
+                state.update(chunk)
+    except OSError as e:
+        raise errors.UserError(
+            f'cannot read {path}: {e.strerror or e}') from e
+    return state.hexdigest()
 
 
 @contextlib.contextmanager
@@ -112,6 +142,26 @@ def shape(path: str, name: str) -> tuple[int, ...] | None:
     with _open(path) as f:
         array = _dataset(f, name)
         return None if array is None else array.shape
+
+
+def read_whitening(path: str, n: int) -> whitening_module.Whitening | None:
+    """Reads what whitens the images of a model.
+
+    Args:
+        path: The file.
+        n: Values of an image.
+
+    Returns:
+        The whitening, or ``None`` where the file has none.
+
+    Raises:
+        ~bnn.errors.UserError: If the file cannot be read, or it is of other
+            images.
+    """
+    with _open(path) as f:
+        arrays = {name: array for name in whitening_module.Whitening._fields
+                  if (array := _dataset(f, _WHITENING + name)) is not None}
+        return whitening_module.check(arrays, n) if arrays else None
 
 
 @contextlib.contextmanager
@@ -168,6 +218,8 @@ def load(path: str, model: chainer.Link) -> None:
                 raise errors.UserError(
                     f'{path}: {name} holds no numbers')
         for name in sorted(set(_names(f)) - set(expected)):
+            if name.startswith(_WHITENING):
+                continue
             raise errors.UserError(
                 f'{path} is not of this net, which has no {name}')
         chainer.serializers.HDF5Deserializer(f).load(model)

@@ -85,7 +85,8 @@ def take_over(config: config_module.Config, ranks: alone.Ranks = alone.ALONE,
 
     Raises:
         ~bnn.errors.UserError: If a setting that was given is another than
-            that of the snapshot, or settings contradict one another.
+            that of the snapshot, the teacher is another or cannot be read,
+            or settings contradict one another.
     """
     config.check()
     snapshot = ranks.first(find, config.resume, config.out)
@@ -107,6 +108,7 @@ def take_over(config: config_module.Config, ranks: alone.Ranks = alone.ALONE,
         _check_unit(config, config.initmodel, model_file.shape(
             config.initmodel, 'predictor/l1/W'))
     config.check()
+    config = _with_teacher(config, snapshot)
     schedule = config.schedule  # which refuses what contradicts itself
     if (snapshot is not None and schedule.depends_on_length
             and snapshot.settings.get('epoch') != config.epoch):
@@ -132,16 +134,34 @@ def _go_on(config, settings, path, only):
                 f'{config_module.flag(name)} is {config.given[name]}, but '
                 f'{path} was made with {saved}; leave it out to go on, or '
                 'start a new run without --resume')
+        values[name] = saved
+    for name in config_module.names('carried'):
+        if name not in config.given and name in settings:
+            values[name] = config_module.check(name, settings[name], path)
+    for name, saved in values.items():
         if only is not None and name not in only and (
                 saved != getattr(config, name)):
             raise errors.UserError(
                 f'{path} was made with {config_module.flag(name)} '
                 f'{saved!r:.80}: ./train.py {config.name} goes on with it')
-        values[name] = saved
-    for name in config_module.names('carried'):
-        if name not in config.given and name in settings:
-            values[name] = config_module.check(name, settings[name], path)
     return dataclasses.replace(config, **values)
+
+
+def _with_teacher(config, snapshot):
+    """Notes which teacher it is; it may have moved, but is no other."""
+    if config.teacher is not None and not config.evaluate:
+        config = dataclasses.replace(
+            config, teacher_digest=model_file.digest(config.teacher))
+    if snapshot is None:
+        return config
+    path, digest = (snapshot.settings.get(name)
+                    for name in ('teacher', 'teacher_digest'))
+    if digest != config.teacher_digest:
+        raise errors.UserError(
+            f'--teacher is {config.teacher} of digest '
+            f'{config.teacher_digest}, but {snapshot.path} was made with '
+            f'{path!r:.80} of digest {digest!r:.42}; name that file to go on')
+    return config
 
 
 def _warn_of_unit(config, settings, path):
@@ -196,7 +216,8 @@ def kept(config: config_module.Config, **more: Any) -> dict[str, Any]:
     Returns:
         For JSON.
     """
-    return {'name': config.name, 'gradients': devices.describe_products(
+    return {'name': config.name, 'teacher_digest': config.teacher_digest,
+            'gradients': devices.describe_products(
         config.gpu, config.precision), **{
         name: getattr(config, name)
         for name in config_module.names('fixed', 'carried')}, **more}

@@ -110,7 +110,7 @@ def save_model(path: str, model: chainer.Link, config: config_module.Config,
         machine={**machine.describe(), 'device': devices.describe(device)},
         epoch=entry['epoch'], iteration=entry['iteration'],
         **{name.replace('main/', 'test_'): value
-           for name, value in test.items()}))
+           for name, value in test.items()}), dataset.whitening)
 
 
 def say_how_to_go_on(config: config_module.Config,

@@ -13,6 +13,7 @@ import sys
 import warnings
 import zipfile
 from typing import Any
+from typing import BinaryIO
 
 import chainer
 import numpy
@@ -181,7 +182,7 @@ def read(path: str) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
             if not magic.startswith(b'PK'):
                 raise errors.UserError(
                     f'{path} is not a snapshot of this program')
-            arrays = _read_arrays(f)
+            arrays = read_arrays(f)
         settings = json.loads(str(arrays.pop('settings')[()]))
         if not isinstance(settings, dict):
             raise ValueError('its settings are no JSON object')
@@ -201,8 +202,17 @@ def read(path: str) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
     return arrays, settings
 
 
-def _read_arrays(f):
-    """Reads an NPZ file, comparing each checksum before NumPy parses."""
+def read_arrays(f: BinaryIO) -> dict[str, numpy.ndarray]:
+    """Reads an uncompressed NPZ file, without pickle.
+
+    Each checksum is compared before NumPy parses an array.
+
+    Args:
+        f: The file.
+
+    Raises:
+        Exception: Of any kind, if the file is damaged or hostile.
+    """
     size = f.seek(0, os.SEEK_END)
     arrays = {}
     with zipfile.ZipFile(f) as archive:

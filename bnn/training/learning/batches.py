@@ -10,7 +10,9 @@ import chainer
 from bnn import data
 from bnn import errors
 from bnn.training.command_line import config as config_module
+from bnn.training.files import model_file
 from bnn.training.files import resume
+from bnn.training.files import whitening_cache
 from bnn.training.learning import inputs
 from bnn.training.ranks import alone
 from bnn.training.reports import lines
@@ -46,6 +48,9 @@ def load(config: config_module.Config, names: Sequence[str],
         with ranks.one_goes_first():  # to download it
             dataset = data.load(name, config.data_dir, config.allow_modified,
                                 config.workers)
+            if config.input == 'whitened':
+                dataset = dataclasses.replace(
+                    dataset, whitening=_whitening(dataset, config))
     except data.UnavailableError as e:
         if ('dataset' in config.given or name != 'mnist' or snapshot
                 or config.evaluate):
@@ -78,6 +83,16 @@ def load(config: config_module.Config, names: Sequence[str],
                                f'than those in {dataset.source}')
     ranks.check_alike(data=dataset.digest)
     return dataset
+
+
+def _whitening(dataset, config):
+    """Returns that of the model to start from, or else that of the data."""
+    if config.initmodel is not None:
+        found = model_file.read_whitening(
+            config.initmodel, dataset.train_images[0].size)
+        if found is not None:
+            return found
+    return whitening_cache.load(dataset, config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,11 +155,20 @@ def one_pass(dataset: data.Dataset, part: str, config: config_module.Config,
 
 
 def _converter(dataset, part, config, transform):
+    rescale = inputs.rescaler(
+        config.input, dataset.whitening if config.input == 'whitened'
+        else data.STATISTICS[dataset.name])
+    if config.input == 'whitened' and transform is not None:
+        # The statistics are of whole images: what is moved in from outside
+        # is 0 behind the whitening, where 0 is the mean.
+        rescale, transform = _composed(rescale, transform), None
     return inputs.converter(
         getattr(dataset, part + '_images'),
-        getattr(dataset, part + '_labels'),
-        inputs.rescaler(config.input, data.STATISTICS[dataset.name]),
-        transform)
+        getattr(dataset, part + '_labels'), rescale, transform)
+
+
+def _composed(first, second):
+    return lambda x: second(first(x))
 
 
 class Indices(chainer.iterators.SerialIterator):

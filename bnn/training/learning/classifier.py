@@ -7,9 +7,25 @@ import chainer.functions as F
 import chainer.links as L
 import numpy
 
+from bnn.training.learning import losses
+
 
 class Classifier(L.Classifier):
-    r"""Chainer's Classifier, which may train against adversarial images.
+    r"""Chainer's Classifier, which may train with a teacher, and against
+    adversarial images.
+
+    With a ``teacher`` the loss of a training is
+
+    .. math::
+
+        J = (1 - a) L(y, t) + a T^2 \, \mathrm{KL}(
+        \mathrm{softmax}(z / T) \,\|\, \mathrm{softmax}(y / T)),
+
+    L the loss function, y the scores of the net and z those of the teacher
+    for the same images, the moved ones too (distillation,
+    `1503.02531 <https://arxiv.org/abs/1503.02531>`_).  The teacher is
+    computed as in a test and without gradient, and is no link of this one:
+    no optimizer, snapshot or model file has it.
 
     With ``adversarial`` :math:`\epsilon` the loss of a training is
 
@@ -18,13 +34,13 @@ class Classifier(L.Classifier):
         \frac{1}{2} J(x, t) + \frac{1}{2} J(x + \epsilon \,
         \mathrm{sign}(\nabla_x J(x, t)), t),
 
-    J the loss function: half of it is that of images whose pixels were moved
-    by :math:`\epsilon` in the direction that raises it (the fast gradient
-    sign method, `1412.6572 <https://arxiv.org/abs/1412.6572>`_, section 6).
-    A pixel that dropout took away has no gradient and stays; the second half
-    has draws of its own.  The moved images are data: no gradient goes through
-    the sign.  What is reported as accuracy is that of the images as they are.
-    Where ``chainer.config.train`` is false the images are taken as they are.
+    J as above or else the loss function: half of it is that of images whose
+    pixels were moved by :math:`\epsilon` in the direction that raises it (the
+    fast gradient sign method, `1412.6572 <https://arxiv.org/abs/1412.6572>`_,
+    section 6).  A pixel that dropout took away has no gradient and stays; the
+    second half has draws of its own.  The moved images are data: no gradient
+    goes through the sign.  What is reported as accuracy is that of the images
+    as they are.  Where ``chainer.config.train`` is false all is as in Chainer.
 
     Args:
         predictor: The net.
@@ -32,6 +48,10 @@ class Classifier(L.Classifier):
         accfun: Likewise.
         adversarial: :math:`\epsilon`, in units of what the net sees;
             0: the images are taken as they are.
+        teacher: Another net for the same images and classes, on the same
+            device.
+        teacher_weight: a, its share of the loss, in (0, 1].
+        temperature: T, see :func:`~bnn.training.learning.losses.distillation`.
 
     Attributes:
         n_passes (int): Where ``chainer.config.train`` is false the scores are
@@ -42,10 +62,15 @@ class Classifier(L.Classifier):
 
     def __init__(self, predictor: chainer.Link, lossfun: Callable,
                  accfun: Callable = F.accuracy,
-                 adversarial: float = 0.) -> None:
+                 adversarial: float = 0.,
+                 teacher: chainer.Link | None = None,
+                 teacher_weight: float = .9, temperature: float = 4.) -> None:
         super().__init__(predictor, lossfun, accfun)
         self.adversarial = adversarial
         self.n_passes = 1
+        self.teacher = teacher
+        self.teacher_weight = teacher_weight
+        self.temperature = temperature
 
     def forward(self, x: Any, t: Any) -> chainer.Variable:
         """Computes and reports loss and accuracy.
@@ -59,14 +84,20 @@ class Classifier(L.Classifier):
         """
         if self.n_passes > 1 and not chainer.config.train:
             return self._test_mean(x, t)
-        if not (self.adversarial and chainer.config.train):
+        if not chainer.config.train or not (
+                self.adversarial or self.teacher is not None):
             return super().forward(x, t)
-        x = chainer.Variable(chainer.as_array(x))
-        loss = super().forward(x, t)
-        gradient, = chainer.grad([loss], [x])
-        xp = chainer.backend.get_array_module(gradient)
-        moved = x.array + self.adversarial * xp.sign(gradient.array)
-        self.loss = (loss + self.lossfun(self.predictor(moved), t)) / 2
+        x = chainer.as_array(x)
+        if self.adversarial:
+            x = chainer.Variable(x)  # whose gradient is wanted
+        self.loss = self._taught(super().forward(x, t), x, self.y)
+        if self.adversarial:
+            gradient, = chainer.grad([self.loss], [x])
+            xp = chainer.backend.get_array_module(gradient)
+            moved = x.array + self.adversarial * xp.sign(gradient.array)
+            y = self.predictor(moved)
+            self.loss = (self.loss + self._taught(
+                self.lossfun(y, t), moved, y)) / 2
         chainer.report({'loss': self.loss}, self)
         return self.loss
 
@@ -82,6 +113,17 @@ class Classifier(L.Classifier):
         self.accuracy = self.accfun(self.y, t)
         chainer.report({'loss': self.loss, 'accuracy': self.accuracy}, self)
         return self.loss
+
+    def _taught(self, loss, x, y):
+        """Adds what the teacher says of the images to a loss."""
+        if self.teacher is None:
+            return loss
+        with (chainer.using_config('train', False),
+              chainer.no_backprop_mode()):
+            z = self.teacher(chainer.as_array(x)).array
+        a = self.teacher_weight
+        return (1 - a) * loss + a * losses.distillation(
+            y, z, self.temperature)
 
 
 class Top5Classifier(Classifier):

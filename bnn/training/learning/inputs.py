@@ -9,6 +9,7 @@ import numpy
 
 from bnn import errors
 from bnn.data import augment
+from bnn.data import whitening
 
 
 def _unit(x):
@@ -30,8 +31,15 @@ def _standard(x, mean, std):
     return (_unit(x) - mean) / std
 
 
+def _whitened(x, statistics, on_device):
+    device = chainer.backend.get_device_from_array(x)
+    if device not in on_device:
+        on_device[device] = device.send(tuple(statistics))
+    return whitening.whiten(_unit(x), *on_device[device])
+
+
 SCALES = {'unit': _unit, 'signed': _signed, 'standard': _standard,
-          'binary': _binary}
+          'binary': _binary, 'whitened': _whitened}
 
 
 class Augmentation(NamedTuple):
@@ -77,9 +85,14 @@ def rescaler(scale: str, statistics: tuple = ()) -> Callable:
     Args:
         scale: ``'unit'``: pixels in [0, 1]; ``'signed'``: in [-1, 1];
             ``'standard'``: less the mean, by the deviation of
-            ``statistics``; ``'binary'``: +1 from 128 up, else -1.
-        statistics: Mean and deviation of each channel, for pixels in [0, 1].
+            ``statistics``; ``'binary'``: +1 from 128 up, else -1;
+            ``'whitened'``: see :mod:`bnn.data.whitening`.
+        statistics: Mean and deviation of each channel, for pixels in [0, 1],
+            or the :class:`~bnn.data.whitening.Whitening`.
     """
+    if scale == 'whitened':
+        return functools.partial(
+            _whitened, statistics=statistics, on_device={})
     if scale != 'standard':
         return SCALES[scale]
     mean, std = statistics

@@ -51,6 +51,33 @@ def squared_hinge(y: chainer.Variable, t: Any) -> chainer.Variable:
     return F.hinge(y, t, norm='L2') / y.shape[1]
 
 
+def distillation(y: chainer.Variable, teacher: Any, temperature: float
+                 ) -> chainer.Variable:
+    r"""How far scores are from those of a teacher, at a temperature.
+
+    :math:`T^2 \, \mathrm{KL}(q \,\|\, p)` with :math:`q =
+    \mathrm{softmax}(z / T)` of the teacher's scores z and :math:`p =
+    \mathrm{softmax}(y / T)`; its gradient :math:`\frac{T}{N} (p - q)` is
+    about as large at any temperature
+    (`1503.02531 <https://arxiv.org/abs/1503.02531>`_, section 2).
+
+    Args:
+        y: Scores, (batch, classes).
+        teacher (array): Scores of the teacher, the same shape, through which
+            no gradient goes.
+        temperature: T, above 0.
+
+    Returns:
+        A scalar, the mean over the batch; 0 where both are of one opinion.
+    """
+    log_q = F.log_softmax(teacher / temperature).array
+    xp = chainer.backend.get_array_module(log_q)
+    q = xp.exp(log_q)
+    entropy = -(q * log_q).sum() / len(q)
+    return temperature ** 2 * (
+        F.softmax_cross_entropy(y / temperature, q) - entropy)
+
+
 LOSSES = {'softmax': softmax_cross_entropy, 'squared-hinge': squared_hinge}
 
 

@@ -4,7 +4,7 @@ from bnn.training.ranks import alone
 from bnn.training.ranks import launcher
 
 # Settings that may be others on each rank: devices and places
-_OF_RANK = ('gpu', 'data_dir', 'out', 'initmodel', 'resume')
+_OF_RANK = ('gpu', 'data_dir', 'out', 'initmodel', 'resume', 'teacher')
 
 
 def join(config: config_module.Config) -> alone.Ranks:
@@ -37,6 +37,7 @@ def check_alike(config: config_module.Config, ranks: alone.Ranks) -> None:
     Raises:
         ~bnn.errors.UserError: On every rank, if they do.
     """
-    ranks.check_alike(configuration=config.name, **{
-        config_module.flag(name): getattr(config, name)
-        for name in config_module.SETTINGS if name not in _OF_RANK})
+    ranks.check_alike(
+        configuration=config.name, teacher=config.teacher_digest, **{
+            config_module.flag(name): getattr(config, name)
+            for name in config_module.SETTINGS if name not in _OF_RANK})

@@ -117,6 +117,16 @@ def make_rescale():
 
 
 @pytest.fixture(scope='session')
+def whiten():
+    """A whitening of CIFAR-10's size, of numbers that mix the pixels."""
+    random = numpy.random.RandomState(2)
+    matrix = random.standard_normal((3072, 3072)).astype('f') / 200
+    return operations.Whiten(
+        name='whitening', mean=random.uniform(-.1, .1, 3072).astype('f'),
+        matrix=matrix + 2 * numpy.eye(3072, dtype='f'))
+
+
+@pytest.fixture(scope='session')
 def described(make_net):
     """A function that lists what a net computes, after the images' shape.
 

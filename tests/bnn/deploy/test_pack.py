@@ -1,4 +1,5 @@
 """Nets packed, written, read and run; what is refused with a reason."""
+import dataclasses
 import itertools
 import math
 
@@ -13,6 +14,7 @@ from bnn.deploy import pack as packing
 from bnn.deploy import reference
 from bnn.deploy import run
 from bnn.deploy import stages
+from bnn.deploy import table
 
 KINDS = 'unit', 'signed', 'standard', 'binary'
 
@@ -119,6 +121,29 @@ def test_kinds(pack):
                 for one in packed.products] == kinds
         assert name.startswith(('binary', 'dorefa')) or any(
             isinstance(one, stages.BitMaxPooling) for one in packed.stages)
+
+
+@pytest.mark.slow
+def test_whitened(described, whiten, make_rescale, make_images):
+    for name in ('convnet-binary-0', 'convnet-binary-weight-0'):
+        shape, found = described(name)
+        found = [whiten, *found]
+        packed = packing.pack(
+            found, shape, make_rescale('unit', 3), map(str, range(10)))
+        assert packed.products[0].operand == 'float'
+        check(packed, found, make_images(4, shape))
+    *_, total = table.rows(packed)
+    assert total['packed bytes'] > 4 * (3072 ** 2 + 3072)
+
+
+def test_damaged_whitening(described, whiten, make_rescale):
+    shape, found = described('convnet-binary-0')
+    for changes in {'mean': whiten.mean[1:]}, {'matrix': whiten.matrix[1:]}:
+        contents = file_format.dump(packing.pack(
+            [dataclasses.replace(whiten, **changes), *found], shape,
+            make_rescale('unit', 3), map(str, range(10))))
+        with pytest.raises(errors.UserError, match='contradicts itself'):
+            file_format.parse(contents)
 
 
 def test_file_is_small(pack):

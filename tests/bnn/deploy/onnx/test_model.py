@@ -61,6 +61,13 @@ def test_net(described, make_rescale, make_images):
         check_net(name, kind, described, make_rescale, make_images)
 
 
+def test_whitened(described, whiten, make_rescale, make_images):
+    shape, found = described('convnet-float-0')
+    x = make_images(3, shape)
+    x[1] = 7  # without contrast
+    check([make_rescale('unit', 3), whiten, *found], x)
+
+
 @pytest.mark.slow
 def test_every_net(net_names, described, make_rescale, make_images):
     for name, kind in itertools.product(

@@ -22,7 +22,8 @@ def refusal(**given):
 
 def test_every_field_is_declared():
     """Each setting has a help, a group, and a default that it allows."""
-    plain = {'name', 'title', 'notes', 'published', 'given'}
+    plain = {'name', 'title', 'notes', 'published', 'given',
+             'teacher_digest'}
     fields = {field.name for field in dataclasses.fields(Config)}
     assert fields == {*config_module.SETTINGS, *plain}
     for name, one in config_module.SETTINGS.items():
@@ -41,7 +42,7 @@ def test_names():
     assert {*names('fixed'), *names('carried'), *names('free')} == set(
         config_module.SETTINGS)
     assert names('carried') == [
-        'data_dir', 'allow_modified', 'epoch', 'keep_snapshots']
+        'data_dir', 'allow_modified', 'epoch', 'teacher', 'keep_snapshots']
     assert config_module.flag('test_statistics') == '--test-statistics'
 
 
@@ -85,6 +86,15 @@ def test_refused_together():
              '--label-smoothing 0.1', '--loss softmax', 'squared-hinge'),
             ({'adversarial': .1, 'input': 'binary'}, '--adversarial 0.1',
              '--input binary'),
+            ({'input': 'whitened'}, '--input whitened', '--dataset cifar10',
+             'not mnist'),
+            ({'input': 'whitened', 'dataset': 'cifar10', 'augment': 'affine'},
+             '--augment affine', '--input whitened'),
+            ({'evaluate': True, 'initmodel': 'm', 'teacher': 't'},
+             '--teacher t', '--evaluate'),
+            ({'temperature': 2.}, '--temperature 2.0', '--teacher FILE'),
+            ({'teacher_weight': .5}, '--teacher-weight 0.5',
+             '--teacher FILE'),
             ({'precise_bn': True, 'test_statistics': 'batch'},
              '--precise-bn', '--test-statistics batch'),
             ({'precise_bn': True, 'batch_norm': False}, '--precise-bn',

@@ -11,6 +11,7 @@ import pytest
 from chainer.serializers import npz
 
 from bnn import errors
+from bnn.data import whitening
 from bnn.training.files import model_file
 from tests.helpers import small_runs
 
@@ -310,6 +311,7 @@ SWEEP = '''
 import sys
 import numpy
 from bnn import errors
+from bnn.data import whitening
 from bnn.training.files import model_file
 from tests.helpers import small_runs
 path, flipped = sys.argv[1:]
@@ -350,3 +352,26 @@ def test_bit_flips(path, tmp_path, pytestconfig):
     last = result.stdout.splitlines()[-1:]
     assert result.returncode == 0, (result.returncode, last, result.stderr)
     assert last == ['wrong: []']
+
+
+def test_whitening(path, tmp_path):
+    """It is beside the arrays of the model."""
+    assert model_file.read_whitening(path, 3) is None
+    found = whitening.Whitening(
+        numpy.random.rand(3).astype('f'), numpy.random.rand(3, 3).astype('f'))
+    path, model = str(tmp_path / 'whitened.model'), make_model()
+    model_file.save(path, model, {'epoch': 3}, found)
+    for ours, theirs in zip(model_file.read_whitening(path, 3), found):
+        numpy.testing.assert_array_equal(ours, theirs)
+    loaded = make_model()
+    model_file.load(path, loaded)
+    assert_same(state(loaded), state(model))
+    assert model_file.read_attributes(path) == {'epoch': 3}
+    with pytest.raises(errors.UserError, match=r'mean is float32 \(3,\), not '
+                       r'float32 \(4,\)'):
+        model_file.read_whitening(path, 4)
+    with h5py.File(path, 'r+') as f:
+        del f['whitening/matrix']
+        f['whitening/matrix'] = h5py.ExternalLink('x', 'y')
+    with pytest.raises(errors.UserError, match='no matrix'):
+        model_file.read_whitening(path, 3)

@@ -124,7 +124,8 @@ def test_every_fixed_setting_is_kept():
     kept = resume.kept(config_module.Config(name='b'), more=3)
     assert kept['name'] == 'b' and kept['more'] == 3
     assert set(kept) == {
-        'name', 'gradients', 'more', *config_module.names('fixed', 'carried')}
+        'name', 'gradients', 'teacher_digest', 'more',
+        *config_module.names('fixed', 'carried')}
     json.dumps(kept)
     for name in ('net', 'optimizer', 'lr', 'loss', 'clip', 'augment',
                  'input', 'seed', 'batchsize'):
@@ -178,6 +179,34 @@ def test_only_some_may_be_others():
             resume.take_over(config, only=('unit', 'seed'))
         assert words in str(e.value)
         assert './train.py a goes on with it' in str(e.value)
+
+
+def test_another_teacher():
+    """It may lie elsewhere, and has the same bytes."""
+    for name, words in ('t1', 'one'), ('t2', 'two'), ('moved', 'one'):
+        with open(name, 'w') as f:
+            f.write(words)
+    digests = {name: model_file.digest(name) for name in ('t1', 't2')}
+    taught = {'teacher': 't1', 'teacher_digest': digests['t1']}
+    assert digests['t1'] != digests['t2'] and len(digests['t1']) == 40
+    assert go_on(taught).teacher == 't1'
+    assert go_on(taught, teacher='moved').teacher == 'moved'
+    assert go_on(taught).teacher_digest == digests['t1']
+    for settings, teacher in (taught, 't2'), ((), 't1'):
+        line = refused(settings=settings, teacher=teacher)
+        settings = dict(settings)
+        for word in (teacher, digests[teacher], settings.get('teacher'),
+                     settings.get('teacher_digest')):
+            assert str(word) in line
+    os.remove('t1')
+    assert refused(settings=taught).startswith('cannot read t1: ')
+    with pytest.raises(errors.UserError, match='cannot read t1: '):
+        resume.take_over(configure(teacher='t1'))
+    # train_mnist.py has none.
+    kept = resume.kept(config_module.Config(name='a', **taught))
+    write_snapshot(PATH, **kept)
+    with pytest.raises(errors.UserError, match="--teacher 't1': ./train.py a"):
+        resume.take_over(configure(resume=PATH), only=('unit',))
 
 
 def test_net_that_is_far_larger():

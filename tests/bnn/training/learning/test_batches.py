@@ -7,11 +7,15 @@ import pytest
 
 from bnn import data
 from bnn import errors
+from bnn.data import whitening
 from bnn.training.command_line import config as config_module
+from bnn.training.files import model_file
 from bnn.training.files import resume
 from bnn.training.learning import batches
 from bnn.training.learning import inputs
 from bnn.training.ranks import alone
+from tests.helpers import made_data
+from tests.helpers import small_runs
 
 CPU = chainer.get_device('@numpy')
 
@@ -214,3 +218,49 @@ class TestLoad:
             snapshot, settings={'data_digest': 'x'})
         assert self.error(config, snapshot).startswith(
             'a/b was made with other data')
+
+
+def test_whole_images_are_whitened():
+    """Then they are moved, and what comes in from outside is 0."""
+    random = numpy.random.RandomState(0)
+    images = random.randint(0, 256, (6, 3, 4, 4)).astype(numpy.uint8)
+    found = whitening.Whitening(
+        random.randn(48).astype('f'), random.randn(48, 48).astype('f'))
+    dataset = data.Dataset(
+        'cifar10', 'CIFAR-10', images, numpy.arange(6, dtype='i'), images,
+        numpy.arange(6, dtype='i'), tuple('abcdef'), '', whitening=found)
+    config = config_module.Config(
+        dataset='cifar10', input='whitened', augment='shift', batchsize=6)
+    whole = whitening.whiten(images.astype('f') / 255, *found)
+    x, t = batches.one_pass(dataset, 'test', config).converter(range(6), CPU)
+    numpy.testing.assert_allclose(x, whole, rtol=1e-4, atol=1e-3)
+    x, _ = batches.training(dataset, config).converter(range(6), CPU)
+    moved = numpy.pad(whole, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    places = []
+    for one, padded in zip(x, moved):
+        places += [(i, j) for i in range(5) for j in range(5) if abs(
+            padded[:, i:i + 4, j:j + 4] - one).max() < 1e-3]
+    assert len(places) == 6 and len(set(places)) > 1
+
+
+def test_whitening_of_the_whole_data(tmp_path):
+    """Validation and dry run leave nothing out; a model brings its own."""
+    made_data.write_cifar10(tmp_path, n=8)
+    dataset = data.load('cifar10', str(tmp_path), True)
+    n = 3072
+    expected = whitening.Whitening(
+        numpy.arange(n, dtype='f'), numpy.eye(n, dtype='f'))
+    with open(tmp_path / f'whitening-{dataset.digest}.npz', 'wb') as f:
+        numpy.savez(f, digest=dataset.digest, **expected._asdict())
+    config = config_module.Config(
+        dataset='cifar10', data_dir=str(tmp_path), allow_modified=True,
+        input='whitened', batchsize=3, validation=4, dry_run=True)
+    found = batches.load(config, data.CIFAR_NAMES)
+    assert len(found.train_images) == 7 and len(found.validation_images) == 3
+    numpy.testing.assert_array_equal(found.whitening.mean, expected.mean)
+    path = str(tmp_path / 'mlp.model')
+    for mine, mean in ((None, expected.mean), (expected._replace(
+            mean=numpy.ones(n, 'f')), 1)):
+        model_file.save(path, small_runs.Net(), {}, mine)
+        numpy.testing.assert_array_equal(batches.load(dataclasses.replace(
+            config, initmodel=path), data.CIFAR_NAMES).whitening.mean, mean)

@@ -4,6 +4,7 @@ import chainer.functions as F
 import chainer.links as L
 import numpy
 import pytest
+from chainer.serializers import npz
 
 import net
 from bnn.training.learning import classifier
@@ -107,6 +108,102 @@ def test_binary_net():
     numpy.testing.assert_array_equal(x, kept)
     assert loss.array > plain(x, t).array  # as the statistics are the batch's
     assert all(numpy.isfinite(param.grad).all() for param in model.params())
+
+
+class Teacher(chainer.Chain):
+    """Scores with dropout and batch normalization, of float64."""
+
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.bn = L.BatchNormalization(5)
+            self.l1 = L.Linear(
+                5, 3, True, initialW=numpy.random.randn(3, 5))
+        self.bn.avg_mean[...] = numpy.random.randn(5)
+
+    def forward(self, x):
+        return self.l1(F.dropout(self.bn(x)))
+
+
+def of_test(net, x):
+    with chainer.using_config('train', False):
+        return net(x).array
+
+
+class TestTeacher:
+
+    @pytest.fixture
+    def model(self):
+        with chainer.using_config('dtype', numpy.float64):
+            return classifier.Classifier(
+                L.Linear(5, 3, True, initialW=numpy.random.randn(3, 5)),
+                losses.softmax_cross_entropy, teacher=Teacher(),
+                teacher_weight=.7, temperature=3.)
+
+    @pytest.fixture
+    def batch(self):
+        return numpy.random.randn(4, 5), numpy.array([0, 2, 1, 1], 'i')
+
+    def test_loss(self, model, batch):
+        """It is the sum of both, of the teacher's scores in a test."""
+        x, t = batch
+        loss, seen = observe(model, x, t)
+        y = model.predictor(x)
+        z = of_test(model.teacher, x)
+        expected = .3 * F.softmax_cross_entropy(y, t).array + (
+            .7 * losses.distillation(y, z, 3.).array)
+        numpy.testing.assert_allclose(loss.array, expected, rtol=1e-12)
+        numpy.testing.assert_allclose(
+            seen['main/loss'], expected, rtol=1e-12)
+        assert seen['main/accuracy'] == F.accuracy(y, t).array
+
+    def test_of_moved_images_too(self, model, batch):
+        x, t = batch
+        model.adversarial = .1
+        loss, _ = observe(model, x, t)
+        model.adversarial = 0.
+        x = chainer.Variable(x)
+        z = of_test(model.teacher, x.array)
+        y = model.predictor(x)
+        both = .3 * F.softmax_cross_entropy(y, t) + (
+            .7 * losses.distillation(y, z, 3.))
+        both.backward()
+        moved = x.array + .1 * numpy.sign(x.grad)
+        numpy.testing.assert_allclose(
+            loss.array, (both.array + model(moved, t).array) / 2, rtol=1e-12)
+
+    def test_finite_differences(self, model, batch):
+        x, t = batch
+        W = model.predictor.W
+        model.cleargrads()
+        model(x, t).backward()
+        gradient, values = W.grad.copy(), W.array.copy()
+        for at in numpy.ndindex(W.shape):
+            ends = []
+            for step in 1e-5, -1e-5:
+                W.array[...] = values
+                W.array[at] += step
+                ends.append(float(model(x, t).array))
+            assert gradient[at] == pytest.approx(
+                (ends[0] - ends[1]) / 2e-5, rel=1e-5, abs=1e-8)
+
+    def test_teacher_stays(self, model, batch):
+        """No gradient, no statistics, no part of what is saved."""
+        before = {name: array.copy() for name, array in npz.serialize(
+            model.teacher).items()}
+        model.teacher.cleargrads()
+        model(*batch).backward()
+        for name, array in npz.serialize(model.teacher).items():
+            numpy.testing.assert_array_equal(array, before[name])
+        assert all(param.grad is None for param in model.teacher.params())
+        assert set(npz.serialize(model)) == {'predictor/W'}
+
+    def test_none_in_tests(self, model, batch):
+        with chainer.using_config('train', False):
+            loss, _ = observe(model, *batch)
+        x, t = batch
+        assert loss.array == F.softmax_cross_entropy(
+            model.predictor(x), t).array
 
 
 class TestTop5:

@@ -4,6 +4,7 @@ import numpy
 import pytest
 
 from bnn import errors
+from bnn.data import whitening
 from bnn.training.learning import inputs
 from tests.helpers import devices
 
@@ -53,7 +54,7 @@ def test_values(device):
 
 
 def test_every_pixel():
-    assert set(inputs.SCALES) == set(VALUES)
+    assert set(inputs.SCALES) == {*VALUES, 'whitened'}
     pixels = numpy.arange(256, dtype=numpy.uint8).reshape(256, 1, 1, 1)
     for scale, values in VALUES.items():
         y = inputs.rescaler(scale, STATISTICS)(pixels).ravel()
@@ -74,6 +75,22 @@ def test_standard_by_channel():
     numpy.testing.assert_allclose(
         x, (images / 255 - mean[:, None, None]) / std[:, None, None],
         rtol=1e-4, atol=1e-6)
+
+
+@devices.each
+def test_whitened(device):
+    device = devices.get(device)
+    random = numpy.random.RandomState(0)
+    images = random.randint(0, 256, (5, 3, 2, 2)).astype(numpy.uint8)
+    found = whitening.Whitening(
+        random.randn(12).astype('f'), random.randn(12, 12).astype('f'))
+    rescale = inputs.rescaler('whitened', found)
+    for _ in range(2):
+        x = rescale(device.send(images))
+        assert isinstance(x, device.supported_array_types)
+        assert x.dtype == numpy.float32
+        numpy.testing.assert_allclose(devices.to_cpu(x), whitening.whiten(
+            images / 255, *found), rtol=1e-3, atol=1e-3)
 
 
 def test_transform_comes_before_the_scale():

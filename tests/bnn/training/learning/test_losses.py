@@ -70,6 +70,42 @@ def test_finite_differences():
             atol=1e-7)
 
 
+@devices.each
+def test_distillation_by_hand(device):
+    device = devices.get(device)
+    # At temperature 2 the scores 2 log a give the probabilities a / sum.
+    y = variable(device, 2 * numpy.log([[2, 1, 1], [1, 8, 1]]))
+    z = device.send(2 * numpy.log(numpy.array([[1, 1, 2], [1, 8, 1]], 'f')))
+    loss = losses.distillation(y, z, 2.)
+    assert loss.shape == ()
+    assert loss.dtype == numpy.float32
+    p = numpy.array([[.5, .25, .25], [.1, .8, .1]])
+    q = numpy.array([[.25, .25, .5], [.1, .8, .1]])
+    numpy.testing.assert_allclose(
+        float(loss.array), 4 * (q * numpy.log(q / p)).sum() / 2, rtol=1e-5)
+    loss.backward()
+    numpy.testing.assert_allclose(
+        devices.to_cpu(y.grad), 2 * (p - q) / 2, rtol=1e-5, atol=1e-6)
+
+
+def test_distillation_of_one_opinion():
+    y = numpy.random.normal(0, 20, (6, 10)).astype('f')
+    for temperature in .5, 1., 8.:
+        # A constant beside all scores says nothing.
+        loss = losses.distillation(chainer.Variable(y + 3), y, temperature)
+        assert abs(loss.array) < 1e-4
+        assert losses.distillation(-y, y, temperature).array > 1
+
+
+def test_distillation_by_finite_differences():
+    y, z = numpy.random.normal(0, 2, (2, 6, 10))
+    for temperature in .5, 1., 4.:
+        gradient_check.check_backward(
+            lambda y, temperature=temperature: losses.distillation(
+                y, z, temperature), [y], None, dtype=numpy.float64,
+            rtol=1e-5, atol=1e-7)
+
+
 def test_softmax_is_chainers():
     y = numpy.random.normal(0, 2, (6, 10)).astype('f')
     t = numpy.array([0, 1, 2, 3, -1, 5], 'i')  # -1 is left out
