@@ -57,7 +57,8 @@ def check_net(name, kind, described, make_rescale, make_images):
 
 
 def test_net(described, make_rescale, make_images):
-    for name, kind in (('lenet5-k', 'standard'), ('dorefa-3-3', 'unit')):
+    for name, kind in (('lenet5-k', 'standard'), ('dorefa-3-3', 'unit'),
+                       ('resnet20', 'signed')):
         check_net(name, kind, described, make_rescale, make_images)
 
 
