@@ -1,4 +1,4 @@
-"""ResNet-20: layers and work of the published net, what it computes, packed."""
+"""ResNet-20: layers and work of the published net, results, packed."""
 import chainer
 import numpy
 import pytest
