@@ -56,8 +56,9 @@ NETS = {
     **{f'cnv-{w}-{a}': (_CIFAR, lambda w=w, a=a: cnv.CNV(
         w_bits=w, a_bits=a)) for w, a in ((1, 1), (1, 2), (2, 2), (32, 32))},
     'residual': (_MNIST, lambda: chainer.Sequential(
-        resnet20.BiRealBlock(1, 5, 2), resnet20.BiRealBlock(5, 5),
-        lambda x: F.mean(x, axis=(2, 3)), L.Linear(5, 10))),
+        L.Convolution2D(1, 3, 3), resnet20.BiRealBlock(3, 5, 2),
+        resnet20.BiRealBlock(5, 5), lambda x: F.mean(x, axis=(2, 3)),
+        L.Linear(5, 10))),
     'resnet20': (_CIFAR, lambda: resnet20.ResNet20(width=2)),
     'resnet20-float': (_CIFAR, lambda: resnet20.ResNet20(
         width=2, binary=False)),

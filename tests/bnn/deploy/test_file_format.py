@@ -123,7 +123,7 @@ def test_contradictions_of_kept_values(contents, tmp_path):
     for at, fields, words in (
             (keep, {'operation': 'ReLU'}, 'no such value was kept'),
             (swap, {'operation': 'Keep'}, 'does not give what it says'),
-            (swap, {'shape': [1, 28, 29]}, 'no such value was kept'),
+            (swap, {'shape': [3, 26, 27]}, 'no such value was kept'),
             (swap, {'shape': [784]}, 'no such value was kept'),
             (add, {'operation': 'MultiplyScale'}, 'no such scale was kept'),
             (pad, {'before': 3}, 'does not give what it says'),

