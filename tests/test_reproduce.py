@@ -68,7 +68,10 @@ def test_published_numbers():
         'nin': (.8628, None), 'nin_float': (.8967, None),
         'nin_whitened': (.8628, None),
         'quantized_net': (.9806, None), 'shallow_convnet': (.63, None),
-        'shallow_convnet_float': (.766, .63)}
+        'shallow_convnet_float': (.766, .63),
+        'cnv': (.8422, None), 'cnv_w1a2': (.8780, None),
+        'cnv_w2a2': (.8903, None), 'resnet20': (.865, .88),
+        'resnet20_float': (.9125, None)}
     for name in found:
         one = find.get(name).published
         assert len(one.source) > 20

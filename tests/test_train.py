@@ -201,6 +201,13 @@ def test_configurations_are_sound():
         'loss': 'squared-hinge', 'lr_scale': 'glorot', 'clip': 'weights',
         'input': 'signed', 'batchsize': 50, 'epoch': 500}),
     ('convnet_float', {'lr_scale': 'none', 'kind': 'float'}),
+    ('cnv', {
+        'w_bits': 1, 'a_bits': 1, 'input': 'signed', 'clip': 'weights'}),
+    ('cnv_w1a2', {'w_bits': 1, 'a_bits': 2, 'quantizer': 'dorefa'}),
+    ('cnv_w2a2', {'w_bits': 2, 'a_bits': 2}),
+    ('cnv_float', {'w_bits': 32, 'a_bits': 32}),
+    ('resnet20', {'binary': True, 'width': 16, 'clip': 'weights'}),
+    ('resnet20_float', {'binary': False, 'width': 16}),
     ('alexnet', {
         'optimizer': 'adam', 'rate': .001, 'lr_schedule': 'step',
         'lr_steps': [30, 60, 90], 'epoch': 100, 'batchsize': 256,
@@ -629,6 +636,10 @@ REFUSED = [
     ('lenet5', ['--w-bits', 1], ['--w-bits', 'LeNet5']),
     ('lenet5_float', ['--surrogate', 'ste'], ['--surrogate', 'LeNet5']),
     ('nin', ['--width', 8], ['--width', 'ConvNet']),
+    ('cnv_w1a2', ['--surrogate', 'ste'], ['--surrogate ste', '--a-bits 2']),
+    ('cnv_float', ['--clip', 'weights'], ['--clip', 'CNV has none here']),
+    ('resnet20', ['--a-bits', 2], ['--a-bits', 'QuantizedMLP, CNV']),
+    ('resnet20_float', ['--surrogate', 'ste'], ['--surrogate', 'ResNet20']),
     ('shallow_convnet_float', ['--binarize', 'stochastic'], ['--binarize']),
     ('alexnet_float', ['--lr-scale', 'glorot'], ['--lr-scale']),
     # Data of other nets

@@ -25,12 +25,15 @@ FIELDS = {
     'NIN': ('binary', *_BLOCKS),
     'NINImageNet': ('binary', *_BLOCKS),
     'AlexNet': ('binary', 'unit', *_BLOCKS),
+    'CNV': ('w_bits', 'a_bits', 'quantizer', 'surrogate'),
+    'ResNet20': ('binary', 'width', 'surrogate'),
 }
 #: The data sets whose images each class of net takes
 DATA = {
     **dict.fromkeys(('BinaryMLP', 'QuantizedMLP', 'FloatMLP',
                      'BinaryWeightMLP'), data.NAMES + data.CIFAR_NAMES),
-    **dict.fromkeys(('ShallowConvNet', 'ConvNet', 'NIN'), data.CIFAR_NAMES),
+    **dict.fromkeys(('ShallowConvNet', 'ConvNet', 'NIN', 'CNV', 'ResNet20'),
+                    data.CIFAR_NAMES),
     'LeNet5': data.NAMES,
     **dict.fromkeys(('NINImageNet', 'AlexNet'), data.IMAGENET_NAMES),
 }
@@ -64,7 +67,7 @@ def check(config: config_module.Config) -> None:
     is_float = (config.net == 'FloatMLP'
                 or 'binary' in FIELDS[config.net] and not config.binary
                 or 'kind' in FIELDS[config.net] and config.kind == 'float'
-                or config.net == 'QuantizedMLP' and config.w_bits == 32)
+                or 'w_bits' in FIELDS[config.net] and config.w_bits == 32)
     if config.layers > _MAX_LAYERS:
         raise errors.UserError(
             f'--layers {config.layers}: at most {_MAX_LAYERS}')
@@ -83,14 +86,21 @@ def check(config: config_module.Config) -> None:
             f'--test-weights {config.tested_weights} is for weights that '
             'training draws, --binarize stochastic; others are tested with '
             'signs')
+    if 'surrogate' in config.given and config.net == 'CNV' and (
+            config.a_bits != 1):
+        raise errors.UserError(
+            f'--surrogate {config.surrogate} is for activations of 1 bit, '
+            f'not of --a-bits {config.a_bits}')
     if config.optimizer == 'bop' and (
             is_float or config.net not in (
-                'BinaryMLP', 'BinaryWeightMLP', 'ShallowConvNet', 'ConvNet')
-            and not (config.net == 'QuantizedMLP' and config.w_bits == 1)):
+                'BinaryMLP', 'BinaryWeightMLP', 'ShallowConvNet', 'ConvNet',
+                'ResNet20')
+            and not ('w_bits' in FIELDS[config.net] and config.w_bits == 1)):
         raise errors.UserError(
             '--optimizer bop has no latent weights: it takes the nets whose '
             'binary weights are plain signs, BinaryMLP, BinaryWeightMLP, '
-            'ShallowConvNet, ConvNet, QuantizedMLP with --w-bits 1')
+            'ShallowConvNet, ConvNet, ResNet20, QuantizedMLP and CNV with '
+            '--w-bits 1')
 
 
 def make(config: config_module.Config, dataset: data.Dataset

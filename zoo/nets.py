@@ -4,6 +4,8 @@ from zoo.binary_neural_networks import float_mlp
 from zoo.binary_neural_networks import shallow_convnet
 from zoo.binarynet import convnet
 from zoo.binarynet import deep_binary_mlp
+from zoo.bireal_net import resnet20
+from zoo.bnn_pynq import cnv
 from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import alexnet
 from zoo.xnor_net import lenet5
@@ -24,4 +26,6 @@ NETS = {
     'NIN': nin.NIN,
     'NINImageNet': nin.NINImageNet,
     'AlexNet': alexnet.AlexNet,
+    'CNV': cnv.CNV,
+    'ResNet20': resnet20.ResNet20,
 }

@@ -34,7 +34,8 @@ _OPERATIONS = {kind.__name__: kind for kind in (
     operations.Sign, operations.Quantize, operations.Clip, operations.ReLU,
     operations.RPReLU, operations.MaxPooling2D, operations.AveragePooling2D,
     operations.Mean, operations.Flatten, operations.KeepScale,
-    operations.MultiplyScale)}
+    operations.MultiplyScale, operations.Keep, operations.Swap,
+    operations.AddKept, operations.PadChannels)}
 
 
 def dump(net: stages.PackedNet) -> bytes:

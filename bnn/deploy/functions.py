@@ -65,11 +65,16 @@ class Step:
         operands (tuple of Step): Of what; the scale of a MultiplyScale is
             the second one.
         function (str): Of which function the operation was read.
+        before (Step or None): The last value that all of it is computed of:
+            the operand, or of a sum the value where its branches begin.
+        shape (tuple of int): Of an example.
     """
 
     operation: operations.Operation
     operands: tuple
     function: str
+    before: object
+    shape: tuple
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -118,10 +123,11 @@ class Call:
         """str: The name of the operation."""
         return self.link or self.chain
 
-    def step(self, operation, *operands):
+    def step(self, operation, *operands, before=None):
         """Returns the value of an operation on these steps."""
         return Step(dataclasses.replace(operation, name=self.name), operands,
-                    type(self.function).__name__)
+                    type(self.function).__name__, before or operands[0],
+                    self.shape[1:])
 
     def constant(self, i):
         """Returns a copy of an operand that is of parameters alone, or None
@@ -146,8 +152,8 @@ class Call:
 _SUPPORTED = (
     'supported are linear, convolution_2d, batch_normalization, bias, relu, '
     'clipped_relu, clip, prelu, max_pooling_2d, average_pooling_2d, mean over '
-    'the image, reshape to (batch, n), and the signs and quantizers of this '
-    'project')
+    'the image, reshape to (batch, n), sums of branches, and the signs and '
+    'quantizers of this project')
 
 
 def read(call: Call) -> Constant | Step:
@@ -276,22 +282,46 @@ def _batch_statistics(call):
 
 
 def _add(call):
-    i, = _constants(call, (
-        'a sum of two branches cannot be packed, use a net without shortcuts'))
+    i = next((i for i, one in enumerate(call.operands)
+              if isinstance(one, Constant)), None)
+    if i is None:
+        return _add_branches(call)
     return operations.Bias(b=_by_channel(call, call.constant(i)))
 
 
-def _subtract(call):
-    i, = _constants(call, 'only a parameter can be subtracted')
-    call.check(i == 1, 'subtract the parameter from the images')
-    return operations.Bias(b=-_by_channel(call, call.constant(1)))
+def _add_branches(call):
+    call.check(call.arrays[0].shape == call.arrays[1].shape,
+               'only branches of the same shape can be added')
+    one, other = call.operands
+    others = set(_line(other))
+    before = next(step for step in _line(one) if step in others)
+    call.check(not _inside(one, before) & _inside(other, before),
+               'the branches of a sum must not share values')
+    return call.step(operations.AddKept(), one, other, before=before)
 
 
-def _constants(call, instead):
-    found = [i for i, one in enumerate(call.operands)
-             if isinstance(one, Constant)]
-    call.check(found, instead)
+def _line(step):
+    """Yields a step and those before it, back to the example."""
+    while step is not None:
+        yield step
+        step = step.before
+
+
+def _inside(step, before):
+    """Returns the steps that one is computed of, from another one on."""
+    found, waiting = set(), [step]
+    while waiting:
+        step = waiting.pop()
+        if step is not before and step not in found:
+            found.add(step)
+            waiting += step.operands
     return found
+
+
+def _subtract(call):
+    call.check(isinstance(call.operands[1], Constant),
+               'only a parameter can be subtracted')
+    return operations.Bias(b=-_by_channel(call, call.constant(1)))
 
 
 def _by_channel(call, array):
@@ -355,15 +385,34 @@ def _identity(call):
     return call.operands[0]
 
 
+def _get_item(call):
+    """Each n-th row and column is a pool of windows of one pixel."""
+    slices = call.function.slices
+    steps = [one.step or 1 for one in slices if isinstance(one, slice)]
+    call.check(
+        len(slices) == len(steps) == len(call.shape) == 4
+        and steps[:2] == [1, 1] and min(steps) > 0
+        and call.shape == tuple(-(-n // step) for n, step in zip(
+            call.arrays[0].shape, steps, strict=True)),
+        'only each n-th row and column of the images can be taken, '
+        'x[:, :, ::2, ::2]')
+    return operations.MaxPooling2D(ksize=(1, 1), stride=tuple(steps[2:]))
+
+
 def _pad(call):
     function = call.function
     widths = numpy.broadcast_to(function.pad_width, (len(call.shape), 2))
     value = function.keywords.get('constant_values', 0)
+    if (function.mode == 'constant' and numpy.array_equal(value, 0)
+            and widths[1].any() and not numpy.delete(widths, 1, 0).any()):
+        return operations.PadChannels(
+            before=int(widths[1, 0]), after=int(widths[1, 1]))
     call.check(
         function.mode == 'constant' and value in (0, 1)
         and len(call.shape) == 4 and not widths[:2].any()
         and (widths[:, 0] == widths[:, 1]).all(),
-        'pad height and width with 0 or 1, the same on both sides')
+        'pad height and width with 0 or 1, the same on both sides, or '
+        'channels with 0')
     return Pad(pad=tuple(map(int, widths[2:, 0])), value=value)
 
 
@@ -424,6 +473,7 @@ _OPERATIONS = {
     'Add': _add, 'AddConstant': _add_constant, 'Sub': _subtract,
     'Mul': _multiply, 'Absolute': _absolute, 'Mean': _mean,
     'Reshape': _reshape, 'Identity': _identity, 'Pad': _pad,
+    'GetItem': _get_item,
     'BST': _sign, 'QST': _quantize, 'ReLU': _relu, 'Clip': _clip,
     'ClippedReLU': _clipped_relu, 'PReLUFunction': _prelu,
     'MaxPooling2D': _max_pooling, 'MaxPoolingND': _max_pooling,
@@ -435,7 +485,7 @@ _INSTEAD = {
     'Softmax': _SCORES, 'LogSoftmax': _SCORES,
     **dict.fromkeys(('Sigmoid', 'Tanh', 'ELU', 'LeakyReLU', 'HardSigmoid'),
                     _ACTIVATIONS),
-    'Concat': 'branches cannot be packed, use a net without them',
+    'Concat': 'branches can only be added',
     'LocalResponseNormalization': 'use batch normalization',
     'ConvolutionND': 'use convolution_2d',
     'MulConstant': 'use batch normalization'}

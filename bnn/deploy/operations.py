@@ -308,3 +308,44 @@ class KeepScale(Operation):
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class MultiplyScale(Operation):
     """Multiplies by the K that the last :class:`KeepScale` kept."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Keep(Operation):
+    """Keeps the operand, for :class:`AddKept`; it goes on unchanged."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Swap(Operation):
+    """Keeps the operand in place of what was kept last, which goes on.
+
+    Attributes:
+        shape (tuple of int): Of what goes on, of an example.
+
+    """
+
+    shape: tuple
+
+    def output_shape(self, shape):
+        return self.shape
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class AddKept(Operation):
+    """Adds what was kept last, of the same shape."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class PadChannels(Operation):
+    """Adds channels of zeros to an image.
+
+    Attributes:
+        before, after (int): How many, in front of its own and behind them.
+
+    """
+
+    before: int
+    after: int
+
+    def output_shape(self, shape):
+        return (self.before + shape[0] + self.after, *shape[1:])

@@ -146,6 +146,13 @@ class _Packer:
             kind = self.kind
             if len(self.shape) == 1:
                 return
+        elif isinstance(operation, operations.MaxPooling2D) and (
+                self.kind == 'bits'):
+            self.add_pool(operation, numpy.zeros(self.shape[0], bool))
+            return
+        elif isinstance(operation, operations.MaxPooling2D) and (
+                self.kind == 'levels'):
+            kind = self.kind
         elif self.kind in ('bits', 'levels'):
             before = next((stage.name for stage in reversed(self.stages)
                            if stage.name), 'the pixels')
@@ -160,6 +167,14 @@ class _Packer:
             output_shape=tuple(operation.output_shape(self.shape))), kind)
         if isinstance(operation, operations.Quantize):
             self._set_levels(operation)
+
+    def add_pool(self, pool, is_minimum):
+        """Adds a max-pool of bits."""
+        self.add(stages.BitMaxPooling(
+            ksize=pool.ksize, stride=pool.stride, pad=pool.pad,
+            cover_all=pool.cover_all, is_minimum=is_minimum,
+            input_shape=self.shape,
+            output_shape=tuple(pool.output_shape(self.shape))), 'bits')
 
     def _to_float(self):
         """Adds what makes floats of pixels."""
@@ -234,12 +249,8 @@ class _Packer:
                 # The maximum is that of the largest sum where it rises with
                 # the sum up to here, else of the least; its bit is OR where
                 # the whole rises, else AND, or the other way round.
-                self.add(stages.BitMaxPooling(
-                    ksize=one.ksize, stride=one.stride, pad=one.pad,
-                    cover_all=one.cover_all,
-                    is_minimum=chain.rises(reach, i) != chain.rises(reach),
-                    input_shape=self.shape,
-                    output_shape=tuple(one.output_shape(self.shape))), 'bits')
+                self.add_pool(
+                    one, chain.rises(reach, i) != chain.rises(reach))
             elif isinstance(one, operations.Flatten):
                 self.add_operation(one)
         return n_folded

@@ -29,12 +29,35 @@ def run(net_operations, images, dtype=numpy.float64, watch=None):
     for operation in net_operations:
         if watch is not None:
             watch(operation, x)
-        if isinstance(operation, operations.KeepScale):
-            kept.append(keep_scale(operation, x))
-        elif isinstance(operation, operations.MultiplyScale):
-            x = x * kept.pop()
-        else:
-            x = apply(operation, x, dtype)
+        x = step(operation, x, kept, dtype)
+    return x
+
+
+def step(operation, x, kept, dtype):
+    """Computes an operation.
+
+    Args:
+        operation (~bnn.deploy.operations.Operation): The operation.
+        x (numpy.ndarray): Its operand, (batch, ...).
+        kept (list of numpy.ndarray): What operations keep for later ones.
+        dtype: Of the arithmetic, float32 or float64.
+
+    Returns:
+        numpy.ndarray: The result.
+
+    """
+    if isinstance(operation, operations.KeepScale):
+        kept.append(keep_scale(operation, x))
+    elif isinstance(operation, operations.Keep):
+        kept.append(x)
+    elif isinstance(operation, operations.Swap):
+        kept[-1], x = x, kept[-1]
+    elif isinstance(operation, operations.MultiplyScale):
+        x = x * kept.pop()
+    elif isinstance(operation, operations.AddKept):
+        x = x + kept.pop()
+    else:
+        x = apply(operation, x, dtype)
     return x
 
 
@@ -226,6 +249,13 @@ def _(operation: operations.Mean, x, dtype):
 @apply.register
 def _(operation: operations.Flatten, x, dtype):
     return x.reshape(len(x), -1)
+
+
+@apply.register
+def _(operation: operations.PadChannels, x, dtype):
+    return numpy.pad(x, (
+        (0, 0), (operation.before, operation.after),
+        *((0, 0),) * (x.ndim - 2)))
 
 
 def keep_scale(operation, x):

@@ -215,7 +215,8 @@ class FloatStage:
 
     ``Rescale`` takes pixels, every other operation float32.  ``Sign`` gives
     bits, ``Quantize`` levels (the values times n), every other operation
-    float32.  ``Flatten`` takes and gives any kind.
+    float32.  ``Flatten`` takes and gives any kind, ``MaxPooling2D`` levels
+    too.
 
     Attributes:
         operation (~bnn.deploy.operations.Operation): The operation.
@@ -257,6 +258,12 @@ class PackedNet:
         """list of Product: The layers."""
         return [stage for stage in self.stages
                 if isinstance(stage, Product)]
+
+
+def is_level_pooling(stage, kind):
+    """Tells whether a stage, given a kind of value, pools levels."""
+    return kind == 'levels' and isinstance(stage, FloatStage) and isinstance(
+        stage.operation, operations.MaxPooling2D)
 
 
 def is_flatten(stage):

@@ -1,6 +1,6 @@
 """The steps in which a packed net runs, one stage or several at once.
 
-A step takes a value and a list of kept scales.  A value is an array
+A step takes a value and a list of kept values.  A value is an array
 (n, ...): uint8 pixels, float32 floats or levels, or packed bits, uint32
 (n, h, w, words) or (n, words).
 """
@@ -272,14 +272,7 @@ def _pixel_signs(x, kept):
 
 def _operation(operation):
     """Returns the step of an operation that stays as it was trained."""
-    if isinstance(operation, operations.KeepScale):
-        def step(x, kept):
-            kept.append(reference.keep_scale(operation, x))
-            return x
-    elif isinstance(operation, operations.MultiplyScale):
-        def step(x, kept):
-            return x * kept.pop()
-    elif isinstance(operation, operations.Sign):
+    if isinstance(operation, operations.Sign):
         def step(x, kept):
             if operation.shift is not None:
                 x = x - reference.channels(operation.shift, x)
@@ -295,5 +288,5 @@ def _operation(operation):
             return numpy.rint(y, out=y)
     else:
         def step(x, kept):
-            return reference.apply(operation, x, numpy.float32)
+            return reference.step(operation, x, kept, numpy.float32)
     return step

@@ -43,7 +43,7 @@ def trace(model: chainer.Link, example) -> list[operations.Operation]:
     with (chains, hook, chainer.using_config('train', False),
           chainer.force_backprop_mode(), numpy.errstate(all='ignore')):
         y = model(x)
-    values = {id(x.node): functions.Step(None, (), '')}
+    values = {id(x.node): functions.Step(None, (), '', None, x.shape[1:])}
     names = _names(model)
     needed = _needed(y)
     to_cpu = backend.CpuDevice().send
@@ -154,21 +154,28 @@ def _needed(y):
 # ---- from the graph to a list
 
 
-def _line_up(last):
-    """Lists the operations that lead to a value, scales in their places.
+def _line_up(last, first=None):
+    """Lists the operations that lead from one value to another.
 
     The list is one line: each operation takes the result of the one before
-    it, and a MultiplyScale what the last KeepScale kept.
+    it, a MultiplyScale what the last KeepScale kept, and an AddKept what the
+    last Keep or Swap did.
+
+    Args:
+        last (~bnn.deploy.functions.Step): The result.
+        first (~bnn.deploy.functions.Step or None): Where to begin; ``None``
+            is the example.
+
+    Returns:
+        list of ~bnn.deploy.operations.Operation: The operations.
     """
-    steps = []
-    step = last
-    while step.operation is not None:
-        steps.append(step)
-        step = step.operands[0]
-    example = step
+    steps = [last]
+    while steps[-1] is not first and steps[-1].before is not None:
+        steps.append(steps[-1].before)
+    first = steps.pop()
     found, kept = [], []
-    for step in [example, *reversed(steps)]:
-        operation = step.operation
+    for step in [first, *reversed(steps)]:
+        operation = None if step is first else step.operation
         if isinstance(operation, (operations.KeepScale, functions.Absolute)):
             raise functions.error(step.function, '', step.operands[0], (
                 'the mean of |x| can only multiply the result of a layer'))
@@ -177,16 +184,31 @@ def _line_up(last):
             raise functions.error(step.function, '', step.operands[0], (
                 'only the scale of the operand of the last layer can '
                 'multiply its result'))
-        if operation is not None:
+        if isinstance(operation, operations.AddKept):
+            found += _branches(step)
+        elif operation is not None:
             found.append(operation)
         # The scale of a layer that comes later is kept first.
         scales = [later.operands[1] for later in reversed(steps)
-                  if len(later.operands) == 2
+                  if isinstance(later.operation, operations.MultiplyScale)
                   and later.operands[1].operands[0] is step]
         for scale in reversed(scales):
             kept.append(scale)
             found.append(scale.operation)
     return found
+
+
+def _branches(step):
+    """Lists the operations of a sum, from where its branches begin.
+
+    The shorter branch comes first: its result is kept.
+    """
+    shortcut, branch = sorted(
+        (_line_up(one, step.before) for one in step.operands), key=len)
+    name = step.operation.name
+    if shortcut:
+        shortcut.append(operations.Swap(name=name, shape=step.before.shape))
+    return [operations.Keep(name=name), *shortcut, *branch, step.operation]
 
 
 def _merge(found):

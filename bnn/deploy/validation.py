@@ -38,7 +38,7 @@ def check(net: stages.PackedNet) -> None:
         _check_shape(stage.output_shape)
         expected, kind = _check_stage(stage, here, kind)
         if isinstance(stage, stages.FloatStage):
-            _check_scale(stage.operation, here, kept)
+            _check_kept(stage.operation, here, kept)
         _expect(stage.output_shape == expected,
                 f'{stage.name} does not give what it says')
         here = expected
@@ -98,16 +98,23 @@ def _pooled(pool, here):
         cover_all=pool.cover_all).output_shape(here))
 
 
-def _check_scale(operation, here, kept):
-    """Follows which scales are kept, and of what size."""
+def _check_kept(operation, here, kept):
+    """Follows what is kept, and of what shape."""
     if isinstance(operation, operations.KeepScale):
-        kept.append(() if operation.ksize is None else (
+        kept.append(() if operation.ksize is None else tuple(
             operations.MaxPooling2D(
                 ksize=operation.ksize, stride=operation.stride,
                 pad=operation.pad).output_shape(here)[1:]))
     elif isinstance(operation, operations.MultiplyScale):
-        _expect(kept and tuple(kept.pop()) == here[1:],
-                'no such scale was kept')
+        _expect(kept and kept.pop() == here[1:], 'no such scale was kept')
+    elif isinstance(operation, operations.Keep):
+        kept.append(here)
+    elif isinstance(operation, operations.Swap):
+        _expect(kept and kept.pop() == operation.shape,
+                'no such value was kept')
+        kept.append(here)
+    elif isinstance(operation, operations.AddKept):
+        _expect(kept and kept.pop() == here, 'no such value was kept')
 
 
 @functools.singledispatch
@@ -137,6 +144,8 @@ def _(stage: stages.FloatStage, here, kind):
             'there is no such operation')
     if isinstance(operation, operations.Flatten):
         return (math.prod(here),), kind
+    if stages.is_level_pooling(stage, kind):
+        return _pooled(operation, here), kind
     _expect(kind == ('pixels' if isinstance(operation, operations.Rescale)
                      else 'float'), 'it takes floats')
     return _check_operation(operation, here), {
@@ -179,6 +188,11 @@ def _check_operation(operation, here):
     elif isinstance(operation, (operations.MaxPooling2D,
                                 operations.AveragePooling2D)):
         return _pooled(operation, here)
+    elif isinstance(operation, operations.Swap):
+        _check_shape(operation.shape)
+    elif isinstance(operation, operations.PadChannels):
+        for n in operation.before, operation.after:
+            whole(n, 0, _MAX_VALUES)
     elif isinstance(operation, operations.Mean):
         _expect(len(here) == 3, 'a mean is of images')
     return tuple(operation.output_shape(here))

@@ -38,13 +38,21 @@ CASES = {
     'nin': ('NIN', {}, 7),
     'nin-options': ('NIN', XNOR, 7),
     'nin-imagenet': ('NINImageNet', {}, 10),
+    'cnv': ('CNV', {}, 9),
+    'cnv-1-2': ('CNV', {'a_bits': 2}, 9),
+    'cnv-2-2': ('CNV', {
+        'w_bits': 2, 'a_bits': 2, 'quantizer': 'linear'}, 0),
+    'cnv-float': ('CNV', {'w_bits': 32, 'a_bits': 32}, 0),
+    'resnet20': ('ResNet20', {'surrogate': 'approx-sign'}, 18),
+    'resnet20-float': ('ResNet20', {'binary': False}, 0),
     'alexnet': ('AlexNet', {'n_units': 64}, 6),
     'alexnet-float': ('AlexNet', {'n_units': 64, 'binary': False}, 0),
 }
 # NIN takes ImageNet's images in any size; small ones are quicker.
 SHAPES = {'ShallowConvNet': (3, 32, 32), 'ConvNet': (3, 32, 32),
           'NIN': (3, 32, 32), 'NINImageNet': (3, 99, 99),
-          'AlexNet': (3, 227, 227)}
+          'AlexNet': (3, 227, 227), 'CNV': (3, 32, 32),
+          'ResNet20': (3, 32, 32)}
 DRAWING = ('NIN', 'NINImageNet', 'AlexNet')  # they have dropout
 
 

@@ -132,6 +132,10 @@ def _rows(steps, sizes):
                         product.result]
         elif isinstance(step, stages.PixelSigns):
             row['operand to result'] = 'pixels to bits'
+        elif isinstance(step, stages.FloatStage):
+            row.update({'layer': type(step.operation).__name__,
+                        'operand to result': 'levels to levels',
+                        'RAM bytes': n * sizes['LEVEL_BYTES']})
         elif step.is_minimum.any():
             row['flash bytes'] = -(-len(step.is_minimum) // 32) * 4
         rows.append(row)

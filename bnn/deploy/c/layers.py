@@ -61,6 +61,11 @@ class Layer:
         return size
 
 
+def is_pooling(step):
+    """Tells whether a step is a max-pool, of bits or of levels."""
+    return isinstance(step, (stages.BitMaxPooling, stages.FloatStage))
+
+
 def output_shape_of(step):
     """Returns the shape of a step's result."""
     return getattr(step, 'product', step).output_shape
@@ -68,15 +73,18 @@ def output_shape_of(step):
 
 def result_of(step):
     """Returns the kind of a step's result."""
-    return step.product.result if isinstance(step, Layer) else 'bits'
+    if isinstance(step, Layer):
+        return step.product.result
+    return 'levels' if isinstance(step, stages.FloatStage) else 'bits'
 
 
 def make(net: stages.PackedNet) -> list:
     """Makes the layers of a net.
 
     Returns:
-        Of :class:`Layer`, :class:`~bnn.deploy.stages.BitMaxPooling` and
-        :class:`~bnn.deploy.stages.PixelSigns`.
+        Of :class:`Layer`, :class:`~bnn.deploy.stages.BitMaxPooling`,
+        :class:`~bnn.deploy.stages.PixelSigns` and, for a max-pool of levels,
+        :class:`~bnn.deploy.stages.FloatStage`.
 
     Raises:
         ~bnn.errors.UserError: If not all of it is in whole numbers: which
@@ -104,6 +112,7 @@ def _check(net):
         isinstance(stage, stages.FloatStage)
         and isinstance(stage.operation, operations.Whiten)
         for stage in net.stages)
+    kind = 'pixels'
     for i, stage in enumerate(net.stages):
         if isinstance(stage, stages.Product):
             at_end = stage in (first, last)
@@ -114,8 +123,10 @@ def _check(net):
                 raise _refusal(stage.name, 'it takes floats', at_end)
             if stage.result == 'float' and stage is not last:
                 raise _refusal(stage.name, 'it gives floats')
+            kind = stage.result
         elif isinstance(stage, stages.FloatStage) and not (
-                stages.is_flatten(stage)):
+                stages.is_flatten(stage)
+                or stages.is_level_pooling(stage, kind)):
             following = next((one for one in net.stages[i:] if
                               isinstance(one, stages.Product)), None)
             name, words = stage.name, 'it computes with floats'

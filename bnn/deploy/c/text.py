@@ -35,6 +35,7 @@ def source(net: stages.PackedNet, steps: list, sizes: dict) -> str:
     """
     parts = [_begin(net)]
     for name, kind in (('POOL', stages.BitMaxPooling),
+                       ('LEVEL_POOL', stages.FloatStage),
                        ('SIGNS', stages.PixelSigns)):
         is_used = any(isinstance(step, kind) for step in steps)
         parts.append(f'#define BNN_USES_{name} {is_used:d}\n')
@@ -136,7 +137,7 @@ def _struct(kind, i, fields):
 def _constants(step, i):
     if isinstance(step, stages.PixelSigns):
         return ''
-    if isinstance(step, stages.BitMaxPooling):
+    if layers.is_pooling(step):
         return _pool(step, i)
     product, fields = step.product, {**step.numbers}
     name = ''.join(c for c in product.name if c.isalnum() or c in '/_')
@@ -151,14 +152,16 @@ def _constants(step, i):
 
 def _pool(step, i):
     fields = {}
+    is_of_bits = isinstance(step, stages.BitMaxPooling)
+    pool = step if is_of_bits else step.operation
     for names, values in (
             (('channels', 'height', 'width'), step.input_shape),
-            (('kh', 'kw'), step.ksize), (('sy', 'sx'), step.stride),
-            (('py', 'px'), step.pad),
+            (('kh', 'kw'), pool.ksize), (('sy', 'sx'), pool.stride),
+            (('py', 'px'), pool.pad),
             (('out_height', 'out_width'), step.output_shape[1:])):
         fields.update(zip(names, values, strict=True))
     text = '\n'
-    if step.is_minimum.any():
+    if is_of_bits and step.is_minimum.any():
         fields['is_minimum'] = f'bnn_is_minimum_{i}'
         octets = numpy.zeros(-(-len(step.is_minimum) // 64) * 8, numpy.uint8)
         some = numpy.packbits(step.is_minimum, bitorder='little')
@@ -190,8 +193,9 @@ def _calls(steps):
             size = math.prod(step.input_shape[1:])
             yield (f'    bnn_signs({source}, {step.input_shape[0]}, {size}, '
                    f'{target});\n')
-        elif isinstance(step, stages.BitMaxPooling):
-            yield f'    bnn_pool(&bnn_pool_{i}, {source}, {target});\n'
+        elif layers.is_pooling(step):
+            function = 'bnn_pool' if kind == 'bits' else 'bnn_level_pool'
+            yield f'    {function}(&bnn_pool_{i}, {source}, {target});\n'
         else:
             field = 'to_sums' if result == 'float' else f'to_{result}'
             yield (f'    bnn_run(&bnn_layer_{i}, &(struct bnn_flow){{\n'

@@ -24,8 +24,7 @@ class Graph:
         onnx (module): ONNX.
         nodes (list of onnx.NodeProto): The nodes, in order.
         initializers (list of onnx.TensorProto): The arrays.
-        kept (list of str): The scales that a
-            :class:`~bnn.deploy.operations.MultiplyScale` will take.
+        kept (list of str): The results that later operations will take.
         shape (tuple of int): Of an example before the operation.
         x (str): The name of the last result.
     """
@@ -263,3 +262,25 @@ def _(operation: operations.KeepScale, graph):
 @_add.register
 def _(operation: operations.MultiplyScale, graph):
     graph.apply('Mul', graph.kept.pop())
+
+
+@_add.register
+def _(operation: operations.Keep, graph):
+    graph.kept.append(graph.x)
+
+
+@_add.register
+def _(operation: operations.Swap, graph):
+    graph.kept[-1], graph.x = graph.x, graph.kept[-1]
+
+
+@_add.register
+def _(operation: operations.AddKept, graph):
+    graph.apply('Add', graph.kept.pop())
+
+
+@_add.register
+def _(operation: operations.PadChannels, graph):
+    rest = [0] * (len(graph.shape) - 1)
+    graph.apply('Pad', numpy.int64(
+        [0, operation.before, *rest, 0, operation.after, *rest]))

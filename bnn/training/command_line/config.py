@@ -112,8 +112,8 @@ class Config:
         2, 'bits of a weight, 1 to 8 or 32', _NET, convert=int, choices=BITS,
         metavar='K')
     a_bits: int = setting.field(
-        2, 'bits of an activation, 1 to 8, or 32: its clip alone', _NET,
-        convert=int, choices=BITS, metavar='K')
+        2, 'bits of an activation, 1 to 8, or 32: its clip alone, in CNV ReLU',
+        _NET, convert=int, choices=BITS, metavar='K')
     quantizer: str = setting.field(
         'dorefa', "DoReFa's or QNN's LinearQuant", _NET,
         choices=('dorefa', 'linear'))

@@ -10,7 +10,7 @@ from bnn.deploy import tracing
 
 # Signs stay signs behind these.
 _KEEP_SIGNS = (operations.Flatten, operations.MaxPooling2D,
-               operations.KeepScale)
+               operations.KeepScale, operations.Keep)
 
 
 class _Sizes(chainer.Serializer):

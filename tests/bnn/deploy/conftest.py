@@ -1,5 +1,6 @@
 """Small nets of every kind, traced and packed."""
 import chainer
+import chainer.functions as F
 import chainer.links as L
 import numpy
 import pytest
@@ -13,6 +14,8 @@ from zoo.binary_neural_networks import float_mlp
 from zoo.binary_neural_networks import shallow_convnet
 from zoo.binarynet import convnet
 from zoo.binarynet import deep_binary_mlp
+from zoo.bireal_net import resnet20
+from zoo.bnn_pynq import cnv
 from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import alexnet
 from zoo.xnor_net import lenet5
@@ -50,6 +53,15 @@ NETS = {
     'nin': (_CIFAR, nin.NIN),
     'nin-k-shift': (_CIFAR, lambda: nin.NIN(
         input_scale=True, shift=True)),
+    **{f'cnv-{w}-{a}': (_CIFAR, lambda w=w, a=a: cnv.CNV(
+        w_bits=w, a_bits=a)) for w, a in ((1, 1), (1, 2), (2, 2), (32, 32))},
+    'residual': (_MNIST, lambda: chainer.Sequential(
+        L.Convolution2D(1, 3, 3), resnet20.BiRealBlock(3, 5, 2),
+        resnet20.BiRealBlock(5, 5), lambda x: F.mean(x, axis=(2, 3)),
+        L.Linear(5, 10))),
+    'resnet20': (_CIFAR, lambda: resnet20.ResNet20(width=2)),
+    'resnet20-float': (_CIFAR, lambda: resnet20.ResNet20(
+        width=2, binary=False)),
     'nin-imagenet': ((3, 67, 67), lambda: nin.NINImageNet(n_out=10)),
     'alexnet': ((3, 227, 227), lambda: alexnet.AlexNet(
         n_out=10, n_units=32)),

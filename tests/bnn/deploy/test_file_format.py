@@ -14,9 +14,10 @@ from bnn.deploy import run
 
 @pytest.fixture(scope='module')
 def contents(pack):
-    """Files of two small nets, with most kinds of stages."""
+    """Files of small nets, with most kinds of stages."""
     return [file_format.dump(pack(name, kind)) for name, kind in (
-        ('binary-1', 'unit'), ('lenet5-shift', 'standard'))]
+        ('binary-1', 'unit'), ('lenet5-shift', 'standard'),
+        ('residual', 'unit'))]
 
 
 def mend(contents):
@@ -112,6 +113,30 @@ def test_contradictions(contents, tmp_path):
                 'contradicts itself: '), (where, fields)
 
 
+def test_contradictions_of_kept_values(contents, tmp_path):
+    n = struct.unpack_from('<I', contents[2], 12)[0]
+    text = contents[2][32:32 + n]
+    kinds = [stage.get('operation', {}).get('operation')
+             for stage in json.loads(text)['stages']]
+    keep, swap, add, pad = map(kinds.index, (
+        'Keep', 'Swap', 'AddKept', 'PadChannels'))
+    for at, fields, words in (
+            (keep, {'operation': 'ReLU'}, 'no such value was kept'),
+            (swap, {'operation': 'Keep'}, 'does not give what it says'),
+            (swap, {'shape': [3, 26, 27]}, 'no such value was kept'),
+            (swap, {'shape': [784]}, 'no such value was kept'),
+            (add, {'operation': 'MultiplyScale'}, 'no such scale was kept'),
+            (pad, {'before': 3}, 'does not give what it says'),
+            (pad, {'before': -1, 'after': 5}, 'is not a whole number')):
+        described = json.loads(text)
+        operation = described['stages'][at]['operation']
+        operation.update(fields)
+        if operation['operation'] != kinds[at]:
+            operation.pop('shape', None)
+        assert words in refuse(tmp_path, describe(
+            contents[2], json.dumps(described).encode()))
+
+
 def test_hostile_json(contents, tmp_path):
     for text in (b'[' * 100000, b'{}', b'nonsense', b'1' * 10000,
                  b'{"arrays": NaN}', b'\xff\xfe'):
@@ -161,10 +186,10 @@ def test_mutations_with_right_checksums(n, contents, make_images):
     x = make_images(2, (1, 28, 28))
     n_run = 0
     for i in range(n):
-        original = contents[i % 2]
+        original = contents[i % 3]
         # In the description, and in the arrays
         end = 32 + struct.unpack_from('<I', original, 12)[0]
-        if i % 3:
+        if i % 4:
             changed = original[:32] + mutate(original[32:end], random)
             changed = changed[:12] + struct.pack(
                 '<I', len(changed) - 32) + changed[16:] + original[end:]

@@ -80,6 +80,9 @@ def test_random_small_nets(make_images):
             operations.Sign(), operations.Quantize(n=3, low=0., high=1.),
             operations.Quantize(n=50, low=-1., high=1.), operations.ReLU())[
                 random.randint(4)]]
+        if random.randint(2):
+            found.append(operations.MaxPooling2D(
+                ksize=(1, 1), stride=draw(1, 3)))
         shape = channels, *size
         for one in found:
             shape = tuple(one.output_shape(shape))
@@ -115,11 +118,13 @@ def test_kinds(pack):
             ('lenet5', ['float>bits', 'bits>bits', 'bits>float',
                         'float>float']),
             ('convnet-binary-0', ['pixels>bits', *whole, 'bits>float']),
-            ('convnet-binary-1', ['pixels>bits', *whole, 'bits>float'])):
+            ('convnet-binary-1', ['pixels>bits', *whole, 'bits>float']),
+            ('resnet20', ['float>float', *['bits>float'] * 18,
+                          'float>float'])):
         packed = pack(name, 'signed')
         assert [f'{one.operand}>{one.result}'
                 for one in packed.products] == kinds
-        assert name.startswith(('binary', 'dorefa')) or any(
+        assert name.startswith(('binary', 'dorefa', 'resnet20')) or any(
             isinstance(one, stages.BitMaxPooling) for one in packed.stages)
 
 
@@ -165,7 +170,30 @@ def test_groups_of_pixels_with_other_means(make_images):
     check(packed, found, make_images(9, (4, 7, 7)))
 
 
+@pytest.mark.parametrize('activation, kind', [
+    (operations.Sign(), stages.BitMaxPooling),
+    (operations.Quantize(n=3, low=0., high=1.), stages.FloatStage),
+    (operations.Quantize(n=50, low=-1., high=1.), stages.FloatStage)])
+@pytest.mark.parametrize('cover_all', [True, False])
+def test_pool_behind_an_activation(activation, kind, cover_all, make_images):
+    random = numpy.random.RandomState(0)
+    found = [
+        operations.Convolution2D(
+            name='c', W=weights(random, (40, 1, 2, 2), 1)),
+        normalization(random, 40), activation,
+        operations.MaxPooling2D(
+            ksize=(3, 2), stride=(2, 2), pad=(1, 0), cover_all=cover_all),
+        operations.Flatten(), operations.Linear(name='l', W=weights(
+            random, (3, 40 * 6 * (5 + cover_all)), 3))]
+    packed = packing.pack(found, (1, 12, 12), operations.Rescale(
+        kind='unit'), 'abc')
+    assert isinstance(packed.stages[1], kind)
+    assert all(one.is_integer for one in packed.products)
+    check(packed, found, make_images(9, (1, 12, 12)))
+
+
 @pytest.mark.parametrize('one, words', [
+    (operations.Keep(name='b2'), 'b2 behind b cannot be packed'),
     (operations.ReLU(), 'ReLU behind b cannot be packed: it takes floats, '
      'not bits'),
     (operations.Bias(name='b2', b=numpy.ones(3, 'f')),

@@ -168,6 +168,16 @@ def convolution(**options):
     return L.Convolution2D(2, 4, (3, 2), **options)
 
 
+def _scaled(function, x):
+    """A result times K of its operand."""
+    return function(x) * F.mean(F.absolute(x), axis=1, keepdims=True)
+
+
+def _crossing(x):
+    y = F.relu(x)
+    return y + x + y
+
+
 SUPPORTED = {
     'Linear l': (lambda s, x: s.l(x), (3, 6), {'l': L.Linear(6, 4)}),
     'Flatten, Linear l': (lambda s, x: s.l(x), (3, 2, 3), {
@@ -192,6 +202,20 @@ SUPPORTED = {
         x, 3, 2, 1), axis=(-1, 2)), (3, 2, 7, 8), {}),
     'Flatten': (lambda s, x: F.dropout(function_dropout.dropout(
         F.reshape(x, (3, -1)))), (3, 2, 2), {}),
+    'Keep, Clip, AddKept': (lambda s, x: x + F.clip(x, 0., .5), (3, 4), {}),
+    'Keep, AddKept': (lambda s, x: x + F.identity(x), (3, 4), {}),
+    'Keep, Convolution2D l, ReLU, Swap, MaxPooling2D, PadChannels, AddKept': (
+        lambda s, x: F.relu(s.l(x)) + F.pad(
+            x[:, :, ::2, ::3], ((0, 0), (0, 2), (0, 0), (0, 0)), 'constant'),
+        (3, 2, 5, 7), {'l': L.Convolution2D(2, 4, 3, stride=(2, 3), pad=1)}),
+    # A sum within a branch of another one
+    'Keep, Keep, ReLU, Swap, ReLU, Clip, AddKept, Linear l, AddKept': (
+        lambda s, x: x + s.l(F.clip(F.relu(x), 0., .5) + F.relu(x)), (3, 4), {
+            'l': L.Linear(4, 4)}),
+    # K of what a branch begins with, and of what the sum gives
+    'Keep, KeepScale, ReLU, MultiplyScale, AddKept, KeepScale, Linear l, '
+    'MultiplyScale': (lambda s, x: _scaled(s.l, x + _scaled(F.relu, x)),
+                      (3, 4), {'l': L.Linear(4, 4)}),
     'Convolution2D l, ReLU': (lambda s, x: F.relu(s.l(F.pad(
         x, ((0, 0), (0, 0), (1, 1), (2, 2)), 'constant', constant_values=1))),
         (3, 2, 4, 4), {'l': convolution()}),
@@ -247,8 +271,11 @@ def linear(function):
     (lambda s, x: F.sigmoid(x), 'Sigmoid behind l is not supported: use relu'),
     (lambda s, x: F.softmax(x),
      'Softmax behind l is not supported: end the net with the scores'),
-    (lambda s, x: x + F.relu(x), 'Add behind l is not supported: a sum of two '
-     'branches cannot be packed'),
+    (lambda s, x: x + F.linear(x, random(1, 6)),
+     'Add behind l is not supported: only branches of the same shape'),
+    (lambda s, x: _crossing(x), 'Add behind l is not supported: the branches '
+     'of a sum must not share values'),
+    (lambda s, x: x[:, 1:], 'GetItem behind l is not supported: only each'),
     (lambda s, x: x * F.relu(x), 'Mul behind l is not supported: only the'),
     (lambda s, x: 2 - x, 'SubFromConstant behind l is not supported: suppor'),
     (lambda s, x: F.reshape(x, (2, 3)), 'Reshape behind l is not supported'),

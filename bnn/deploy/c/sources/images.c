@@ -1,11 +1,40 @@
 
-#if BNN_USES_POOL
+#if BNN_USES_POOL || BNN_USES_LEVEL_POOL
 struct bnn_pool {
     int channels, height, width, kh, kw, sy, sx, py, px;
     int out_height, out_width;
     const bnn_word *is_minimum;         /* bits of channels, or NULL */
 };
+#endif
 
+#if BNN_USES_LEVEL_POOL
+/* The largest level of each window. */
+static void bnn_level_pool(const struct bnn_pool *l, const bnn_level *levels,
+                           bnn_level *to)
+{
+    int y, x, ky, kx, c;
+    for (y = 0; y < l->out_height; y++)
+        for (x = 0; x < l->out_width; x++, to += l->channels) {
+            memset(to, 0, (size_t)l->channels * sizeof *to);
+            for (ky = 0; ky < l->kh; ky++)
+                for (kx = 0; kx < l->kw; kx++) {
+                    const int iy = y * l->sy + ky - l->py;
+                    const int ix = x * l->sx + kx - l->px;
+                    if (iy < 0 || iy >= l->height || ix < 0
+                            || ix >= l->width)
+                        continue;
+                    for (c = 0; c < l->channels; c++) {
+                        const bnn_level level = levels[
+                            (iy * l->width + ix) * l->channels + c];
+                        if (level > to[c])
+                            to[c] = level;
+                    }
+                }
+        }
+}
+#endif
+
+#if BNN_USES_POOL
 static bnn_word bnn_pool_any[BNN_POOL_WORDS], bnn_pool_all[BNN_POOL_WORDS];
 static bnn_word bnn_pool_one[BNN_POOL_WORDS];
 

@@ -50,7 +50,8 @@ def check(path, packed, images, *options, compiler='gcc'):
 
 @pytest.mark.parametrize('name, kind, int8_ends', [
     ('binary-3', 'unit', False), ('lenet5', 'standard', True),
-    ('convnet-binary-0', 'signed', False), ('dorefa-3-3', 'binary', False)])
+    ('convnet-binary-0', 'signed', False), ('dorefa-3-3', 'binary', False),
+    ('cnv-1-1', 'signed', False), ('cnv-1-2', 'signed', False)])
 def test_compiled_and_run(name, kind, int8_ends, pack, make_images, tmp_path):
     packed = pack(name, kind, int8_ends)
     export(packed, tmp_path)
@@ -115,7 +116,8 @@ def test_float_ends_around_few_levels(pack, make_images, tmp_path):
 def test_table(pack):
     for name, kind, int8_ends in (
             ('binary-1', 'standard', False), ('linear-8-8', 'signed', False),
-            ('lenet5', 'unit', True), ('convnet-binary-1', 'signed', False)):
+            ('lenet5', 'unit', True), ('convnet-binary-1', 'signed', False),
+            ('cnv-2-2', 'signed', False)):
         packed = pack(name, kind, int8_ends)
         rows = folder.export(packed).rows
         assert rows[-1]['flash bytes'] == sum(
@@ -129,7 +131,8 @@ def test_table(pack):
      'is of whole numbers. --int8-ends makes 8-bit'),
     ('dorefa-2-32', 'l1 cannot go to C: it gives floats, and'),
     ('dorefa-32-2', 'l1 cannot go to C: its weights are floats'),
-    ('FloatMLP-1', 'l1 cannot go to C: its weights are floats')])
+    ('FloatMLP-1', 'l1 cannot go to C: its weights are floats'),
+    ('resnet20', 'conv1 cannot go to C: its weights are floats')])
 def test_refused(name, words, pack):
     with pytest.raises(errors.UserError, match=words):
         folder.export(pack(name))

