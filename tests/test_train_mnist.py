@@ -54,6 +54,7 @@ def test_header(trained):
     header = dict(re.split(r': +', line, maxsplit=1)
                   for line in trained.result.stderr.splitlines())
     assert header.pop('device').startswith('CPU')
+    assert header.pop('gradients').startswith('bfloat16 on ')
     assert '784-16-16-10' in header.pop('net')
     data = header.pop('data')
     for word in 'digits', '1437', '360':
