@@ -8,9 +8,9 @@ import numpy
 
 from bnn import data as datasets
 from bnn import errors
-from bnn.data import whitening as whitening_module
 from bnn.deploy import operations
 from bnn.deploy import tracing
+from bnn.kernels import whitening as whitening_module
 from bnn.training.files import model_file
 from bnn.training.learning import inputs
 from zoo import nets
@@ -47,7 +47,7 @@ class Trained:
             are scaled.
         input_shape (tuple of int): (channels, h, w) of an image.
         class_names (tuple of str): Names of the classes.
-        whitening (~bnn.data.whitening.Whitening): What whitens the scaled
+        whitening (~bnn.kernels.whitening.Whitening): What whitens the scaled
             images, if anything does.
     """
 

@@ -34,7 +34,7 @@ import chainer
 import numpy
 
 from bnn import data
-from bnn.data import whitening
+from bnn.kernels import whitening
 from bnn.training.files import snapshots
 from bnn.training.learning import batches
 from bnn.training.learning import stop

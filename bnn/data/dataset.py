@@ -6,7 +6,7 @@ import hashlib
 import numpy
 
 from bnn import errors
-from bnn.data import whitening as whitening_module
+from bnn.kernels import whitening as whitening_module
 
 
 class UnavailableError(errors.UserError):
@@ -37,7 +37,7 @@ class Dataset:
         validation_images (numpy.ndarray or None): As ``train_images``; a part
             split off by :meth:`with_validation`.
         validation_labels (numpy.ndarray or None): As ``train_labels``.
-        whitening (~bnn.data.whitening.Whitening or None): What whitens the
+        whitening (~bnn.kernels.whitening.Whitening or None): What whitens the
             images, where a net is to see them so.
 
     """

@@ -63,7 +63,7 @@ class Rescale(Operation):
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Whiten(Operation):
-    """Whitens images of pixels in [0, 1], see :mod:`bnn.data.whitening`.
+    """Whitens images of pixels in [0, 1], see :mod:`bnn.kernels.whitening`.
 
     It stands behind a ``Rescale`` of kind ``'unit'``.  The matrix is full:
     each value of the result depends on all pixels, and nothing cheaper than

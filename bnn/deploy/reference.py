@@ -7,8 +7,8 @@ import sys
 
 import numpy
 
-from bnn.data import whitening
 from bnn.deploy import operations
+from bnn.kernels import whitening
 
 
 def run(net_operations, images, dtype=numpy.float64, watch=None):

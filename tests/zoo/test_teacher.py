@@ -8,7 +8,7 @@ import pytest
 
 from bnn import data
 from bnn import errors
-from bnn.data import whitening
+from bnn.kernels import whitening
 from bnn.training.command_line import config as config_module
 from bnn.training.files import model_file
 from zoo import teacher

@@ -10,9 +10,9 @@ import net
 from bnn import data as datasets
 from bnn import errors
 from bnn.data import augment
-from bnn.data import whitening
 from bnn.deploy import operations
 from bnn.deploy import reference
+from bnn.kernels import whitening
 from bnn.training.files import model_file
 from zoo import nets
 from zoo import trained

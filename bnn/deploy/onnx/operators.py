@@ -7,8 +7,8 @@ import functools
 import numpy
 
 from bnn import errors
-from bnn.data import whitening
 from bnn.deploy import operations
+from bnn.kernels import whitening
 
 INPUT = 'pixels'
 

@@ -13,7 +13,7 @@ from chainer.serializers import npz
 
 from bnn import errors
 from bnn import memory
-from bnn.data import whitening as whitening_module
+from bnn.kernels import whitening as whitening_module
 from bnn.training.files import atomic
 
 FORMAT = 'bnn-model'

@@ -6,7 +6,7 @@ import numpy
 
 from bnn import data
 from bnn import errors
-from bnn.data import whitening
+from bnn.kernels import whitening
 from bnn.training.command_line import config as config_module
 from bnn.training.files import atomic
 from bnn.training.files import snapshots

@@ -9,7 +9,7 @@ import numpy
 
 from bnn import errors
 from bnn.data import augment
-from bnn.data import whitening
+from bnn.kernels import whitening
 
 
 def _unit(x):
@@ -86,9 +86,9 @@ def rescaler(scale: str, statistics: tuple = ()) -> Callable:
         scale: ``'unit'``: pixels in [0, 1]; ``'signed'``: in [-1, 1];
             ``'standard'``: less the mean, by the deviation of
             ``statistics``; ``'binary'``: +1 from 128 up, else -1;
-            ``'whitened'``: see :mod:`bnn.data.whitening`.
+            ``'whitened'``: see :mod:`bnn.kernels.whitening`.
         statistics: Mean and deviation of each channel, for pixels in [0, 1],
-            or the :class:`~bnn.data.whitening.Whitening`.
+            or the :class:`~bnn.kernels.whitening.Whitening`.
     """
     if scale == 'whitened':
         return functools.partial(

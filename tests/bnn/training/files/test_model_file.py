@@ -11,7 +11,7 @@ import pytest
 from chainer.serializers import npz
 
 from bnn import errors
-from bnn.data import whitening
+from bnn.kernels import whitening
 from bnn.training.files import model_file
 from tests.helpers import small_runs
 
@@ -311,7 +311,7 @@ SWEEP = '''
 import sys
 import numpy
 from bnn import errors
-from bnn.data import whitening
+from bnn.kernels import whitening
 from bnn.training.files import model_file
 from tests.helpers import small_runs
 path, flipped = sys.argv[1:]

@@ -3,7 +3,7 @@ import numpy
 import pytest
 
 from bnn import data
-from bnn.data import whitening
+from bnn.kernels import whitening
 from bnn.training.command_line import config as config_module
 from bnn.training.files import whitening_cache
 from tests.helpers import damage

@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 from bnn import errors
-from bnn.data import whitening
+from bnn.kernels import whitening
 from bnn.training.learning import inputs
 from tests.helpers import devices
 

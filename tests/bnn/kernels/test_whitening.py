@@ -3,7 +3,7 @@ import numpy
 import pytest
 
 from bnn import errors
-from bnn.data import whitening
+from bnn.kernels import whitening
 from tests.helpers import devices
 
 SHAPE = 3, 4, 5
