@@ -1,7 +1,8 @@
 """Folders of pictures: ImageNet, and the user's own.
 
-ImageNet's layout is ``train/<class>/*`` and ``val/<class>/*``: O. Russakovsky et al., "ImageNet Large Scale Visual
-Recognition Challenge", 2015; https://www.image-net.org.
+ImageNet's layout is ``train/<class>/*`` and ``val/<class>/*``: O. Russakovsky
+et al., "ImageNet Large Scale Visual Recognition Challenge", 2015;
+https://www.image-net.org.
 """
 import concurrent.futures
 import math
@@ -11,6 +12,7 @@ import numpy
 
 from bnn import errors
 from bnn.data import dataset
+from bnn.data import decoding
 from bnn.data import folders
 from bnn.data import picture_files
 from bnn.data import pictures
@@ -60,16 +62,9 @@ def load(data_dir=None, workers=None):
     folder = folders.resolve(
         os.path.join(folders.root(), 'imagenet') if data_dir is None
         else data_dir)
-    classes = _find_classes(folder, PARTS)
-    data = []
-    pool = _pool(workers)
-    for part, found in zip(PARTS, classes, strict=True):
-        part = os.path.join(folder, part)
-        names, labels, sizes = picture_files.find(part, found)
-        order = _mixed(len(names))
-        data += [pictures.Pictures(part, names[order], sizes[order], pool),
-                 labels[order]]
-    return _dataset('imagenet', folder, classes[0], data)
+    classes, files = _find_parts(folder, PARTS)
+    return _dataset('imagenet', folder, classes, _open(
+        files, workers, (3, decoding.SIZE, decoding.SIZE)))
 
 
 def load_own(data_dir, shape, workers=None):
@@ -109,29 +104,15 @@ def load_own(data_dir, shape, workers=None):
     classes = picture_files.subfolders(folder)
     test = next((part for part in OWN_TESTS if part in classes), None)
     if 'train' in classes and test is not None:
-        parts = 'train', test
-        found = _find_classes(folder, parts)
-        classes = found[0]
-        files = []
-        for part, one in zip(parts, found, strict=True):
-            part = os.path.join(folder, part)
-            names, labels, sizes = picture_files.find(part, one)
-            files.append((part, names, labels, sizes, _mixed(len(names))))
+        classes, files = _find_parts(folder, ('train', test))
     else:
         _check_number(folder, classes)
         names, labels, sizes = picture_files.find(folder, classes)
-        files = [(folder, names, labels, sizes, order)
-                 for order in _split(folder, labels, tuple(classes))]
-    n_bytes = math.prod(shape) * sum(len(order) for *_, order in files)
-    data = []
-    pool = _pool(workers)
-    for part, names, labels, sizes, order in files:
-        images = pictures.Pictures(
-            part, names[order], sizes[order], pool, shape=shape)
-        labels = labels[order]
-        if n_bytes <= HELD_BYTES:
-            images, labels = _decode(images, labels)
-        data += [images, labels]
+        files = [(folder, names[some], labels[some], sizes[some])
+                 for some in _split(folder, labels, tuple(classes))]
+    data = _open(files, workers, shape)
+    if sum(math.prod(images.shape) for images in data[::2]) <= HELD_BYTES:
+        data = [*_decode(*data[:2]), *_decode(*data[2:])]
     seen = numpy.bincount(data[1], minlength=len(classes))
     if not seen.all():
         raise errors.UserError(
@@ -178,6 +159,27 @@ def _decode(images, labels):
     return held[:n], labels[numpy.concatenate(kept)]
 
 
+def _open(files, workers, shape):
+    """Returns pictures and labels of each part, a list."""
+    pool = concurrent.futures.ThreadPoolExecutor(workers or _cores())
+    data = []
+    for folder, names, labels, sizes in files:
+        data += [pictures.Pictures(
+            folder, names, sizes, pool, shape=shape), labels]
+    return data
+
+
+def _find_parts(folder, parts):
+    """Returns the classes, and of each part its folder and its files."""
+    classes, files = _find_classes(folder, parts), []
+    for part, found in zip(parts, classes, strict=True):
+        path = os.path.join(folder, part)
+        arrays = picture_files.find(path, found)
+        order = _mixed(len(arrays[0]))
+        files.append((path, *(array[order] for array in arrays)))
+    return classes[0], files
+
+
 def _find_classes(folder, parts):
     paths = [os.path.join(folder, part) for part in parts]
     missing = [path for path in paths if not os.path.isdir(path)]
@@ -204,10 +206,6 @@ def _check_number(folder, classes):
         raise errors.UserError(
             f'{folder} has {len(classes)} folders of classes, not 2 or more: '
             f'pictures must lie in {os.path.basename(folder)}/<class>/')
-
-
-def _pool(workers):
-    return concurrent.futures.ThreadPoolExecutor(workers or _cores())
 
 
 def _cores():

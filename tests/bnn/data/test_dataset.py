@@ -56,7 +56,8 @@ def test_names():
     assert datasets.CIFAR_NAMES == ('cifar10',)
     assert datasets.IMAGENET_NAMES == ('imagenet',)
     assert tuple(datasets.TITLES) == (
-        datasets.NAMES + datasets.CIFAR_NAMES + datasets.IMAGENET_NAMES)
+        datasets.NAMES + datasets.CIFAR_NAMES + datasets.IMAGENET_NAMES
+        + datasets.PICTURE_NAMES)
     assert set(datasets.TITLES) == set(datasets.SHAPES) == set(
         datasets.STATISTICS)
     with pytest.raises(errors.UserError, match="'cats': choose one of mnist,"):

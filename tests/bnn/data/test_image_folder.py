@@ -4,6 +4,7 @@ import shutil
 
 import numpy
 import pytest
+from PIL import Image
 
 from bnn import data as datasets
 from bnn import errors

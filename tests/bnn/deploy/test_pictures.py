@@ -108,7 +108,7 @@ def test_other_nets(save):
 @pytest.mark.parametrize('shape', ((1, 16, 16), (3, 16, 16)))
 def test_own_pictures_as_trained(shape, tmp_path):
     """The very pixels of the training, of large JPEGs too."""
-    for label, name in enumerate('ab'):
+    for name in 'ab':
         for part in 'train', 'test':
             (tmp_path / part / name).mkdir(parents=True)
             PIL.Image.fromarray(numpy.random.randint(
@@ -131,7 +131,7 @@ def test_another_kind(save, capsys):
 
     grey = numpy.random.randint(0, 256, (40, 60)).astype(numpy.uint8)
     colour = numpy.random.randint(0, 256, (40, 60, 3)).astype(numpy.uint8)
-    paper = colour // 8 + numpy.array([220, 210, 170], numpy.uint8)
+    paper = colour // 32 + numpy.array([220, 210, 170], numpy.uint8)
     for pixels, shape, dataset, words in (
             (grey, MNIST, 'pictures', ''), (grey, MNIST, 'mnist', ''),
             (colour, CIFAR, 'pictures', ''), (paper, MNIST, 'mnist', ''),
