@@ -541,7 +541,7 @@ def test_no_pictures(script, made, damage, word):
     ('lenet5', [], ['--size 32', 'LeNet5 takes no images of 3x32x32',
                     'give --size 28 --grey']),
     ('lenet5', ['--size', 28], ['of 3x28x28', 'give --size 28 --grey']),
-    ('shallow_convnet', ['--size', 28], ['give --size 32']),
+    ('shallow_convnet', ['--size', 40], ['give --size 32']),
     ('shallow_convnet', ['--grey'], ['1x32x32', '--size 32 without --grey']),
     ('alexnet', [], ['--augment random-crop', 'crop-flip']),
     ('nin_whitened', [], ['--input whitened']),

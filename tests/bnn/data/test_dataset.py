@@ -58,8 +58,8 @@ def test_names():
     assert tuple(datasets.TITLES) == (
         datasets.NAMES + datasets.CIFAR_NAMES + datasets.IMAGENET_NAMES
         + datasets.PICTURE_NAMES)
-    assert set(datasets.TITLES) == set(datasets.SHAPES) == set(
-        datasets.STATISTICS)
+    assert set(datasets.TITLES) == set(datasets.STATISTICS) == {
+        *datasets.SHAPES, *datasets.PICTURE_NAMES}
     with pytest.raises(errors.UserError, match="'cats': choose one of mnist,"):
         datasets.load('cats')
 
