@@ -10,6 +10,7 @@ import predict
 from bnn import data as datasets
 from bnn import deploy
 from bnn import errors
+from bnn.data import image_folder
 from tests.helpers import made_data
 from tests.helpers import scripts
 
@@ -84,8 +85,11 @@ def test_dataset(packed, capsys):
     assert as_json['accuracy'] == pytest.approx(accuracy)
 
 
-def test_own_pictures(tmp_path):
+@pytest.mark.parametrize('held', (True, False))
+def test_own_pictures(tmp_path, monkeypatch, held):
     """Trained, tested, packed without naming the folder again, predicted."""
+    if not held:
+        monkeypatch.setattr(image_folder, 'HELD_BYTES', 0)
     made_data.write_pictures(tmp_path / 'data', n_val=6)
     train, pack, script = (scripts.Call(tmp_path, name) for name in (
         'train.py', 'export.py', 'predict.py'))
