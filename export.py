@@ -147,7 +147,8 @@ def make_parser():
         '--no-check', dest='check', action='store_false',
         help='do not compare with Chainer on the test set')
     parser.add_argument(
-        '--data-dir', metavar='DIR', help='folder of the data')
+        '--data-dir', metavar='DIR', help='folder of the data (default: of '
+        'own pictures the one of the training)')
     parser.add_argument(
         '--allow-modified', action='store_true',
         help='accept well-formed data files with another content')
@@ -201,7 +202,10 @@ def main(argv=None):
     data = None
     if args.check or args.int8_ends:
         data = datasets.load(
-            trained.dataset, args.data_dir, args.allow_modified)
+            trained.dataset, args.data_dir or trained.data_dir,
+            args.allow_modified, shape=trained.input_shape)
+        if trained.dataset in datasets.PICTURE_NAMES:
+            data.check_classes(trained.class_names, args.model)
     if args.int8_ends:
         operations, rescale = int8.quantize_ends(
             operations, rescale, agreement.pixels(

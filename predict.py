@@ -39,6 +39,7 @@ def make_parser():
     parser.add_argument(
         '--dataset', choices=list(datasets.TITLES),
         help='test on the test images of a data set instead')
+    parser.add_data()
     parser.add_argument('--data-dir', metavar='DIR',
                         help='folder of the data')
     parser.add_argument(
@@ -143,15 +144,20 @@ def describe_test(net, found):
 def main(argv=None):
     parser = make_parser()
     args = parser.parse_args(argv)
+    parser.expand_data(args, None)
     if bool(args.pictures) == bool(args.dataset):
         parser.error('give pictures, or --dataset')
     net = deploy.load(args.net)
     if args.dataset is not None:
-        data = datasets.load(args.dataset, args.data_dir, args.allow_modified)
-        if datasets.SHAPES[data.name] != net.input_shape or len(
+        data = datasets.load(args.dataset, args.data_dir, args.allow_modified,
+                             shape=net.input_shape)
+        if data.name in datasets.PICTURE_NAMES:
+            data.check_classes(net.class_names, args.net)
+        shape = datasets.SHAPES.get(data.name, net.input_shape)
+        if shape != net.input_shape or len(
                 data.class_names) != len(net.class_names):
-            ours, theirs = ('x'.join(map(str, shape)) for shape in (
-                net.input_shape, datasets.SHAPES[data.name]))
+            ours, theirs = ('x'.join(map(str, one)) for one in (
+                net.input_shape, shape))
             raise errors.UserError(
                 f'{args.net} is of {ours} images and '
                 f'{len(net.class_names)} classes, {data.title} of {theirs} '

@@ -76,7 +76,7 @@ def main():
 
     # Data: uint8 images, scaled and varied batch by batch
     dataset = batches.load(
-        config, configured.DATA[config.net], snapshot, ranks)
+        config, configured.data_names(config.net), snapshot, ranks)
     train = batches.training(dataset, config, ranks)
     test = batches.one_pass(dataset, 'test', config, ranks=ranks)
 

@@ -10,6 +10,7 @@ import predict
 from bnn import data as datasets
 from bnn import deploy
 from bnn import errors
+from bnn.data import image_folder
 from tests.helpers import made_data
 from tests.helpers import scripts
 
@@ -82,6 +83,42 @@ def test_dataset(packed, capsys):
     as_json = json.loads(capsys.readouterr().out)
     assert as_json['confusion'] == table.tolist()
     assert as_json['accuracy'] == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize('held', (True, False))
+def test_own_pictures(tmp_path, monkeypatch, held):
+    """Trained, tested, packed without naming the folder again, predicted."""
+    if not held:
+        monkeypatch.setattr(image_folder, 'HELD_BYTES', 0)
+    made_data.write_pictures(tmp_path / 'data', n_val=6)
+    train, pack, script = (scripts.Call(tmp_path, name) for name in (
+        'train.py', 'export.py', 'predict.py'))
+    size = '--size', 6
+    train.succeed('binary_net', '--data', 'data', *size, '--unit', 8,
+                  '--epoch', 2, '--batchsize', 4, '--no-plot', '--out', 'run')
+    evaluate = 'binary_net', '--evaluate', '--initmodel', 'run/mlp.model'
+    train.succeed(*evaluate, '--data', 'data')
+    assert '--size is 7' in train.refuse(
+        *evaluate, '--data', 'data', '--size', 7)
+    printed = pack.succeed('run/mlp.model', '-o', 'net.bnn').stdout
+    assert '12 test images of images in data' in printed
+    assert deploy.load(str(tmp_path / 'net.bnn')).input_shape == (3, 6, 6)
+    line, = script.succeed(
+        'net.bnn', 'data/val/class 1/0.jpg').stdout.splitlines()
+    assert ': class ' in line and line.endswith('(scaled from 40x30)')
+    result = script.succeed('net.bnn', '--data', 'data', '--json')
+    found = json.loads(result.stdout)
+    assert f'accuracy {found["accuracy"]:.4f} in Chainer' in printed
+    # A folder of other classes
+    for part in 'train', 'val':
+        (tmp_path / 'data' / part / 'class 1').rename(
+            tmp_path / 'data' / part / 'fox')
+    words = '2 classes, class 0, fox, but '
+    assert words + 'net.bnn' in script.refuse('net.bnn', '--data', 'data')
+    assert words + 'run/mlp.model' in pack.refuse(
+        'run/mlp.model', '--data-dir', 'data')
+    assert words + 'run/mlp.model' in train.fail(
+        *evaluate, '--data', 'data')
 
 
 def test_other_data(packed, tmp_path):

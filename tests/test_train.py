@@ -544,6 +544,31 @@ def test_no_pictures(script, made, damage, word):
     assert word in script.refuse('alexnet', '--data-dir', 'data')
 
 
+@pytest.mark.parametrize('name,options,words', [
+    ('lenet5', [], ['--size 32', 'LeNet5 takes no images of 3x32x32',
+                    'give --size 28 --grey']),
+    ('lenet5', ['--size', 28], ['of 3x28x28', 'give --size 28 --grey']),
+    ('shallow_convnet', ['--size', 40], ['give --size 32']),
+    ('shallow_convnet', ['--grey'], ['1x32x32', '--size 32 without --grey']),
+    ('alexnet', [], ['--augment random-crop', 'crop-flip']),
+    ('nin_whitened', [], ['--input whitened']),
+    ('binary_net', ['--dataset', 'mnist'], ['--data says --dataset']),
+    ('lenet5', ['--batchsize', 9], ['--batchsize 9', '4 training'])])
+def test_own_pictures_refused(script, name, options, words):
+    made_data.write_pictures(script.cwd / 'data', n_train=2, n_val=1)
+    line = script.fail(name, '--batchsize', 2, '--data', 'data', *options)
+    for word in words:
+        assert word in line
+
+
+def test_own_pictures_bad_folder(script):
+    made_data.write_pictures(script.cwd / 'data')
+    for folder, words in (
+            ('none', 'none'), ('data/train/class 0', 'has 0 folders')):
+        assert words in script.refuse('nin', '--data', folder)
+    assert 'name the folder' in script.refuse('nin', '--dataset', 'pictures')
+
+
 # ---- a trained model says all of itself
 
 @pytest.mark.parametrize('name,options', [

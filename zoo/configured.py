@@ -51,6 +51,11 @@ _OF_BINARY = ('binarize', 'surrogate', 'weight_scale', 'input_scale',
 _FREE = 'binarize', 'surrogate', 'dropout_input', 'dropout_hidden'
 
 
+def data_names(net: str) -> tuple[str, ...]:
+    """Lists the data sets that a class of net takes, own pictures too."""
+    return (*DATA[net], *data.PICTURE_NAMES)
+
+
 def check(config: config_module.Config) -> None:
     """Refuses settings that do nothing with the net.
 
@@ -113,6 +118,9 @@ def make(config: config_module.Config, dataset: data.Dataset
 
     Returns:
         The net, and the arguments of its class, for its file.
+
+    Raises:
+        ~bnn.errors.UserError: If it takes no pictures of that size.
     """
     arguments = {}
     for name in FIELDS[config.net]:
@@ -123,6 +131,16 @@ def make(config: config_module.Config, dataset: data.Dataset
         arguments['n_in'] = dataset.train_images[0].size
     arguments['n_out'] = len(dataset.class_names)
     net = nets.NETS[config.net](**arguments)
+    if dataset.name in data.PICTURE_NAMES and not nets.takes(
+            net, config.picture_shape):
+        wanted = {data.SHAPES[name] for name in DATA[config.net]}
+        raise errors.UserError(
+            f'--size {config.size}: {config.net} takes no images of '
+            f'{_words(config.picture_shape)}; give ' + ' or '.join(
+                f'--size {size}' + (
+                    ' --grey' if channels == 1 else
+                    ' without --grey' if config.grey else '')
+                for channels, size, _ in sorted(wanted)))
     if config.first_weights == 'uniform':
         drawn_weights.draw_uniform(net)
     return net, arguments
@@ -165,3 +183,7 @@ def of_model(config: config_module.Config) -> config_module.Config:
                 f'{config_module.flag(name)} is {config.given[name]}, but '
                 f'{path} is of a net with {value!r:.80}; leave it out')
     return dataclasses.replace(config, **values)
+
+
+def _words(shape):
+    return 'x'.join(map(str, shape))

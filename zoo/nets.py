@@ -1,4 +1,8 @@
 """The table of all nets."""
+import chainer
+import numpy
+from chainer.utils import type_check
+
 from zoo.binary_neural_networks import binary_weight_mlp
 from zoo.binary_neural_networks import float_mlp
 from zoo.binary_neural_networks import shallow_convnet
@@ -29,3 +33,19 @@ NETS = {
     'CNV': cnv.CNV,
     'ResNet20': resnet20.ResNet20,
 }
+
+
+def takes(net: chainer.Chain, shape: tuple[int, int, int]) -> bool:
+    """Tells whether a net computes images of a shape.
+
+    Args:
+        net: The net, on the CPU.
+        shape: (channels, h, w) of an image.
+    """
+    x = numpy.zeros((1, *shape), numpy.float32)
+    try:
+        with chainer.using_config('train', False), chainer.no_backprop_mode():
+            net(x)
+    except (type_check.InvalidType, AssertionError, ValueError):
+        return False
+    return True

@@ -30,7 +30,8 @@ def load(config: config_module.Config, dataset: data.Dataset,
     ours = tuple(map(str, dataset.class_names))
     _compare(config, 'classes', found.class_names, ours)
     _compare(config, 'images', 'x'.join(map(str, found.input_shape)),
-             'x'.join(map(str, data.SHAPES[dataset.name])))
+             'x'.join(map(str, data.SHAPES.get(
+                 dataset.name, config.picture_shape))))
     _compare(config, '--input', found.attributes.get('input', 'unit'),
              config.input)
     if found.whitening is not None and not all(

@@ -11,6 +11,7 @@ from bnn import errors
 from bnn.deploy import operations
 from bnn.deploy import tracing
 from bnn.kernels import whitening as whitening_module
+from bnn.training.command_line import config as config_module
 from bnn.training.files import model_file
 from bnn.training.learning import inputs
 from zoo import nets
@@ -60,6 +61,13 @@ class Trained:
     whitening: whitening_module.Whitening | None = None
 
     @property
+    def data_dir(self) -> str | None:
+        """str: The folder of its data, where these are own pictures."""
+        if self.dataset not in datasets.PICTURE_NAMES:
+            return None
+        return self.attributes.get('data_dir')
+
+    @property
     def facts(self) -> dict:
         """dict: The facts that go into a packed net."""
         return {name: self.attributes[name] for name in _FACTS
@@ -78,8 +86,8 @@ class Trained:
         """Scales uint8 images to the float32 images that the net sees."""
         if self.whitening is not None:
             return inputs.rescaler('whitened', self.whitening)(images)
-        return inputs.rescaler(
-            self.rescale.kind, datasets.STATISTICS[self.dataset])(images)
+        return inputs.rescaler(self.rescale.kind, datasets.statistics(
+            self.dataset, self.input_shape[0]))(images)
 
     def crop(self, images: numpy.ndarray) -> numpy.ndarray:
         """Crops uint8 images as the training did before each test."""
@@ -124,6 +132,8 @@ def load(path: str) -> Trained:
     for words, is_valid in (
             ('net_args', isinstance(net_args, dict)),
             ('class_names', isinstance(names, list)),
+            ('data_dir', isinstance(
+                attributes.get('data_dir'), (str, type(None)))),
             *((fact, _is_fact(attributes[fact])) for fact in _FACTS
               if fact in attributes)):
         if not is_valid:
@@ -143,22 +153,32 @@ def load(path: str) -> Trained:
         raise errors.UserError(
             f'{path} does not say how its net was made: {words}') from e
     model_file.load(path, L.Classifier(predictor))
+    shape = datasets.SHAPES.get(dataset)
+    if shape is None:
+        shape = config_module.Config(**{
+            setting: config_module.check(setting, attributes.get(
+                setting, config_module.DEFAULTS[setting]), path)
+            for setting in ('size', 'grey')}).picture_shape
+        if not nets.takes(predictor, shape):
+            raise errors.UserError(
+                f'{path} is damaged or of another program: its net takes no '
+                f'images of {"x".join(map(str, shape))}')
     whitening = None
     if scale == 'whitened':
         whitening = model_file.read_whitening(
-            path, math.prod(datasets.SHAPES[dataset]))
+            path, math.prod(shape))
         if whitening is None:
             raise errors.UserError(
                 f'{path} is damaged or of another program: its images are '
                 'whitened, and it does not say with what')
         scale = 'unit'
-    mean, std = datasets.STATISTICS[dataset]
+    mean, std = datasets.statistics(dataset, shape[0])
     if scale != 'standard':
         mean = std = ()
     return Trained(
         predictor, attributes, dataset,
         operations.Rescale(kind=scale, mean=mean, std=std),
-        datasets.SHAPES[dataset], tuple(map(str, names)), whitening)
+        shape, tuple(map(str, names)), whitening)
 
 
 def _is_fact(value):

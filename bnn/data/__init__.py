@@ -12,17 +12,20 @@ from bnn.data.dataset import Dataset
 from bnn.data.dataset import UnavailableError
 
 __all__ = [
-    'CIFAR_NAMES', 'IMAGENET_NAMES', 'NAMES', 'SHAPES', 'STATISTICS', 'TITLES',
-    'Dataset', 'UnavailableError', 'load']
+    'CIFAR_NAMES', 'IMAGENET_NAMES', 'NAMES', 'PICTURE_NAMES', 'SHAPES',
+    'STATISTICS', 'TITLES', 'Dataset', 'UnavailableError', 'load',
+    'statistics']
 
 TITLES = {
     'mnist': 'MNIST', 'fashion-mnist': 'Fashion-MNIST', 'digits': 'digits',
-    'cifar10': 'CIFAR-10', 'imagenet': 'ImageNet'}
+    'cifar10': 'CIFAR-10', 'imagenet': 'ImageNet', 'pictures': 'pictures'}
 # By the shape of their images: what one net takes
 NAMES = ('mnist', 'fashion-mnist', 'digits')
 CIFAR_NAMES = ('cifar10',)
 # A folder of any pictures, train/<class>/* and val/<class>/*
 IMAGENET_NAMES = ('imagenet',)
+# The user's own, of the size that a net is to be given
+PICTURE_NAMES = ('pictures',)
 
 # Mean and standard deviation of the training pixels in [0, 1], by channel.
 # MNIST's, as XNOR-Net-PyTorch has them, stand for what looks like it.
@@ -31,28 +34,49 @@ STATISTICS = {
     'cifar10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     # XNOR-Net-PyTorch subtracts the mean and goes on in [0, 255].
     'imagenet': ((0.485, 0.456, 0.406), (1 / 255,) * 3),
+    # Those of ImageNet's pixels stand for own pictures.
+    'pictures': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-# Channels, height and width of what a net is given to test
+_GREY = (0.449,), (0.226,)
+# Channels, height and width of what a net is given to test; of own pictures
+# the user says them.
 SHAPES = {**dict.fromkeys(NAMES, (1, 28, 28)),
           **dict.fromkeys(CIFAR_NAMES, (3, 32, 32)),
           **dict.fromkeys(IMAGENET_NAMES, (3, 227, 227))}
 
 
-def load(name, data_dir=None, allow_modified=False, workers=None):
+def statistics(name, channels):
+    """Returns mean and deviation of the channels of a data set's pixels.
+
+    Args:
+        name (str): A key of :data:`STATISTICS`.
+        channels (int): Of its images; 1 for own pictures in grey.
+
+    Returns:
+        tuple: Two tuples of float, a number for each channel.
+
+    """
+    return _GREY if (name in PICTURE_NAMES and channels == 1) else (
+        STATISTICS[name])
+
+
+def load(name, data_dir=None, allow_modified=False, workers=None, shape=None):
     """Loads a data set by its name.
 
     Args:
-        name (str): One of :data:`NAMES`, :data:`CIFAR_NAMES` or
-            :data:`IMAGENET_NAMES`.
+        name (str): One of :data:`NAMES`, :data:`CIFAR_NAMES`,
+            :data:`IMAGENET_NAMES` or :data:`PICTURE_NAMES`.
         data_dir (str): The only folder to look in and to download to. ``None``
             is the folder ``name`` in ``$CHAINER_DATASET_ROOT``, or else in
             ``~/.chainer/dataset``. ``'digits'`` is embedded and needs none;
             ``'cifar10'`` is also found where Chainer keeps it; nothing is
-            downloaded for ``'imagenet'``.
+            downloaded for ``'imagenet'``. ``'pictures'`` needs one.
         allow_modified (bool): Whether well-formed files may hold other data
-            than what was published; ``'imagenet'`` always may.
-        workers (int): Threads that decode ``'imagenet'``; ``None`` is one for
-            each usable core.
+            than what was published; pictures always may.
+        workers (int): Threads that decode pictures; ``None`` is one for each
+            usable core.
+        shape (tuple of int): ``(channels, h, w)`` of the images of
+            ``'pictures'``, which need it.
 
     Returns:
         Dataset: The data.
@@ -72,5 +96,7 @@ def load(name, data_dir=None, allow_modified=False, workers=None):
         return _cifar10.load(data_dir, allow_modified)
     if name in IMAGENET_NAMES:
         return _image_folder.load(data_dir, workers)
+    if name in PICTURE_NAMES:
+        return _image_folder.load_own(data_dir, shape, workers)
     raise _errors.UserError(
         f'no data set {name!r}: choose one of {", ".join(TITLES)}')

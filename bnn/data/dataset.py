@@ -26,9 +26,9 @@ class Dataset:
         title (str): What reports call it, ``'MNIST'``.
         train_images (numpy.ndarray): uint8, C-contiguous, shape
             ``(n, 1, 28, 28)``, 0 is the background and 255 full ink; of
-            CIFAR-10 ``(n, 3, 32, 32)``, red, green and blue; of a folder of
-            pictures :class:`bnn.data.pictures.Pictures`, which decodes a
-            picture when it is asked for.
+            CIFAR-10 ``(n, 3, 32, 32)``, red, green and blue; of a large
+            folder of pictures :class:`bnn.data.pictures.Pictures`, which
+            decodes a picture when it is asked for.
         train_labels (numpy.ndarray): int32, shape ``(n,)``, from 0.
         test_images (numpy.ndarray): As ``train_images``.
         test_labels (numpy.ndarray): As ``train_labels``.
@@ -75,6 +75,24 @@ class Dataset:
             state.update(f'{array.dtype.str}{array.shape}'.encode())
             state.update(array.data)
         return state.hexdigest()
+
+    def check_classes(self, names, path):
+        """Refuses a net for other classes.
+
+        Args:
+            names (sequence of str): The classes of the net.
+            path (str): Its file, for the message.
+
+        Raises:
+            UserError: They are other ones, or in another order.
+
+        """
+        if tuple(names) != self.class_names:
+            ours, theirs = (
+                f'{len(one)} classes, {", ".join(map(str, one)):.80}'
+                for one in (self.class_names, names))
+            raise errors.UserError(
+                f'{self.source} has {ours}, but {path} is of {theirs}')
 
     def head(self, n):
         """Returns the first ``n`` training and test images as a data set."""

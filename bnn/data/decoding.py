@@ -18,23 +18,24 @@ warnings.filterwarnings('ignore', module=r'PIL\.')
 warnings.simplefilter('error', Image.DecompressionBombWarning)
 
 
-def decode(path, draft=True):
-    """Decodes a picture and scales it to 256x256, whatever its aspect.
+def decode(path, draft=True, shape=(3, SIZE, SIZE)):
+    """Decodes a picture and scales it to a size, whatever its aspect.
 
-    It scales as torchvision's ``Resize((256, 256))``: bilinear, over the whole
+    It scales as torchvision's ``Resize((h, w))``: bilinear, over the whole
     area of a pixel where the picture shrinks. Grey levels of 16 bits keep the
     upper 8. What is transparent lies on white. The first frame of an animation
     is taken. A rotation in the EXIF data and colour profiles are not applied,
-    as in torchvision.
+    as in torchvision. Grey is ITU-R 601-2 luma, 0.299 R + 0.587 G + 0.114 B.
 
     Args:
         path (str): The file: JPEG, PNG, BMP, GIF, WebP, PPM, PGM or PBM.
         draft (bool): Whether a JPEG decoder may halve the picture, also
-            repeatedly, as long as both sides stay 256 or more.
+            repeatedly, as long as no side becomes smaller than is asked for.
+        shape (tuple of int): ``(channels, h, w)``, 1 channel or 3.
 
     Returns:
-        numpy.ndarray: uint8, C-contiguous, shape ``(3, 256, 256)``: red,
-        green and blue.
+        numpy.ndarray: uint8, C-contiguous, of this shape: grey, or red, green
+        and blue.
 
     Raises:
         ValueError: The file cannot be read, is no such picture, truncated or
@@ -42,11 +43,15 @@ def decode(path, draft=True):
 
     """
     with _open(path) as picture:
+        channels, height, width = shape
         if draft:
-            picture.draft('RGB', (SIZE, SIZE))
-        picture = _rgb(picture).resize(
-            (SIZE, SIZE), Image.Resampling.BILINEAR)
-    return numpy.ascontiguousarray(numpy.asarray(picture).transpose(2, 0, 1))
+            picture.draft('RGB', (width, height))
+        picture = _rgb(picture)
+        if channels == 1:
+            picture = picture.convert('L')
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = numpy.asarray(picture).reshape(height, width, channels)
+    return numpy.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def read(path):

@@ -19,7 +19,7 @@ NAMED = 10
 
 
 class Pictures:
-    """Pictures in the place of an array ``(n, 3, 256, 256)`` of uint8.
+    """Pictures in the place of an array ``(n, channels, h, w)`` of uint8.
 
     A slice is another one of these; an integer, or an array or a list of
     integers, decodes. Decoded pictures are not kept. Several threads may use
@@ -31,6 +31,7 @@ class Pictures:
         sizes (numpy.ndarray): Their sizes in bytes, int64, shape ``(n,)``.
         pool (concurrent.futures.Executor): Decodes.
         broken (Broken): Where broken ones are counted; ``None`` counts anew.
+        shape (tuple of int): ``(channels, h, w)`` of a decoded picture.
 
     Attributes:
         broken (Broken): The files found broken; slices share it.
@@ -39,12 +40,14 @@ class Pictures:
 
     dtype = numpy.dtype(numpy.uint8)
 
-    def __init__(self, folder, names, sizes, pool, broken=None):
+    def __init__(self, folder, names, sizes, pool, broken=None,
+                 shape=(3, decoding.SIZE, decoding.SIZE)):
         self.broken = Broken(folder, len(names)) if broken is None else broken
         self._folder = folder
         self._names = names
         self._sizes = sizes
         self._pool = pool
+        self._shape = shape
         self._lock = threading.Lock()
         # Index -> future, of what was prefetched and not asked for yet
         self._announced = {}
@@ -54,7 +57,7 @@ class Pictures:
 
     @property
     def shape(self):
-        return len(self), 3, decoding.SIZE, decoding.SIZE
+        return len(self), *self._shape
 
     @property
     def fingerprint(self):
@@ -76,7 +79,7 @@ class Pictures:
 
         Returns:
             Pictures or numpy.ndarray: The former for a slice; else uint8,
-            C-contiguous, ``(3, 256, 256)`` or ``(k, 3, 256, 256)``.
+            C-contiguous, ``(channels, h, w)`` or ``(k, channels, h, w)``.
 
         Raises:
             UserError: One of them is broken.
@@ -84,7 +87,7 @@ class Pictures:
         """
         if isinstance(key, slice):
             return Pictures(self._folder, self._names[key], self._sizes[key],
-                            self._pool, self.broken)
+                            self._pool, self.broken, self._shape)
         if numpy.ndim(key) == 0:
             return self[[key]][0]
         images, kept = self.read(key)
@@ -100,8 +103,9 @@ class Pictures:
             indices (sequence of int or numpy.ndarray): Which, ``k`` of them.
 
         Returns:
-            tuple: The pictures, uint8, C-contiguous, ``(m, 3, 256, 256)`` with
-            ``m <= k``, and which of ``indices`` these are, bool, ``(k,)``.
+            tuple: The pictures, uint8, C-contiguous, ``(m, channels, h, w)``
+            with ``m <= k``, and which of ``indices`` these are, bool,
+            ``(k,)``.
 
         Raises:
             UserError: Too many of the files are broken.
@@ -149,7 +153,8 @@ class Pictures:
         return os.path.join(self._folder, os.fsdecode(self._names[i]))
 
     def _submit(self, i):
-        return self._pool.submit(decoding.decode, self._path(i))
+        return self._pool.submit(
+            decoding.decode, self._path(i), shape=self._shape)
 
 
 class Broken:

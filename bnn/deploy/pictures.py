@@ -1,4 +1,6 @@
 """From a picture of any size to what a net was trained on."""
+import sys
+
 import numpy
 
 from bnn import errors
@@ -8,6 +10,13 @@ from bnn.data import mnist
 
 # Of the range of grey: what is nearer to the background is none of the digit.
 _INK = .2
+# Data sets of which only what is drawn counts, not where and how large
+_OF_DRAWINGS = 'mnist', 'digits'
+# A pixel is coloured where its channels are so far apart, a picture where so
+# large a share of its pixels is: yellowish paper is grey.
+_COLOUR, _COLOURED = 64, .1
+# How much longer than the other one a side of a picture may be
+_ASPECT = 2
 
 
 def load(path, input_shape, dataset='mnist'):
@@ -17,7 +26,10 @@ def load(path, input_shape, dataset='mnist'):
     rather light is inverted.  One of exactly the net's size is taken as it
     is; else of digits (``'mnist'``, ``'digits'``) what is drawn is scaled
     into a box of 20 pixels and put with its centre of mass where MNIST's have
-    it, and of anything else the whole picture is scaled.
+    it, and of anything else the whole picture is scaled.  For a net of own
+    pictures (``'pictures'``) it is made as for its training.
+
+    A picture of another kind than the net's gets a warning on standard error.
 
     Args:
         path (str): JPEG, PNG, BMP, GIF, WebP, PPM, PGM or PBM.
@@ -35,7 +47,13 @@ def load(path, input_shape, dataset='mnist'):
         pixels = decoding.read(path)
     except ValueError as e:
         raise errors.UserError(f'{path}: {e}') from None
+    for words in _doubts(pixels, input_shape, dataset):
+        print(f'warning: {path} {words}', file=sys.stderr)
     size = f'{pixels.shape[1]}x{pixels.shape[0]}'
+    if dataset == 'pictures':
+        words = 'grey, ' * (input_shape[0] == 1)
+        return (decoding.decode(path, shape=input_shape),
+                f'{words}scaled from {size}')
     if input_shape[0] == 3:
         height, width = input_shape[1:]
         if dataset == 'imagenet':
@@ -49,13 +67,32 @@ def load(path, input_shape, dataset='mnist'):
     grey, how = light_on_dark(to_grey(pixels))
     if grey.shape == tuple(input_shape[1:]):
         how += ', as it is'
-    elif dataset in ('mnist', 'digits'):
+    elif dataset in _OF_DRAWINGS:
         grey, words = center(grey, input_shape[1:])
         how += f', {words} from {size}'
     else:
         grey = decoding.resize(grey, *input_shape[1:])
         how += f', scaled from {size}'
     return grey[None], how
+
+
+def _doubts(pixels, input_shape, dataset):
+    """Yields in words how a picture is of another kind than the net's."""
+    channels, *wanted = input_shape
+    height, width = pixels.shape[:2]
+    spread = pixels.max(axis=2) - pixels.min(axis=2)
+    if channels == 1 and (spread >= _COLOUR).mean() > _COLOURED:
+        yield 'has colours, and the net sees grey alone'
+    elif channels == 3 and not spread.any():
+        yield 'is grey, and the net is of colours'
+    if dataset in _OF_DRAWINGS:
+        return
+    if max(height, width) > _ASPECT * min(height, width):
+        yield (f'is {width}x{height}, and the net sees it squeezed to '
+               f'{wanted[1]}x{wanted[0]}')
+    elif 2 * height < wanted[0] or 2 * width < wanted[1]:
+        yield (f'is {width}x{height}, less than half of the '
+               f'{wanted[1]}x{wanted[0]} that the net sees')
 
 
 def to_grey(pixels):

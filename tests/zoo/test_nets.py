@@ -71,6 +71,17 @@ def binary_layers(model):
             if getattr(link, 'w_bits', 32) == 1]
 
 
+@pytest.mark.parametrize('name,shape,expected', [
+    ('shallow-float', (3, 32, 32), True),
+    ('shallow-float', (3, 40, 40), False),
+    ('shallow-float', (1, 32, 32), False),
+    ('shallow-float', (3, 1, 1), False),
+    ('nin-imagenet', (3, 67, 67), True),
+    ('nin-imagenet', (3, 9, 9), False)])
+def test_takes(name, shape, expected):
+    assert nets.takes(make(name), shape) == expected
+
+
 def test_every_net_is_tested():
     assert {class_name for class_name, _, _ in CASES.values()} == set(
         nets.NETS)

@@ -135,6 +135,29 @@ def test_crop(load):
             augment.center_crop(images, 227) if crops else images)
 
 
+def test_own_pictures(load):
+    predictor = DeepBinaryMLP(3, n_in=25, n_out=2)
+    attributes = {
+        'net_args': {'n_units': 3, 'n_in': 25, 'n_out': 2},
+        'dataset': 'pictures', 'input': 'standard', 'size': 5, 'grey': True,
+        'class_names': ['cat', 'dog'], 'data_dir': '/d'}
+    found = load(predictor, **attributes)
+    assert found.input_shape == (1, 5, 5)
+    assert found.class_names == ('cat', 'dog')
+    assert found.data_dir == '/d'
+    pixels = numpy.array([0, 255] * 25, 'u1').reshape(2, 1, 5, 5)
+    numpy.testing.assert_allclose(
+        found.scale(pixels), (pixels / 255 - .449) / .226, rtol=1e-5)
+    for name, value, words in (
+            ('size', 6, 'its net takes no images of 1x6x6'),
+            ('grey', False, 'its net takes no images of 3x5x5'),
+            ('size', 10 ** 9, '--size is 1000000000'),
+            ('size', '5', "--size is '5'"), ('grey', 1, '--grey is 1'),
+            ('data_dir', 5, 'its data_dir is 5')):
+        with pytest.raises(errors.UserError, match=words):
+            load(predictor, **{**attributes, name: value})
+
+
 def test_first_models(load):
     # The class was under another name, and the scaling was not stored.
     found = load(

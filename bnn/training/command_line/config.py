@@ -71,6 +71,11 @@ class Config:
     data_dir: str | None = setting.field(
         None, 'folder of the data; the only place looked in', _DATA,
         metavar='DIR', kept='carried')
+    size: int = setting.field(
+        32, 'height and width to which own pictures are scaled', _DATA,
+        convert=setting.side, metavar='N')
+    grey: bool = setting.field(
+        False, 'own pictures become grey', _DATA, convert=None)
     allow_modified: bool = setting.field(
         False, 'accept well-formed data files with another content', _DATA,
         convert=None, kept='carried')
@@ -311,6 +316,11 @@ class Config:
         return min(self.epoch, 2) if self.dry_run else self.epoch
 
     @property
+    def picture_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of own pictures as a net gets them."""
+        return 1 if self.grey else 3, self.size, self.size
+
+    @property
     def rate(self) -> float:
         """The learning rate, by default that of the optimizer."""
         return _RATES[self.optimizer] if self.lr is None else self.lr
@@ -388,10 +398,14 @@ class Config:
                     'only move the images')
         is_of_pictures = inputs.AUGMENTATIONS[self.augment].is_of_pictures
         if is_of_pictures != (self.dataset == 'imagenet'):
+            others = ', '.join(
+                name for name, one in inputs.AUGMENTATIONS.items()
+                if one.is_of_pictures != is_of_pictures)
             raise errors.UserError(
                 f'--augment {self.augment} is for '
-                + ('pictures in files' if is_of_pictures else
-                   'images of one size') + f', not --dataset {self.dataset}')
+                + ('pictures of 256 pixels, --dataset imagenet'
+                   if is_of_pictures else 'images of the size of the net')
+                + f', not --dataset {self.dataset}; take one of {others}')
         if self.precise_bn and self.test_statistics == 'batch':
             raise errors.UserError(
                 '--precise-bn computes running statistics, which '
@@ -430,6 +444,9 @@ class Config:
                     'it is')
         if name == 'precision' and self.gpu != -1:
             return f'it is for the CPU, not --gpu {self.gpu}'
+        if name in ('size', 'grey') and (
+                self.dataset not in data.PICTURE_NAMES):
+            return 'it is for own pictures, --data DIR'
         if name == 'test_draws' and self.tested_weights != 'mean':
             return ('it belongs to --test-weights mean, not '
                     f'{self.tested_weights}')

@@ -27,7 +27,8 @@ def argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(e)) from e
 
     converted.__name__ = 'integer' if convert in (
-        setting.positive, setting.not_negative, setting.seed) else 'number'
+        setting.positive, setting.not_negative, setting.seed,
+        setting.side) else 'number'
     return converted
 
 
@@ -51,7 +52,11 @@ def parse(base: config_module.Config, parser: script.Parser,
         if one.group not in groups:
             groups[one.group] = parser.add_argument_group(one.group)
         _add(groups[one.group], name, one, getattr(base, name))
-    found = vars(parser.parse_args(argv))
+    if only is None:
+        parser.add_data(groups['data'])
+    args = parser.parse_args(argv)
+    parser.expand_data(args, _NOT_GIVEN)
+    found = vars(args)
     given = {name: value for name, value in found.items()
              if name in config_module.SETTINGS and value is not _NOT_GIVEN}
     for name in 'data_dir', 'teacher':  # for runs that go on elsewhere

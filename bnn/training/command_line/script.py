@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any
 from typing import NoReturn
 
 from bnn import errors
@@ -23,6 +24,33 @@ class Parser(argparse.ArgumentParser):
             description=description, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter)
         self._hint = hint
+
+    def add_data(self, group: Any = None) -> None:
+        """Adds ``--data DIR``, short for two options.
+
+        Args:
+            group: Where it stands in ``--help``, a group of this parser.
+        """
+        (group or self).add_argument(
+            '--data', metavar='DIR', default=argparse.SUPPRESS,
+            help='a folder of your own pictures, with a folder for each '
+            'class; short for --dataset pictures --data-dir DIR')
+
+    def expand_data(self, args: argparse.Namespace, missing: Any) -> None:
+        """Replaces ``--data DIR`` by what it is short for.
+
+        Args:
+            args: What was parsed.
+            missing: What stands for an option that was not given.
+        """
+        if 'data' not in args:
+            return
+        for name, flag in (('dataset', '--dataset'),
+                           ('data_dir', '--data-dir')):
+            if getattr(args, name) is not missing:
+                self.error(f'--data says {flag} already; give one of them')
+        args.dataset, args.data_dir = 'pictures', args.data
+        del args.data
 
     def error(self, message: str) -> NoReturn:
         if message.startswith('unrecognized arguments') and self._hint:

@@ -82,6 +82,14 @@ def positive(text: str) -> int:
     return value
 
 
+def side(text: str) -> int:
+    """Height and width of an image, of a size that a net can take."""
+    value = int(text)
+    if not 1 <= value <= 1024:
+        raise ValueError(f'{value} is not in [1, 1024]')
+    return value
+
+
 def not_negative(text: str) -> int:
     """An integer from 0 up."""
     value = int(text)

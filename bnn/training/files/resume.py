@@ -101,7 +101,7 @@ def take_over(config: config_module.Config, ranks: alone.Ranks = alone.ALONE,
         weights = snapshot.arrays.get('updater/model:main/predictor/l1/W')
         _check_unit(config, snapshot.path, numpy.shape(weights))
     elif config.initmodel is not None:
-        names = ['unit', 'input']
+        names = ['unit', 'input', 'size', 'grey']
         if config.evaluate:
             names += ['loss', 'binarize', *_FREE_IN_TESTS]
         config = take_from_model(config, names, config.initmodel)

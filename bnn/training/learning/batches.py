@@ -47,7 +47,7 @@ def load(config: config_module.Config, names: Sequence[str],
     try:
         with ranks.one_goes_first():  # to download it
             dataset = data.load(name, config.data_dir, config.allow_modified,
-                                config.workers)
+                                config.workers, config.picture_shape)
             if config.input == 'whitened':
                 dataset = dataclasses.replace(
                     dataset, whitening=_whitening(dataset, config))
@@ -60,6 +60,9 @@ def load(config: config_module.Config, names: Sequence[str],
               file=sys.stderr)
         lines.say(config, 'load digits dataset')
         dataset = data.load('digits')
+    if config.evaluate and name in data.PICTURE_NAMES:
+        dataset.check_classes(model_file.read_attributes(
+            config.initmodel).get('class_names') or (), config.initmodel)
     n_validation = 0 if config.evaluate else config.validation
     batchsize = config.batchsize * ranks.size
     if config.dry_run:
@@ -157,7 +160,7 @@ def one_pass(dataset: data.Dataset, part: str, config: config_module.Config,
 def _converter(dataset, part, config, transform):
     rescale = inputs.rescaler(
         config.input, dataset.whitening if config.input == 'whitened'
-        else data.STATISTICS[dataset.name])
+        else data.statistics(dataset.name, dataset.train_images.shape[1]))
     if config.input == 'whitened' and transform is not None:
         # The statistics are of whole images: what is moved in from outside
         # is 0 behind the whitening, where 0 is the mean.

@@ -56,9 +56,10 @@ def test_names():
     assert datasets.CIFAR_NAMES == ('cifar10',)
     assert datasets.IMAGENET_NAMES == ('imagenet',)
     assert tuple(datasets.TITLES) == (
-        datasets.NAMES + datasets.CIFAR_NAMES + datasets.IMAGENET_NAMES)
-    assert set(datasets.TITLES) == set(datasets.SHAPES) == set(
-        datasets.STATISTICS)
+        datasets.NAMES + datasets.CIFAR_NAMES + datasets.IMAGENET_NAMES
+        + datasets.PICTURE_NAMES)
+    assert set(datasets.TITLES) == set(datasets.STATISTICS) == {
+        *datasets.SHAPES, *datasets.PICTURE_NAMES}
     with pytest.raises(errors.UserError, match="'cats': choose one of mnist,"):
         datasets.load('cats')
 

@@ -115,6 +115,20 @@ def test_as_torchvision(tmp_path):
         _decode(tmp_path, _encode(picture, 'JPEG')))
 
 
+@pytest.mark.parametrize('shape', ((3, 7, 9), (1, 7, 9), (1, 300, 1)))
+def test_shape(tmp_path, shape):
+    picture = Image.fromarray(_smooth(60, 50))
+    got = _decode(tmp_path, _encode(picture, 'PNG'), shape=shape)
+    assert got.shape == shape
+    assert got.dtype == numpy.uint8
+    assert got.flags.c_contiguous
+    want = numpy.asarray(picture.resize(
+        shape[:0:-1], Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    if shape[0] == 1:
+        want = numpy.tensordot([.299, .587, .114], want, 1)[None]
+    assert abs(got - want.astype(float)).max() <= 1
+
+
 def test_draft(tmp_path, monkeypatch):
     sizes = []
     rgb = decoding._rgb

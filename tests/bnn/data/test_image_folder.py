@@ -4,6 +4,7 @@ import shutil
 
 import numpy
 import pytest
+from PIL import Image
 
 from bnn import data as datasets
 from bnn import errors
@@ -150,3 +151,136 @@ def test_bad_folder(picture_folder, change, error, match):
         image_folder.load(str(picture_folder))
     assert type(info.value) is error
     assert '\n' not in str(info.value)
+
+
+# ---- own pictures
+
+SHAPE = 1, 5, 4
+
+
+def _load_own(folder, shape=SHAPE):
+    return datasets.load('pictures', str(folder), shape=shape)
+
+
+def _flat(folder):
+    """Makes the first layout of the second: 8 pictures in each class."""
+    for path in (folder / 'val').rglob('*.png'):
+        path.rename(folder / 'train' / path.parent.name / f'v{path.name}')
+    shutil.rmtree(folder / 'val')
+    return folder / 'train'
+
+
+@pytest.mark.parametrize('n_bytes', (16 * 20, 16 * 20 - 1))
+def test_own_is_held_or_read(picture_folder, monkeypatch, n_bytes):
+    monkeypatch.setattr(image_folder, 'HELD_BYTES', n_bytes)
+    data = _load_own(picture_folder)
+    assert (data.name, data.title, data.class_names, data.source) == (
+        'pictures', 'images in pets', ('cat', 'dog'), str(picture_folder))
+    for images, labels, n in (
+            (data.train_images, data.train_labels, 12),
+            (data.test_images, data.test_labels, 4)):
+        assert isinstance(images, numpy.ndarray) == (n_bytes == 320)
+        assert images.shape == (n, *SHAPE)
+        assert labels.dtype == numpy.int32
+        levels = images[numpy.arange(n)][:, 0, 0, 0] // 10
+        assert sorted(levels) == list(range(n))
+        assert labels.tolist() == (levels >= n // 2).tolist()
+
+
+def test_own_parts(picture_folder):
+    """test comes before val; without train both are classes."""
+    shutil.copytree(picture_folder / 'val', picture_folder / 'test')
+    (picture_folder / 'test' / 'cat' / '00.png').unlink()
+    assert len(_load_own(picture_folder).test_labels) == 3
+    (picture_folder / 'train').rename(picture_folder / 'plane')
+    for part in 'plane', 'test', 'val':
+        Image.new('L', (3, 3)).save(picture_folder / part / '0.png')
+        Image.new('L', (3, 3)).save(picture_folder / part / '1.png')
+    assert _load_own(picture_folder).class_names == ('plane', 'test', 'val')
+
+
+def test_own_split(picture_folder):
+    folder = _flat(picture_folder)
+    data, again = _load_own(folder), _load_own(folder)
+    assert data.digest == again.digest
+    # A fifth of each class of 8, rounded down
+    assert sorted(data.test_labels) == [0, 1]
+    assert sorted(data.train_labels) == [0] * 7 + [1] * 7
+    expected = sorted([10 * i for i in range(12)] + [0, 10, 20, 30])
+    levels = [_level(image) for part in (data.train_images, data.test_images)
+              for image in part]
+    assert sorted(levels) == expected
+    assert data.train_labels.tolist() != sorted(data.train_labels)
+
+
+def test_own_broken(picture_folder, capsys):
+    path = picture_folder / 'train' / 'cat' / '03.png'
+    path.write_text('no picture')
+    data = _load_own(picture_folder)
+    assert data.train_images.shape == (11, *SHAPE)
+    levels = data.train_images[:, 0, 0, 0] // 10
+    assert data.train_labels.tolist() == (levels >= 6).tolist()
+    assert capsys.readouterr().err == (
+        f'warning: left out {path}: not a picture\n')
+
+
+def _break(*names):
+    def change(folder):
+        for name in names:
+            for path in (folder / name).glob('*.png'):
+                path.write_text('no picture')
+
+    return change
+
+
+def _one(folder):
+    for path in sorted((_flat(folder) / 'cat').iterdir())[1:]:
+        path.unlink()
+    shutil.move(folder / 'train' / 'cat', folder)
+    shutil.move(folder / 'train' / 'dog', folder)
+    shutil.rmtree(folder / 'train')
+
+
+@pytest.mark.parametrize('change, match', [
+    (shutil.rmtree, '^there is no .*/pets: it must hold a folder'),
+    (_remove('train', 'val'), '/pets has 0 folders of classes, not 2'),
+    (_remove('val'), '/pets has 1 folders .* must lie in pets/<class>/'),
+    (_remove('train/cat'), '/pets/train has 1 folders'),
+    (_remove('val/dog'), 'train and val must have the same classes'),
+    (_remove('train'), '/pets has 1 folders'),
+    (lambda folder: (folder / 'train' / 'cat').rename(folder / 'train/x'),
+     'only one of them has cat and 1 more'),
+    (lambda folder: [path.rename(path.with_suffix('.txt'))
+                     for path in (folder / 'train/cat').iterdir()],
+     '/pets/train/cat has no pictures'),
+    (_one, '/pets/cat has 1 picture, not 2 or more'),
+    (_break('train/cat'), '/pets: all pictures of cat to train on'),
+    (_break('train/cat', 'train/dog'), '11 of the|12 of the 12 pictures'),
+    (lambda folder: (shutil.rmtree(folder), folder.write_text('file')),
+     '/pets is not a folder$')])
+def test_own_bad_folder(picture_folder, change, match):
+    change(picture_folder)
+    with pytest.raises(errors.UserError, match=match) as info:
+        _load_own(picture_folder)
+    assert '\n' not in str(info.value)
+
+
+def test_own_needs_a_folder():
+    with pytest.raises(errors.UserError, match='name the folder .* --data'):
+        datasets.load('pictures', shape=SHAPE)
+
+
+def test_statistics():
+    for channels in 1, 3:
+        for numbers in datasets.statistics('pictures', channels):
+            assert len(numbers) == channels
+    assert datasets.statistics('mnist', 1) is datasets.STATISTICS['mnist']
+
+
+def test_check_classes(picture_folder):
+    data = _load_own(picture_folder)
+    data.check_classes(['cat', 'dog'], 'x.bnn')
+    for names in ('dog', 'cat'), ('cat', 'dog', 'fox'), ():
+        with pytest.raises(errors.UserError, match='2 classes, cat, dog, '
+                           f'but x.bnn is of {len(names)} classes'):
+            data.check_classes(names, 'x.bnn')

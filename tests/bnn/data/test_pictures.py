@@ -23,7 +23,8 @@ class _Decoder:
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def __call__(self, path):
+    def __call__(self, path, shape):
+        assert shape == (3, 256, 256)
         row = int(path[len(FOLDER) + 1:-4])
         self.decoded.append(row)
         assert self.go_on.wait(10)

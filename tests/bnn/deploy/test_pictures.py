@@ -3,6 +3,7 @@ import numpy
 import PIL.Image
 import pytest
 
+from bnn import data as datasets
 from bnn import errors
 from bnn.data import mnist
 from bnn.deploy import pictures
@@ -102,6 +103,51 @@ def test_other_nets(save):
     assert found.shape == (3, 227, 227) and 'middle' in how
     found, how = pictures.load(save(x), MNIST, 'fashion-mnist')
     assert found.shape == MNIST and how.endswith('scaled from 70x50')
+
+
+@pytest.mark.parametrize('shape', ((1, 16, 16), (3, 16, 16)))
+def test_own_pictures_as_trained(shape, tmp_path):
+    """The very pixels of the training, of large JPEGs too."""
+    for name in 'ab':
+        for part in 'train', 'test':
+            (tmp_path / part / name).mkdir(parents=True)
+            PIL.Image.fromarray(numpy.random.randint(
+                0, 256, (90, 70, 3)).astype(numpy.uint8)).save(
+                    tmp_path / part / name / 'x.jpg')
+    data = datasets.load('pictures', str(tmp_path), shape=shape)
+    for label, name in enumerate('ab'):
+        found, how = pictures.load(
+            str(tmp_path / 'test' / name / 'x.jpg'), shape, 'pictures')
+        assert how.endswith('scaled from 70x90')
+        numpy.testing.assert_array_equal(
+            found, data.test_images[data.test_labels == label][0])
+
+
+def test_another_kind(save, capsys):
+    """A warning, and a picture."""
+    def warning(pixels, shape, dataset='pictures'):
+        assert pictures.load(save(pixels), shape, dataset)[0].shape == shape
+        return capsys.readouterr().err
+
+    grey = numpy.random.randint(0, 256, (40, 60)).astype(numpy.uint8)
+    colour = numpy.random.randint(0, 256, (40, 60, 3)).astype(numpy.uint8)
+    paper = colour // 32 + numpy.array([220, 210, 170], numpy.uint8)
+    for pixels, shape, dataset, words in (
+            (grey, MNIST, 'pictures', ''), (grey, MNIST, 'mnist', ''),
+            (colour, CIFAR, 'pictures', ''), (paper, MNIST, 'mnist', ''),
+            (colour, MNIST, 'pictures', 'has colours, and the net sees grey'),
+            (colour, MNIST, 'mnist', 'has colours'),
+            (grey, CIFAR, 'cifar10', 'is grey, and the net is of colours'),
+            (grey[:, :16], MNIST, 'pictures', 'is 16x40, and the net sees it '
+             'squeezed to 28x28'),
+            (grey[:, :20], MNIST, 'pictures', ''),
+            (colour[:13, :13], CIFAR, 'pictures',
+             'is 13x13, less than half of the 32x32'),
+            (colour[:16, :16], CIFAR, 'pictures', ''),
+            (grey[:, :2], MNIST, 'mnist', '')):
+        found = warning(pixels, shape, dataset)
+        assert words in found and found.count('\n') == bool(words), (
+            shape, dataset, words, found)
 
 
 @pytest.mark.parametrize('contents', (b'', b'no picture', b'\x89PNG\r\n'))

@@ -113,6 +113,12 @@ def test_refused_together():
              '--dataset mnist'),
             ({'augment': 'shift', 'dataset': 'imagenet'}, '--augment shift',
              '--dataset imagenet'),
+            ({'augment': 'random-crop', 'dataset': 'pictures'},
+             '--augment random-crop', 'not --dataset pictures', 'crop-flip'),
+            ({'input': 'whitened', 'dataset': 'pictures'},
+             '--input whitened', 'not pictures'),
+            ({'size': 28}, '--size 28', '--data DIR'),
+            ({'grey': True, 'dataset': 'cifar10'}, '--grey', '--data DIR'),
             ({'test_draws': 3, 'binarize': 'stochastic'}, '--test-draws 3',
              '--test-weights mean', 'not real'),
             ({'communicator': 'naive'}, '--communicator naive',
@@ -158,6 +164,11 @@ def test_not_refused():
             ({}, {'lr_final': 0., 'lr_schedule': 'cosine'}),
             ({}, {'augment': 'center-crop', 'dataset': 'imagenet'})):
         Config(**settings, **given, given=given).check()
+
+
+def test_picture_shape():
+    assert Config(size=28).picture_shape == (3, 28, 28)
+    assert Config(size=1, grey=True).picture_shape == (1, 1, 1)
 
 
 def test_values_of_files():

@@ -60,6 +60,21 @@ def test_data_dir_is_absolute(folder):
     assert parse('--data-dir', 'd').data_dir == str(folder / 'd')
 
 
+def test_data_is_short_for_two(folder, capsys):
+    config = parse('--data', 'd', '--size', '28', '--grey')
+    assert config.given == {
+        'dataset': 'pictures', 'data_dir': str(folder / 'd'), 'size': 28,
+        'grey': True}
+    assert config == parse('--dataset', 'pictures', '--data-dir', 'd',
+                           '--size', '28', '--grey')
+    for words in ('--dataset', 'mnist'), ('--data-dir', 'e'):
+        for argv in ('--data', 'd', *words), (*words, '--data', 'd'):
+            with pytest.raises(SystemExit):
+                parse(*argv)
+            assert f'--data says {words[0]} already' in (
+                capsys.readouterr().err)
+
+
 def test_every_setting_has_an_option():
     """Switches, where they are on both ways; every choice; a number."""
     for name, one in config_module.SETTINGS.items():
@@ -100,6 +115,7 @@ def test_errors(capsys):
             '--dataset other', '--report long',
             '--test-statistics none', '--snapshot-every 0',
             '--keep-snapshots 0', '--gpu x', '--gpu', '--epo 3',
+            '--size 0', '--size 1025', '--size x', '--data',
             '--unknown', 'word', '--no-evaluate', '--lr-steps',
             '--lr-steps 0'):
         with pytest.raises(SystemExit) as e:
