@@ -20,6 +20,7 @@ templates_path = ['_templates']
 source_suffix = {'.rst': 'restructuredtext', '.md': 'markdown',
                  '.ipynb': 'markdown'}
 html_math_renderer = 'mathml'
+myst_enable_extensions = ['dollarmath']
 myst_heading_anchors = 3
 # Folders have no page; tests/test_docs.py checks that links lead somewhere.
 suppress_warnings = ['myst.xref_missing']

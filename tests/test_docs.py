@@ -1,13 +1,17 @@
-"""The documentation: its links, and the examples of the docstrings."""
+"""The documentation: links, examples of the docstrings, the notebook."""
 import doctest
 import importlib
+import json
+import pathlib
 import pkgutil
 import re
 import shutil
+import sys
 
 import chainer
 import numpy
 import pytest
+from matplotlib import pyplot
 
 import bnn
 import zoo
@@ -57,3 +61,25 @@ def test_examples(tmp_path, monkeypatch):
         for name in modules()}
     assert not [name for name, result in results.items() if result.failed]
     assert sum(result.attempted for result in results.values()) >= 10
+
+
+@pytest.mark.slow
+def test_notebook(monkeypatch, capsys):
+    """The tour, cell by cell as Jupyter runs it."""
+    monkeypatch.chdir(ROOT / 'docs')
+    monkeypatch.setattr(sys, 'path', sys.path[:])
+    pyplot.switch_backend('agg')
+    notebook = json.loads(pathlib.Path('tour.ipynb').read_text())
+    assert (notebook['nbformat'], notebook['nbformat_minor']) == (4, 5)
+    names = {}
+    for cell in notebook['cells']:
+        if cell['cell_type'] == 'code':
+            assert cell['outputs'] == [] and cell['execution_count'] is None
+            exec(''.join(cell['source']), names)
+    figures = pyplot.get_fignums()
+    pyplot.close('all')
+    assert len(figures) == 3
+    assert names['accuracy'] > .7
+    assert names['agree'] > .99
+    assert names['by_hand'] == names['by_kernel'] == names['by_blas']
+    assert f' - 100 = {names["by_hand"]}' in capsys.readouterr().out
