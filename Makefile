@@ -1,6 +1,7 @@
 # make train     sets up .venv and trains on MNIST
 # make test      sets up .venv, checks the style, runs the tests for a person
 # make test-all  runs these, and all that take longer
+# make docs      builds the site of docs/ and the docstrings
 #
 # Needs make and a python3 with venv, nothing else.
 
@@ -16,7 +17,7 @@ PIP = $(RUN) -m pip --disable-pip-version-check
 BASE = $(VENV)/.stamp-base
 DEV = $(VENV)/.stamp-dev
 
-.PHONY: help setup train test test-all lint clean
+.PHONY: help setup train test test-all lint docs clean
 
 help:
 	@echo 'make train            set up $(VENV), train: ./train_mnist.py'
@@ -24,6 +25,7 @@ help:
 	@echo 'make test             set up $(VENV), check style, run the tests'
 	@echo 'make test-all         run those, and the tests that take longer'
 	@echo 'make test ARGS="-k resume"                 with these of pytest'
+	@echo 'make docs             build the site into build/docs'
 	@echo 'make setup            set up $(VENV) only'
 	@echo 'make lint             check the style only'
 	@echo 'make clean            remove $(VENV) and caches; results stay'
@@ -42,14 +44,21 @@ PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
 test: lint
 	$(PYTEST) -m 'not slow' $(ARGS)
 
-test-all: test
+test-all: test docs
 	$(PYTEST) -m slow $(ARGS)
 
 lint: $(DEV)
 	$(RUN) -m ruff check .
 
+# A warning is an error.  From scratch, since pages of modules that have gone
+# would stay.
+docs: $(DEV)
+	rm -rf docs/api build/docs
+	$(RUN) -m sphinx -q -W --keep-going docs build/docs
+	@echo 'build/docs/index.html is the site'
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache docs/api build/docs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Runs on whatever Python there is, to answer in one line when it is not fit.

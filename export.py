@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Export a trained net: packed to one bit per binary weight, or as ONNX.
 
+    ./export.py result/latest/mlp.model              to predict.py's file
+    ./export.py result/latest/mlp.model --to web -o digit.html
+
 Reads a model of train_mnist.py or train.py, prints what each layer takes, and
 compares the predictions with Chainer's on the test set.
 """
@@ -10,6 +13,7 @@ environment.check(__file__)
 
 import dataclasses
 import os
+import shlex
 import typing
 
 from bnn import data as datasets
@@ -62,6 +66,8 @@ class Format:
         suffix (str): Of the file, if none is named.
         write (callable): Takes an :class:`Export`, writes it, returns lines
             to print.
+        then (callable): Takes the file or folder as a word of the shell,
+            returns how to predict with it.
         run (callable): Takes an :class:`Export` that was written, returns a
             net whose ``predict`` is compared with Chainer's.
         ran (str): What computes it then.
@@ -71,6 +77,7 @@ class Format:
     words: str
     suffix: str
     write: typing.Callable
+    then: typing.Callable
     run: typing.Callable = lambda export: run.Net(export.net)
     ran: str = 'packed'
     needs: tuple = ()
@@ -111,25 +118,28 @@ def write_onnx(export):
 def write_c(export):
     c_net = folder.export(export.net)
     folder.write(c_net, export.out, atomic.write)
-    program = os.path.join(export.out, 'bnn')
-    return [summary.table(c_net.rows),
-            f'make -C {export.out} && {program} IMAGE.pgm']
+    return [summary.table(c_net.rows)]
 
 
 FORMATS = {
     'packed': Format('one file, for predict.py and bnn.deploy', '.bnn',
-                     write_packed),
+                     write_packed, lambda out: script.path('predict.py')
+                     + f' {out} PICTURE'),
     'web': Format('a web page to draw digits on, of a net below 4 MB',
-                  '.html', write_web),
+                  '.html', write_web,
+                  lambda out: f'open {out} in a browser and draw'),
     'onnx': Format('a graph of standard ONNX operators, float', '.onnx',
-                   write_onnx, lambda export: onnx_model.Net(export.out),
+                   write_onnx,
+                   lambda out: f'load {out} in onnxruntime (docs/onnx.md)',
+                   lambda export: onnx_model.Net(export.out),
                    'in onnxruntime', ('onnx', 'onnxruntime')),
-    'c': Format('a folder with a net in C99, of whole numbers', '_c', write_c),
+    'c': Format('a folder with a net in C99, of whole numbers', '_c', write_c,
+                lambda out: f'make -C {out} && {out}/bnn IMAGE.pgm'),
 }
 
 
 def make_parser():
-    parser = script.Parser(description=__doc__.splitlines()[0])
+    parser = script.Parser(__doc__, usage='MODEL [OPTION ...]')
     parser.add_argument('model', metavar='MODEL',
                         help='mlp.model of a training')
     parser.add_argument(
@@ -215,8 +225,10 @@ def main(argv=None):
     print(summary.table(table.rows(net)))
     for line in kind.write(export):
         print(line)
-    if args.check:
-        return check(export, data, args)
+    status = check(export, data, args) if args.check else 0
+    if not status:
+        script.say_next(predict=kind.then(shlex.quote(out)))
+    return status
 
 
 if __name__ == '__main__':

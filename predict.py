@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Classify pictures with a packed net, or test it on a data set.
 
+    ./predict.py net.bnn digit.png          class, probability, time
+    ./predict.py net.bnn --dataset digits   accuracy, confusion matrix
+
 Needs NumPy, Numba and Pillow, but no Chainer.
 """
 from bnn import environment
@@ -8,6 +11,8 @@ from bnn import environment
 environment.check(__file__, 'Numba')
 
 import json
+import os
+import shlex
 import sys
 import time
 
@@ -25,7 +30,7 @@ _BATCH = 1000  # of pictures that are read; others come net.batch at a time
 
 
 def make_parser():
-    parser = script.Parser(description=__doc__.splitlines()[0])
+    parser = script.Parser(__doc__, usage='NET [PICTURE ...] [OPTION ...]')
     parser.add_argument('net', metavar='NET',
                         help='a packed net of export.py, .bnn')
     parser.add_argument(
@@ -148,6 +153,8 @@ def main(argv=None):
     if bool(args.pictures) == bool(args.dataset):
         parser.error('give pictures, or --dataset')
     net = deploy.load(args.net)
+    command = shlex.join(
+        [script.path(os.path.basename(sys.argv[0])), args.net])
     if args.dataset is not None:
         data = datasets.load(args.dataset, args.data_dir, args.allow_modified,
                              shape=net.input_shape)
@@ -164,10 +171,14 @@ def main(argv=None):
                 f'and {len(data.class_names)}')
         found = test(net, data)
         print(json.dumps(found) if args.json else describe_test(net, found))
+        script.say_next(classify=f'{command} PICTURE')
         return
     for found in classify(net, args.pictures, args.top):
         print(json.dumps(found) if args.json else describe(found))
         sys.stdout.flush()
+    dataset = net.packed.facts.get('dataset')
+    if dataset in list(datasets.TITLES):  # A list takes unhashable values too.
+        script.say_next(test=f'{command} --dataset {dataset}')
 
 
 def run():

@@ -148,7 +148,7 @@ def list_configurations(configs):
 
 
 def make_parser():
-    parser = script.Parser(__doc__)
+    parser = script.Parser(__doc__, usage='[CONFIG] [OPTION ...]')
     positive = parser_module.argument(setting.positive)
     parser.add_argument('name', nargs='?', metavar='CONFIG',
                         help='the configuration; without it all are listed')
@@ -192,6 +192,7 @@ def main():
             run(find.get(args.name), args, folder)
     else:
         run(find.get(args.name), args, FOLDER)
+        script.say_next(compare=script.path('reproduce.py') + ' --report')
 
 
 if __name__ == '__main__':

@@ -2,7 +2,8 @@
 """Train the net of any configuration.
 
     ./train.py                          list the configurations
-    ./train.py lenet5 --gpu 0 --epoch 5
+    ./train.py lenet5 --epoch 5         train one, for 5 epochs
+    ./train.py nin --gpu 0              on the first GPU
     ./train.py nin --resume auto        go on with the latest run
     mpiexec -n 2 ./train.py binary_net --distributed --batchsize 50
 
@@ -135,7 +136,7 @@ def main():
 
 def choose() -> config_module.Config:
     """Returns the configuration that the command line names and changes."""
-    options = script.Parser(__doc__)
+    options = script.Parser(__doc__, usage='[CONFIG [OPTION ...]]')
     words = sys.argv[1:]
     if words[0] in ('-h', '--help'):
         base = config_module.Config()
@@ -265,6 +266,7 @@ def finish(trainer, config, dataset, tester, device, ranks, net_args):
             batches.one_pass(dataset, 'test', config), device,
             'validation' if config.validation else 'test',
             config.test_statistics)
+    saving.say_what_next(config, trainer, config.name, ranks=ranks)
 
 
 def finish_signs(model, config, dataset, tester, device, ranks, path, entry,

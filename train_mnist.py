@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Train a binary multi-layer perceptron on MNIST.
 
-    ./train_mnist.py                     20 epochs on the CPU
-    ./train_mnist.py --gpu=0 --epoch 5   5 epochs on the first GPU
+    ./train_mnist.py                              20 epochs on the CPU
+    ./train_mnist.py --dataset digits --epoch 5   embedded digits, in seconds
+    ./train_mnist.py --gpu=0                      on the first GPU
 
 Weights and activations are +1 or -1, and the gradient passes straight through
 the sign (BinaryNet, https://arxiv.org/abs/1602.02830).
@@ -156,6 +157,7 @@ def main():
                 trainer.get_extension('LogReport').log, model, dataset,
                 batches.one_pass(dataset, 'test', args), device,
                 test_statistics=args.test_statistics)
+        saving.say_what_next(args, trainer)
     return 0
 
 

@@ -12,8 +12,10 @@ class WeightClip:
     (`1602.02830 <https://arxiv.org/abs/1602.02830>`_, Algorithm 1).  The hook
     works on the optimizer, for all parameters, or on single parameters:
 
-    >>> optimizer.add_hook(WeightClip())
-    >>> model.l1.W.update_rule.add_hook(WeightClip())
+    >>> model = chainer.links.Linear(784, 10)
+    >>> optimizer = chainer.optimizers.Adam().setup(model)
+    >>> optimizer.add_hook(WeightClip())  # all parameters
+    >>> model.W.update_rule.add_hook(WeightClip())  # this one
 
     Parameters that are not initialized yet are left alone, NaN stays NaN.
     With ``use_fp32_update`` add it to single parameters: only a parameter's

@@ -115,6 +115,17 @@ def test_script(tmp_path, binary_model):
     assert 'a.bnn: ' in out and 'predictions that differ: 0' in out
 
 
+@pytest.mark.parametrize('kind, words', [
+    ('packed', "predict.py 'a b' PICTURE"),
+    ('web', "open 'a b' in a browser"), ('onnx', "load 'a b' in onnxruntime"),
+    ('c', "make -C 'a b' && 'a b'/bnn IMAGE.pgm")])
+def test_what_comes_next(binary_model, capsys, kind, words):
+    assert export.main(
+        [binary_model, '--to', kind, '-o', 'a b', '--no-check']) == 0
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('to predict: ') and words in line
+
+
 def test_script_refuses(tmp_path):
     script = scripts.Call(tmp_path, 'export.py')
     (script.cwd / 'text.model').write_text('no model')

@@ -1,5 +1,6 @@
 """predict.py: pictures and data sets with a packed net."""
 import json
+import shlex
 
 import numpy
 import PIL.Image
@@ -135,8 +136,14 @@ def test_script(tmp_path, packed, pictures):
     # It needs no Chainer.
     (script.cwd / 'chainer.py').write_text('raise ImportError')
     script.env['PYTHONPATH'] = str(script.cwd)
-    out = script.succeed(packed, *pictures).stdout
-    assert len(out.splitlines()) == 2
+    result = script.succeed(packed, *pictures)
+    assert len(result.stdout.splitlines()) == 2
+    purpose, command = result.stderr.strip().split(': ')
+    assert purpose == 'to test'
+    program, *words = shlex.split(command)
+    assert program == str(script.script)
+    assert script.succeed(*words).stderr == (
+        f'to classify: {program} {packed} PICTURE\n')
 
 
 def test_script_refuses(tmp_path, packed, pictures):

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def test_seed_lines(trained):
 
 def test_header(trained):
     header = dict(re.split(r': +', line, maxsplit=1)
-                  for line in trained.result.stderr.splitlines())
+                  for line in trained.result.stderr.splitlines()[:-3])
     assert header.pop('device').startswith('CPU')
     assert header.pop('gradients').startswith('bfloat16 on ')
     assert '784-16-16-10' in header.pop('net')
@@ -65,7 +66,8 @@ def test_header(trained):
 
 def test_process(trainer, trained):
     """A process of its own prints and computes what a call does."""
-    result = trainer.succeed(*trainer.SMALL, '--epoch', 2, '--out', 'run')
+    result = trainer.succeed(
+        *trainer.SMALL, '--plot', '--epoch', 2, '--out', 'run')
     assert (result.stdout, result.stderr) == (
         trained.result.stdout, trained.result.stderr)
     assert not re.search('[\x1b\r]', result.stdout + result.stderr)
@@ -92,9 +94,30 @@ def test_quiet_same_seed_same_log(script, trained):
     result = script.succeed(
         *script.SMALL, '--epoch', 2, '--report', 'quiet', '--out', 'run')
     assert result.stdout == ''
-    assert result.stderr == trained.result.stderr
+    # But for the options that the last line repeats
+    assert (result.stderr.splitlines()[:-1]
+            == trained.result.stderr.splitlines()[:-1])
     results.assert_same_run(script.cwd / 'run', trained.out)
     assert not list((script.cwd / 'run').glob('*.png'))
+
+
+def test_what_comes_next(script, trained):
+    """The commands that a run prints at its end work."""
+    shutil.copytree(trained.out, script.cwd / 'run')
+    next_ = dict(re.split(r': +', line, maxsplit=1)
+                 for line in trained.result.stderr.splitlines()[-3:])
+    assert list(next_) == ['to evaluate', 'to export', 'to resume']
+    printed = {}
+    for purpose, command in next_.items():
+        program, *words = shlex.split(command)
+        one = scripts.Call(script.cwd, os.path.basename(program))
+        printed[purpose] = one.succeed(*words).stdout
+    line = printed['to evaluate'].splitlines()[-1]
+    assert line.startswith('test  mean loss=')
+    assert line in trained.result.stdout.splitlines()
+    assert (script.cwd / 'run' / 'mlp.bnn').exists()
+    assert [entry['epoch'] for entry in results.log(script.cwd / 'run')] == [
+        1, 2, 3, 4]
 
 
 def test_another_seed_another_log(script, trained):

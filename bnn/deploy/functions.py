@@ -79,7 +79,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Absolute(operations.Operation):
-    """|x|, of which a scale is made."""
+    """``|x|``, of which a scale is made."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

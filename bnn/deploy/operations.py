@@ -289,9 +289,9 @@ class Flatten(Operation):
 class KeepScale(Operation):
     """XNOR-Net's K of the operand, to be kept for :class:`MultiplyScale`.
 
-    Of images: mean of |x| over the channels, then over each window of the
+    Of images: mean of ``|x|`` over the channels, then over each window of the
     convolution that follows, padding counted as 0: (batch, 1, h, w).  Of
-    flat examples, ``ksize`` ``None``: the mean of |x|, (batch, 1).  The
+    flat examples, ``ksize`` ``None``: the mean of ``|x|``, (batch, 1).  The
     operand itself goes on unchanged.
 
     Attributes:

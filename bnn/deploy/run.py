@@ -27,9 +27,11 @@ class Net:
 
     .. rubric:: Example
 
-    >>> net = bnn.deploy.load('net.bnn')
-    >>> net.predict(images)  # doctest: +SKIP
-    array([7, 2, 1])
+    >>> from bnn import deploy
+    >>> net = deploy.load('net.bnn')
+    >>> images = numpy.zeros((3, 28, 28), 'uint8')
+    >>> net.probabilities(images).shape
+    (3, 10)
     """
 
     memory = 1 << 22  # about what the processor caches

@@ -101,9 +101,7 @@ def command(config: config_module.Config, *positional: str,
     Returns:
         To be pasted into a shell.
     """
-    # A bare name, of `python train_mnist.py`, is no command.
-    words = [os.path.join(os.path.dirname(sys.argv[0]) or '.',
-                          os.path.basename(sys.argv[0])), *positional]
+    words = [script.path(os.path.basename(sys.argv[0])), *positional]
     for name, value in {**config.given, **changes}.items():
         flag = config_module.flag(name)
         if isinstance(value, bool):

@@ -17,11 +17,15 @@ class Parser(argparse.ArgumentParser):
     Args:
         description: What the script does, with examples.
         hint: What to do about an option that there is not.
+        usage: What follows the name.  It does not list the options, which
+            would stand before the examples.
     """
 
-    def __init__(self, description: str, hint: str = '') -> None:
+    def __init__(self, description: str, hint: str = '',
+                 usage: str = '[OPTION ...]') -> None:
         super().__init__(
-            description=description, allow_abbrev=False,
+            usage=f'%(prog)s {usage}', description=description,
+            allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter)
         self._hint = hint
 
@@ -56,6 +60,26 @@ class Parser(argparse.ArgumentParser):
         if message.startswith('unrecognized arguments') and self._hint:
             message += f'; {self._hint}'
         self.exit(2, f'{self.prog}: error: {message} (see --help)\n')
+
+
+def path(name: str) -> str:
+    """Returns how a shell calls a script in the folder of the running one.
+
+    Args:
+        name: The file.
+    """
+    # A bare name, of `python train_mnist.py`, is no command.
+    return os.path.join(os.path.dirname(sys.argv[0]) or '.', name)
+
+
+def say_next(**commands: str) -> None:
+    """Prints what can come next, on standard error.
+
+    Args:
+        commands: A command, or what to do, by its purpose in a word.
+    """
+    for purpose, command in commands.items():
+        print(f'{f"to {purpose}:":13}{command}', file=sys.stderr)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:

@@ -1,5 +1,7 @@
 """What a finished or interrupted run leaves behind."""
+import dataclasses
 import os
+import shlex
 import sys
 from typing import Any
 
@@ -11,6 +13,7 @@ from bnn import machine
 from bnn.training import devices
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import parser
+from bnn.training.command_line import script
 from bnn.training.files import model_file
 from bnn.training.files import resume
 from bnn.training.ranks import alone
@@ -134,3 +137,40 @@ def say_how_to_go_on(config: config_module.Config,
                            resume='auto', initmodel=None))
     print(words, file=sys.stderr)
     return 128 + trainer.stop_trigger.signal
+
+
+def say_what_next(config: config_module.Config,
+                  trainer: chainer.training.Trainer, *positional: str,
+                  ranks: alone.Ranks = alone.ALONE) -> None:
+    """Tells of a finished run how to test, export and continue it.
+
+    A dry run has nothing to go on from.
+
+    Args:
+        config: The configuration.
+        trainer: The trainer.
+        positional: Words of the command that stand first.
+        ranks: The processes of the run.
+    """
+    if config.dry_run:
+        return
+    model = os.path.join(trainer.out, 'mlp.model')
+
+    def command(is_needed, **changes):
+        # The model and the snapshot have the other settings.
+        given = {name: value for name, value in config.given.items()
+                 if is_needed(name, config_module.SETTINGS[name])}
+        return parser.command(dataclasses.replace(config, given=given),
+                              *positional, **changes)
+
+    commands = {
+        'evaluate': command(
+            lambda name, one: one.group in ('data', 'net') or name in (
+                'gpu', 'test_statistics'),
+            resume=None, evaluate=True, initmodel=model),
+        'export': shlex.join([script.path('export.py'), model])}
+    if not config.schedule.depends_on_length:
+        commands['resume'] = ranks.command(command(
+            lambda name, one: one.kept == 'free', out=trainer.out,
+            resume='auto', initmodel=None, epoch=2 * config.n_epochs))
+    script.say_next(**commands)

@@ -120,3 +120,29 @@ def test_how_to_go_on(trainer, capsys, monkeypatch):
     config = config_module.Config(dry_run=True)
     assert saving.say_how_to_go_on(config, trainer) == 130
     assert capsys.readouterr().err == 'stopped at iteration 1\n'
+
+
+def test_what_next(trainer, capsys, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['train.py'])
+    out = trainer.out
+    given = {'unit': 7, 'gpu': 0, 'lr': .1, 'epoch': 9, 'plot': False,
+             'label_smoothing': .1, 'data_dir': '/d', 'out': 'x'}
+    for schedule in 'constant', 'cosine':
+        config = config_module.Config(
+            **{**given, 'lr_schedule': schedule}, given=given)
+        saving.say_what_next(config, trainer, 'lfc')
+        evaluate, export, *resume = [
+            shlex.split(line.partition(': ')[2])
+            for line in capsys.readouterr().err.splitlines()]
+        # What belongs to training alone would be refused.
+        assert evaluate == [
+            './train.py', 'lfc', '--unit=7', '--gpu=0', '--data-dir=/d',
+            '--evaluate', f'--initmodel={out}/mlp.model']
+        assert export == ['./export.py', f'{out}/mlp.model']
+        # The snapshot has the data's folder.  The rates of a cosine depend
+        # on the number of epochs.
+        assert resume == ([] if schedule == 'cosine' else [[
+            './train.py', 'lfc', '--gpu=0', '--no-plot', f'--out={out}',
+            '--resume=auto', '--epoch=18']])
+    saving.say_what_next(config_module.Config(dry_run=True), trainer)
+    assert capsys.readouterr().err == ''
