@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Classify pictures with a packed net, or test it on a data set.
 
-    ./predict.py net.bnn digit.png          class, probability, time
+    ./predict.py best models/seven.png      class, probability, time
     ./predict.py net.bnn --dataset digits   accuracy, confusion matrix
 
-Needs NumPy, Numba and Pillow, but no Chainer.
+./predict.py alone lists the nets of models/, which go by their names.  Needs
+NumPy, Numba and Pillow, but no Chainer.
 """
 from bnn import environment
 
@@ -12,6 +13,7 @@ environment.check(__file__, 'Numba')
 
 import json
 import os
+import pathlib
 import shlex
 import sys
 import time
@@ -27,12 +29,15 @@ from bnn.training.command_line import script
 from bnn.training.command_line import setting
 
 _BATCH = 1000  # of pictures that are read; others come net.batch at a time
+# The nets that come with this program, each with its card
+MODELS = pathlib.Path(__file__).resolve().with_name('models')
 
 
 def make_parser():
     parser = script.Parser(__doc__, usage='NET [PICTURE ...] [OPTION ...]')
     parser.add_argument('net', metavar='NET',
-                        help='a packed net of export.py, .bnn')
+                        help='a packed net of export.py, .bnn, or the name '
+                        'of one in models/')
     parser.add_argument(
         'pictures', nargs='*', metavar='PICTURE',
         help='image files, of any size, in colour or grey')
@@ -51,6 +56,37 @@ def make_parser():
         '--allow-modified', action='store_true',
         help='accept well-formed data files with another content')
     return parser
+
+
+def shipped():
+    """Returns the nets of models/, names to files."""
+    return {path.stem: path for path in sorted(MODELS.glob('*.bnn'))}
+
+
+def describe_shipped():
+    """Returns a line for each net of models/, the title of its card."""
+    return '\n'.join(
+        f'{name:16}{path.with_suffix(".md").read_text().splitlines()[2]}'
+        for name, path in shipped().items())
+
+
+def find(name):
+    """Returns the file of a net.
+
+    Args:
+        name (str): A file, or one of :func:`shipped`.
+
+    Raises:
+        ~bnn.errors.UserError: If there is neither.
+    """
+    if os.path.exists(name) or os.path.basename(name) != name or (
+            name.endswith('.bnn')):
+        return name
+    if name not in shipped():
+        raise errors.UserError(
+            f'{name}: no such file, and no net of models/; there are: '
+            + ', '.join(shipped()))
+    return str(shipped()[name])
 
 
 def classify(net, paths, n_top):
@@ -147,12 +183,15 @@ def describe_test(net, found):
 
 
 def main(argv=None):
+    if not (sys.argv[1:] if argv is None else argv):
+        print(describe_shipped())
+        return
     parser = make_parser()
     args = parser.parse_args(argv)
     parser.expand_data(args, None)
     if bool(args.pictures) == bool(args.dataset):
         parser.error('give pictures, or --dataset')
-    net = deploy.load(args.net)
+    net = deploy.load(find(args.net))
     command = shlex.join(
         [script.path(os.path.basename(sys.argv[0])), args.net])
     if args.dataset is not None:

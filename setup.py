@@ -26,7 +26,8 @@ from setuptools.command import build_py
 
 ROOT = pathlib.Path(__file__).resolve().parent
 PACKAGE = 'binary_net'
-FOLDERS = {PACKAGE: 'bnn', f'{PACKAGE}.zoo': 'zoo'}
+FOLDERS = {PACKAGE: 'bnn', f'{PACKAGE}.zoo': 'zoo',
+           f'{PACKAGE}.models': 'models'}
 FILES = ('bst', 'function_binary_linear', 'link_binary_linear', 'predict',
          'weight_clip')
 # It reads published/ and writes the tables of the repository.
@@ -168,7 +169,8 @@ def main():
     runtime, train = read_requirements()
     setuptools.setup(
         packages=find_packages(), package_dir=FOLDERS,
-        package_data={'': ['sources/*', 'parts/*']},
+        package_data={'': ['sources/*', 'parts/*'],
+                      f'{PACKAGE}.models': ['*.bnn', '*.md', '*.png']},
         install_requires=runtime, extras_require={'train': train},
         cmdclass={'build_py': BuildPy})
 
