@@ -29,6 +29,8 @@ autodoc_inherit_docstrings = False
 autodoc_member_order = 'bysource'
 # A type may be "int64 (n,)", where n is no name to link to.
 napoleon_use_rtype = False
+# autodoc finds the fields of a NamedTuple by itself; twice is a warning.
+napoleon_use_ivar = True
 autodoc_typehints = 'description'
 autodoc_typehints_description_target = 'documented'
 

@@ -168,7 +168,9 @@ def say_what_next(config: config_module.Config,
             lambda name, one: one.group in ('data', 'net') or name in (
                 'gpu', 'test_statistics'),
             resume=None, evaluate=True, initmodel=model),
-        'export': shlex.join([script.path('export.py'), model])}
+        'export': shlex.join([script.path('export.py'), (
+            model if config.tested_weights == 'signs' else
+            os.path.join(trainer.out, 'signs.model'))])}
     if not config.schedule.depends_on_length:
         commands['resume'] = ranks.command(command(
             lambda name, one: one.kept == 'free', out=trainer.out,
