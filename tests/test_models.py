@@ -1,0 +1,91 @@
+"""The nets of models/: each is what its card says."""
+import hashlib
+import re
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+import predict
+from bnn import data
+from bnn import deploy
+from bnn.training.reports import card
+from configs import find
+
+NETS = predict.shipped()
+_MOST = 2 << 20  # bytes together
+
+
+def rows(path):
+    """Returns the table of a card."""
+    found = re.findall(r'^\| ([a-z ]+) \| (.+) \|$',
+                       path.with_suffix('.md').read_text(), re.MULTILINE)
+    return dict(found)
+
+
+def test_there_are_some():
+    assert {'best', 'binary_net', 'quantized_net'} <= set(NETS)
+    files = list(predict.MODELS.iterdir())
+    assert sum(file.stat().st_size for file in files) < _MOST
+    for path in NETS.values():
+        assert path.with_suffix('.md').is_file()
+
+
+@pytest.mark.parametrize('name', NETS)
+def test_card(name):
+    path, found = NETS[name], rows(NETS[name])
+    contents = path.read_bytes()
+    assert found['file'] == (f'{len(contents):,} bytes, SHA-256 '
+                             f'{hashlib.sha256(contents).hexdigest()}')
+    script, config, *_ = found['trained by'].strip('`').split()
+    assert script == './train.py' and config in find.names()
+    net = deploy.load(path)
+    assert found['takes'].startswith(
+        f'uint8 images {"x".join(map(str, net.input_shape))}')
+    assert ', '.join(net.class_names) in found['gives']
+    # On made images everywhere; rounding moves no class of these.
+    assert found['made images'] == f'SHA-256 {card.made_digest(net)}'
+
+
+@pytest.mark.parametrize('name', NETS)
+def test_accuracy(name, monkeypatch):
+    """That of the card, on the data where they are at hand."""
+    net = deploy.load(NETS[name])
+    # Nothing listens there: nothing is downloaded.
+    monkeypatch.setenv('https_proxy', 'http://127.0.0.1:9')
+    try:
+        dataset = data.load(net.packed.facts['dataset'])
+    except data.UnavailableError as e:
+        pytest.skip(str(e))
+    found = predict.test(net, dataset)
+    assert found['accuracy'] == float(rows(NETS[name])['test accuracy'])
+
+
+def test_list():
+    result = subprocess.run(
+        [sys.executable, predict.__file__], capture_output=True, text=True)
+    assert result.returncode == 0 and not result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(NETS)
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_sample(capsys):
+    """The picture that comes with them is a seven to each net of digits."""
+    path = predict.MODELS / 'seven.png'
+    assert Image.open(path).size != (28, 28)
+    for name in NETS:
+        if deploy.load(NETS[name]).packed.facts['dataset'] == 'mnist':
+            predict.main([name, str(path)])
+            assert ': 7, ' in capsys.readouterr().out
+
+
+def test_unknown_name(tmp_path):
+    result = subprocess.run(
+        [sys.executable, predict.__file__, 'lenet6', 'x.png'], cwd=tmp_path,
+        capture_output=True, text=True)
+    line, = result.stderr.splitlines()
+    assert result.returncode == 1
+    assert "lenet6: no such file, and no net of models/; there are: " in line
+    assert 'best' in line
