@@ -8,6 +8,7 @@ from bnn import errors
 from bnn.deploy import fold
 from bnn.deploy import operations
 from bnn.deploy import stages
+from bnn.deploy import validation
 
 _PRODUCTS = operations.Linear, operations.Convolution2D
 # About the largest float32
@@ -56,10 +57,15 @@ def pack(net_operations, input_shape, rescale, class_names, facts=None,
         raise errors.UserError(
             f'a net of {packer.shape[0]} scores cannot be packed with the '
             f'names of {len(class_names)} classes')
-    return stages.PackedNet(
+    net = stages.PackedNet(
         input_shape=tuple(input_shape), rescale=rescale,
         stages=tuple(packer.stages), class_names=class_names,
         facts=dict(facts or {}))
+    try:  # What a file may not have is not written either.
+        validation.check(net)
+    except ValueError as e:
+        raise errors.UserError(f'the net cannot be packed: {e}') from e
+    return net
 
 
 def _parameters(operation):
