@@ -40,7 +40,7 @@ _CALIBRATION = 500
 # Random images on which a net without a data set is compared
 _RANDOM = 100
 # Options of a net in a Python file, whose model says none of it
-_OWN = 'weights', 'example', 'input', 'mean', 'std', 'classes'
+_OWN = 'weights', 'example', 'input', 'mean', 'std', 'classes', 'dataset'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,6 +201,9 @@ def make_parser():
             '--' + name, metavar='X,...', type=_numbers,
             help='of each channel, of pixels in [0, 1]')
     group.add_argument(
+        '--dataset', choices=list(datasets.STATISTICS),
+        help='compare on its test set (default: on random images)')
+    group.add_argument(
         '--classes', metavar='A,...', type=lambda words: words.split(','),
         help='names of the classes (default: their numbers)')
     return parser
@@ -237,9 +240,14 @@ def _load_own(args):
     if args.example is None:
         raise errors.UserError(
             f'{args.model} needs the size of an image: --example 1,28,28')
-    if args.int8_ends:
+    if args.int8_ends and args.dataset is None:
         raise errors.UserError(
-            '--int8-ends needs the training images: it takes an mlp.model')
+            '--int8-ends needs training images: name their --dataset')
+    if args.dataset is not None and (
+            args.example != datasets.SHAPES[args.dataset]):
+        shape = ','.join(map(str, datasets.SHAPES[args.dataset]))
+        raise errors.UserError(
+            f'images of {args.dataset} are of --example {shape}')
     kind = args.input or 'unit'
     is_standard = kind == 'standard'
     for name in 'mean', 'std':
@@ -256,7 +264,7 @@ def _load_own(args):
     return own_net.load(
         args.model, args.example, operations_module.Rescale(
             kind=kind, mean=args.mean or (), std=args.std or ()),
-        args.weights, args.classes)
+        args.weights, args.classes, args.dataset)
 
 
 def _load(args):

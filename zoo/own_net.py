@@ -26,7 +26,8 @@ def is_named(words: str) -> bool:
 
 def load(words: str, input_shape: tuple[int, int, int],
          rescale: operations.Rescale, weights: str | None = None,
-         class_names: tuple[str, ...] | None = None) -> trained.Trained:
+         class_names: tuple[str, ...] | None = None,
+         dataset: str | None = None) -> trained.Trained:
     """Makes a net of a Python file and loads its weights.
 
     The file is executed.
@@ -39,6 +40,7 @@ def load(words: str, input_shape: tuple[int, int, int],
         weights: See :func:`bnn.training.files.weights.load`; ``None`` leaves
             those that the net is made with.
         class_names: The classes; by default their numbers.
+        dataset: The name of its data, if that is known.
 
     Returns:
         The net.
@@ -73,8 +75,9 @@ def load(words: str, input_shape: tuple[int, int, int],
     if class_names is None:
         class_names = map(str, range(
             y.shape[1] if len(getattr(y, 'shape', ())) > 1 else 1))
-    return trained.Trained(
-        net, {'net': name}, None, rescale, input_shape, tuple(class_names))
+    attributes = {'net': name, **({'dataset': dataset} if dataset else {})}
+    return trained.Trained(net, attributes, dataset, rescale, input_shape,
+                           tuple(class_names))
 
 
 def _make(path, name):

@@ -208,7 +208,7 @@ SUPPORTED = {
         x, 3, 2, 1), axis=(-1, 2)), (3, 2, 7, 8), {}),
     'AveragePooling2D, Flatten': (lambda s, x: F.squeeze(F.average(
         x, axis=(2, 3), keepdims=True)), (3, 2, 7, 8), {}),
-    'Convolution2D l': (lambda s, x: s.l(x), (3, 2, 5, 5), {
+    'Convolution2D l, Bias': (lambda s, x: s.l(x) - 2, (3, 2, 5, 5), {
         'l': L.DepthwiseConvolution2D(2, 3, 3, pad=1)}),
     'Keep, PadChannels, Swap, ReLU, PadChannels, AddKept': (
         lambda s, x: F.concat((x, F.relu(x))), (3, 2, 4, 5), {}),
