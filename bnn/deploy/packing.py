@@ -273,6 +273,12 @@ class _Packer:
         if isinstance(operation, operations.Convolution2D):
             fields.update({name: getattr(operation, name) for name in (
                 'stride', 'pad', 'dilate', 'pad_value', 'groups')})
+        if self.kind == 'levels' and any(fields['pad']) and (
+                fields['pad_value'] and self._step != 1):
+            # A file says 0 or 1 of whole numbers, of which 1 is the step.
+            raise errors.UserError(
+                f'{operation.name} cannot be packed: it pads k-bit '
+                'activations with 1; pad them with 0')
         if self.kind != 'pixels':
             return fields
         factor, offset = self._rescale.affine(self._input_shape[0])

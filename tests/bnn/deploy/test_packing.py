@@ -201,3 +201,12 @@ def test_refuses_arithmetic_of_bits(one, words):
         name='l', W=weights(numpy.random.RandomState(0), (2, 3), 32))]
     with pytest.raises(errors.UserError, match=words):
         packing.pack(found, (3, 1, 1), operations.Rescale(kind='unit'), '01')
+
+
+def test_refuses_levels_padded_with_1():
+    found = [operations.Quantize(n=3, low=0., high=1.),
+             operations.Convolution2D(
+                 name='c', pad=(1, 0), pad_value=1, W=weights(
+                     numpy.random.RandomState(0), (2, 1, 3, 3), 1))]
+    with pytest.raises(errors.UserError, match='c cannot be packed: it pads'):
+        packing.pack(found, (1, 3, 3), operations.Rescale(kind='unit'), '01')

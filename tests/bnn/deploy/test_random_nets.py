@@ -104,8 +104,8 @@ class Writer:
         options.update(pad=pad, stride=stride)
         if bits == 1 and self.one_of(True, False):
             link = link_binary_convolution_2d.BinaryConvolution2D(
-                channels, filters, ksize, pad_value=self.whole(0, 1),
-                **options)
+                channels, filters, ksize, pad_value=self.whole(
+                    0, self.kind != 'levels'), **options)
         elif bits == 'scaled':
             link = link_scaled_convolution_2d.ScaledConvolution2D(
                 channels, filters, ksize, **options)
@@ -185,13 +185,23 @@ class Writer:
             if self.is_image() and self.one_of(True, False, False):
                 self.pool()
             else:
-                self.product()
+                self.layer()
             return
-        one = self.one_of('product', 'normalization', 'activation',
+        one = self.one_of('layer', 'normalization', 'activation',
                           'discrete', 'branches', 'pool')
         if one == 'pool' and not self.is_image():
             one = 'discrete'
         getattr(self, one)()
+
+    def layer(self):
+        """Adds a product, and perhaps what is folded into it."""
+        self.product()
+        if self.one_of(True, True, False):
+            for one in 'normalization', 'pool', 'activation':
+                if self.one_of(True, False) and (
+                        one != 'pool' or self.is_image()):
+                    getattr(self, one)()
+            self.discrete()
 
     def end(self):
         """Adds the scores."""
