@@ -4,23 +4,28 @@
     ./export.py result/latest/mlp.model              to predict.py's file
     ./export.py result/latest/mlp.model --to web -o digit.html
 
-Reads a model of train_mnist.py or train.py, prints what each layer takes, and
-compares the predictions with Chainer's on the test set.
+Reads a model of train_mnist.py or train.py, or a net of your own from any
+Python file, prints what each layer takes, and compares the predictions with
+Chainer's.
 """
 from bnn import environment
 
 environment.check(__file__)
 
+import argparse
 import dataclasses
 import os
 import shlex
 import typing
 
+import numpy
+
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import int8
-from bnn.deploy import pack
+from bnn.deploy import operations as operations_module
+from bnn.deploy import packing
 from bnn.deploy import run
 from bnn.deploy import stages
 from bnn.deploy import table
@@ -30,11 +35,18 @@ from bnn.deploy.web import page
 from bnn.training.command_line import script
 from bnn.training.files import atomic
 from bnn.training.reports import agreement
+from bnn.training.reports import card
 from bnn.training.reports import summary
+from configs import find
+from zoo import own_net
 from zoo import trained as trained_module
 
 # Training images that tell how large the operands of the last layer are
 _CALIBRATION = 500
+# Random images on which a net without a data set is compared
+_RANDOM = 100
+# Options of a net in a Python file, whose model says none of it
+_OWN = 'weights', 'example', 'input', 'mean', 'std', 'classes', 'dataset'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,10 +150,30 @@ FORMATS = {
 }
 
 
+def _shape(words):
+    try:
+        shape = tuple(map(int, words.split(',')))
+    except ValueError:
+        shape = ()
+    if len(shape) != 3 or min(shape) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{words!r} is not CHANNELS,HEIGHT,WIDTH, such as 1,28,28')
+    return shape
+
+
+def _numbers(words):
+    try:
+        return tuple(map(float, words.split(',')))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{words!r} is no list of numbers, such as .49,.48,.45') from None
+
+
 def make_parser():
     parser = script.Parser(__doc__, usage='MODEL [OPTION ...]')
     parser.add_argument('model', metavar='MODEL',
-                        help='mlp.model of a training')
+                        help='mlp.model of a training, or FILE.py:NAME, a '
+                        'chainer.Chain in a Python file, which is executed')
     parser.add_argument(
         '--to', choices=list(FORMATS), default='packed',
         help='; '.join(f'{name}: {kind.words}'
@@ -157,11 +189,40 @@ def make_parser():
         '--no-check', dest='check', action='store_false',
         help='do not compare with Chainer on the test set')
     parser.add_argument(
+        '--card', action='store_true',
+        help='beside a packed net, a card: what it is, how it was trained, '
+        'its accuracy')
+    parser.add_argument(
+        '--summary', action='store_true',
+        help='print layers, bits, operations and bytes, and write nothing')
+    parser.add_argument(
         '--data-dir', metavar='DIR', help='folder of the data (default: of '
         'own pictures the one of the training)')
     parser.add_argument(
         '--allow-modified', action='store_true',
         help='accept well-formed data files with another content')
+    group = parser.add_argument_group('of a net in a Python file')
+    group.add_argument(
+        '--weights', metavar='FILE',
+        help='of chainer.serializers.save_npz or save_hdf5, or mlp.model '
+        '(default: as NAME makes them)')
+    group.add_argument(
+        '--example', metavar='C,H,W', type=_shape,
+        help='channels, height and width of an image')
+    group.add_argument(
+        '--input', choices=('unit', 'signed', 'standard', 'binary'),
+        help='what pixels were scaled to: [0, 1] (default), [-1, 1], less '
+        '--mean by --std, +-1')
+    for name in 'mean', 'std':
+        group.add_argument(
+            '--' + name, metavar='X,...', type=_numbers,
+            help='of each channel, of pixels in [0, 1]')
+    group.add_argument(
+        '--dataset', choices=list(datasets.STATISTICS),
+        help='compare on its test set (default: on random images)')
+    group.add_argument(
+        '--classes', metavar='A,...', type=lambda words: words.split(','),
+        help='names of the classes (default: their numbers)')
     return parser
 
 
@@ -169,22 +230,108 @@ def check(export, data, args):
     """Prints how the predictions of what was written stand to Chainer's.
 
     Returns:
-        int: 1 if some of them differ and nobody knows why, else 0.
+        tuple: 1 if some of them differ and nobody knows why, else 0; the
+        accuracy of what was written.
     """
     kind, names = FORMATS[args.to], export.net.class_names
     found = agreement.compare(
         export.trained, export.operations, kind.run(export), data,
         explain=not args.int8_ends)
-    print(f'{found.n} test images of {data.title}: accuracy '
-          f'{found.chainer_accuracy:.4f} in Chainer, '
-          f'{found.packed_accuracy:.4f} {kind.ran}; '
-          f'predictions that differ: {len(found.differing)}')
+    if data.name is None:
+        print(f'{found.n} random images: predictions {kind.ran} that differ '
+              f'from Chainer: {len(found.differing)}')
+    else:
+        print(f'{found.n} test images of {data.title}: accuracy '
+              f'{found.chainer_accuracy:.4f} in Chainer, '
+              f'{found.packed_accuracy:.4f} {kind.ran}; '
+              f'predictions that differ: {len(found.differing)}')
     if args.int8_ends:
-        return 0
+        return 0, found.packed_accuracy
     for i, theirs, ours, words in found.differing:
         print(f'image {i}, {names[theirs]} in Chainer, {names[ours]} '
               f'{kind.ran}: {words or "no tie explains it"}')
-    return int(any(words is None for *_, words in found.differing))
+    return (int(any(words is None for *_, words in found.differing)),
+            found.packed_accuracy)
+
+
+def write_card(export, args, accuracy):
+    """Writes the card of a packed net beside it, and says where."""
+    path = os.path.splitext(export.out)[0] + '.md'
+    text = card.make(
+        os.path.splitext(os.path.basename(export.out))[0], export.net,
+        file_format.dump(export.net), export.trained.attributes,
+        find.get(export.trained.attributes['name']), accuracy,
+        os.path.getmtime(args.model))
+    with atomic.write(path) as f:
+        f.write(text.encode())
+    print(f'{path}: its card')
+
+
+def _load_own(args):
+    """Makes the net that a Python file has."""
+    if args.example is None:
+        raise errors.UserError(
+            f'{args.model} needs the size of an image: --example 1,28,28')
+    if args.int8_ends and args.dataset is None:
+        raise errors.UserError(
+            '--int8-ends needs training images: name their --dataset')
+    if args.dataset is not None and (
+            args.example != datasets.SHAPES[args.dataset]):
+        shape = ','.join(map(str, datasets.SHAPES[args.dataset]))
+        raise errors.UserError(
+            f'images of {args.dataset} are of --example {shape}')
+    kind = args.input or 'unit'
+    is_standard = kind == 'standard'
+    for name in 'mean', 'std':
+        values = getattr(args, name)
+        if (values is not None) != is_standard:
+            raise errors.UserError(
+                '--input standard, --mean and --std belong together')
+        if is_standard and len(values) not in (1, args.example[0]):
+            raise errors.UserError(
+                f'--{name} has {len(values)} numbers, an image '
+                f'{args.example[0]} channels')
+    if is_standard and min(args.std) <= 0:
+        raise errors.UserError('--std must be above 0')
+    return own_net.load(
+        args.model, args.example, operations_module.Rescale(
+            kind=kind, mean=args.mean or (), std=args.std or ()),
+        args.weights, args.classes, args.dataset)
+
+
+def _load(args):
+    """Loads the net, whichever way it is named."""
+    if own_net.is_named(args.model):
+        return _load_own(args)
+    for name in _OWN:
+        if getattr(args, name) is not None:
+            raise errors.UserError(
+                f'--{name} is of a net in a Python file, FILE.py:NAME; '
+                f'{args.model} says it itself')
+    trained = trained_module.load(args.model)
+    if trained.attributes.get('test_weights') in ('real', 'mean'):
+        raise errors.UserError(
+            f'{args.model} was tested with --test-weights '
+            f'{trained.attributes["test_weights"]}, and a packed net has '
+            'signs: export signs.model, which the training wrote beside it')
+    return trained
+
+
+def _read_data(trained, args):
+    """Reads the data of a net, or draws images where none are known."""
+    if trained.dataset is not None:
+        found = datasets.load(
+            trained.dataset, args.data_dir or trained.data_dir,
+            args.allow_modified, shape=trained.input_shape)
+        if trained.dataset in datasets.PICTURE_NAMES:
+            found.check_classes(trained.class_names, args.model)
+        return found
+    images = numpy.random.RandomState(0).randint(
+        0, 256, (_RANDOM, *trained.input_shape)).astype(numpy.uint8)
+    labels = numpy.zeros(_RANDOM, numpy.int32)
+    return datasets.Dataset(
+        None, 'random images', images[:0], labels[:0], images, labels,
+        trained.class_names, 'drawn')
 
 
 def main(argv=None):
@@ -192,30 +339,35 @@ def main(argv=None):
     kind = FORMATS[args.to]
     for package in kind.needs if args.check else kind.needs[:1]:
         onnx_model.require(package)
-    trained = trained_module.load(args.model)
-    if trained.attributes.get('test_weights') in ('real', 'mean'):
+    trained = _load(args)
+    if args.card and (args.to != 'packed' or not args.check
+                      or 'name' not in trained.attributes):
         raise errors.UserError(
-            f'{args.model} was tested with --test-weights '
-            f'{trained.attributes["test_weights"]}, and a packed net has '
-            'signs: export signs.model, which the training wrote beside it')
+            '--card is for --to packed of a model that train.py or '
+            'train_mnist.py wrote, with the check of its accuracy')
+    if args.summary:
+        # Only of signs does it matter what an image holds.
+        print(summary.describe(trained.predictor, numpy.full(
+            (1, *trained.input_shape), trained.rescale.kind == 'binary',
+            numpy.float32)))
+        return
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
-    if os.path.exists(out) and os.path.samefile(out, args.model):
-        raise errors.UserError(f'--out {out} is the model itself')
+    for path in args.model.rpartition('.py:')[0] + '.py', args.model, (
+            args.weights):
+        if path and os.path.exists(out) and os.path.exists(path) and (
+                os.path.samefile(out, path)):
+            raise errors.UserError(f'--out {out} is the model itself')
     operations, rescale = trained.operations(), trained.rescale
 
     def make():
-        return pack.pack(
+        return packing.pack(
             operations, trained.input_shape, rescale, trained.class_names,
             trained.facts, pad_pixels=args.int8_ends)
 
     net = make()  # Before anything is computed it is seen whether it can be.
     data = None
     if args.check or args.int8_ends:
-        data = datasets.load(
-            trained.dataset, args.data_dir or trained.data_dir,
-            args.allow_modified, shape=trained.input_shape)
-        if trained.dataset in datasets.PICTURE_NAMES:
-            data.check_classes(trained.class_names, args.model)
+        data = _read_data(trained, args)
     if args.int8_ends:
         operations, rescale = int8.quantize_ends(
             operations, rescale, agreement.pixels(
@@ -225,7 +377,9 @@ def main(argv=None):
     print(summary.table(table.rows(net)))
     for line in kind.write(export):
         print(line)
-    status = check(export, data, args) if args.check else 0
+    status, accuracy = check(export, data, args) if args.check else (0, None)
+    if args.card:
+        write_card(export, args, accuracy)
     if not status:
         script.say_next(predict=kind.then(shlex.quote(out)))
     return status

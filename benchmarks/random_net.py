@@ -14,7 +14,7 @@ import timing
 from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import operations
-from bnn.deploy import pack
+from bnn.deploy import packing
 from bnn.deploy import stages
 from bnn.deploy.c import folder as c_folder
 from bnn.deploy.onnx import model as onnx_model
@@ -53,7 +53,7 @@ def write(folder: str, n_units: int, n_images: int) -> None:
             f'{name}{i}': values for name, values in norm.items()}
     numpy.savez(os.path.join(folder, 'net.npz'), **arrays)
     rescale = operations.Rescale(kind='unit')
-    net = pack.pack(found[:-1], (1, 28, 28), rescale, '0123456789')
+    net = packing.pack(found[:-1], (1, 28, 28), rescale, '0123456789')
     with open(os.path.join(folder, 'net.bnn'), 'wb') as f:
         f.write(file_format.dump(net))
     c_folder.write(c_folder.export(net), os.path.join(folder, 'c'),

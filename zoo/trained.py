@@ -43,7 +43,7 @@ class Trained:
     Attributes:
         predictor (~chainer.Chain): The net, on the CPU.
         attributes (dict): The attributes of its file.
-        dataset (str): The name of its data.
+        dataset (str or None): The name of its data, if that is known.
         rescale (~bnn.deploy.operations.Rescale): How the pixels of its images
             are scaled.
         input_shape (tuple of int): (channels, h, w) of an image.
@@ -54,7 +54,7 @@ class Trained:
 
     predictor: chainer.Chain
     attributes: dict
-    dataset: str
+    dataset: str | None
     rescale: operations.Rescale
     input_shape: tuple
     class_names: tuple
@@ -86,8 +86,8 @@ class Trained:
         """Scales uint8 images to the float32 images that the net sees."""
         if self.whitening is not None:
             return inputs.rescaler('whitened', self.whitening)(images)
-        return inputs.rescaler(self.rescale.kind, datasets.statistics(
-            self.dataset, self.input_shape[0]))(images)
+        return inputs.rescaler(
+            self.rescale.kind, (self.rescale.mean, self.rescale.std))(images)
 
     def crop(self, images: numpy.ndarray) -> numpy.ndarray:
         """Crops uint8 images as the training did before each test."""

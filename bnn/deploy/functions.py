@@ -151,9 +151,10 @@ class Call:
 
 _SUPPORTED = (
     'supported are linear, convolution_2d, batch_normalization, bias, relu, '
-    'clipped_relu, clip, prelu, max_pooling_2d, average_pooling_2d, mean over '
-    'the image, reshape to (batch, n), sums of branches, and the signs and '
-    'quantizers of this project')
+    'leaky_relu, clipped_relu, clip, prelu, max_pooling_2d, '
+    'average_pooling_2d, mean over the image, reshape to (batch, n), dropout, '
+    'sums and concatenations of branches, and the signs and quantizers of '
+    'this project')
 
 
 def read(call: Call) -> Constant | Step:
@@ -292,11 +293,16 @@ def _add(call):
 def _add_branches(call):
     call.check(call.arrays[0].shape == call.arrays[1].shape,
                'only branches of the same shape can be added')
-    one, other = call.operands
+    return _join(call, *call.operands)
+
+
+def _join(call, one, other):
+    """Returns the sum of two branches."""
     others = set(_line(other))
     before = next(step for step in _line(one) if step in others)
     call.check(not _inside(one, before) & _inside(other, before),
-               'the branches of a sum must not share values')
+               'the branches of a sum or of a concatenation must not share '
+               'values')
     return call.step(operations.AddKept(), one, other, before=before)
 
 
@@ -316,6 +322,24 @@ def _inside(step, before):
             found.add(step)
             waiting += step.operands
     return found
+
+
+def _concat(call):
+    """The sum of the branches, each with channels of zeros in place of the
+    others'.
+    """
+    call.check(call.function.axis % len(call.shape) == 1
+               and not any(isinstance(one, Constant)
+                           for one in call.operands),
+               'only results of branches, along the channels (axis=1)')
+    joined, before = None, 0
+    for one, x in zip(call.operands, call.arrays, strict=True):
+        end = before + x.shape[1]
+        padded = call.step(operations.PadChannels(
+            before=before, after=call.shape[1] - end), one)
+        joined = padded if joined is None else _join(call, joined, padded)
+        before = end
+    return joined
 
 
 def _subtract(call):
@@ -367,8 +391,11 @@ def _mean(call):
         if isinstance(source.operation, operations.Flatten):
             source, = source.operands
         return call.step(operations.KeepScale(), source)
-    call.check(axes == {2, 3} and x.ndim == 4 and not function.keepdims,
-               'the mean is over axes 2 and 3, without keepdims')
+    call.check(axes == {2, 3} and x.ndim == 4,
+               'the mean is over the image, axis=(2, 3)')
+    if function.keepdims:
+        return operations.AveragePooling2D(
+            ksize=x.shape[2:], stride=x.shape[2:])
     return operations.Mean()
 
 
@@ -442,9 +469,18 @@ def _clipped_relu(call):
 
 def _prelu(call):
     beta = call.constant(1)
-    n = call.shape[1]
-    call.check(beta.size == 1 or beta.shape == (n,),
+    call.check(beta.size == 1 or beta.shape == call.shape[1:2],
                'a PReLU has one slope, or one a channel')
+    return _slopes(call, beta)
+
+
+def _leaky_relu(call):
+    return _slopes(call, numpy.asarray(
+        call.function.slope, call.arrays[0].dtype))
+
+
+def _slopes(call, beta):
+    n = call.shape[1]
     return operations.RPReLU(
         gamma=numpy.zeros(n, beta.dtype), zeta=numpy.zeros(n, beta.dtype),
         beta=numpy.broadcast_to(beta.ravel(), (n,)).copy())
@@ -472,20 +508,20 @@ _OPERATIONS = {
     'BatchNormalization': _batch_statistics,
     'Add': _add, 'AddConstant': _add_constant, 'Sub': _subtract,
     'Mul': _multiply, 'Absolute': _absolute, 'Mean': _mean,
-    'Reshape': _reshape, 'Identity': _identity, 'Pad': _pad,
-    'GetItem': _get_item,
+    'Reshape': _reshape, 'Squeeze': _reshape, 'Concat': _concat,
+    'Identity': _identity, 'Pad': _pad, 'GetItem': _get_item,
     'BST': _sign, 'QST': _quantize, 'ReLU': _relu, 'Clip': _clip,
     'ClippedReLU': _clipped_relu, 'PReLUFunction': _prelu,
+    'LeakyReLU': _leaky_relu,
     'MaxPooling2D': _max_pooling, 'MaxPoolingND': _max_pooling,
     'AveragePooling2D': _average_pooling_2d}
 
 _SCORES = 'end the net with the scores before it'
-_ACTIVATIONS = 'use relu, prelu, clip, a sign or a quantizer'
+_ACTIVATIONS = 'use relu, leaky_relu, prelu, clip, a sign or a quantizer'
 _INSTEAD = {
     'Softmax': _SCORES, 'LogSoftmax': _SCORES,
-    **dict.fromkeys(('Sigmoid', 'Tanh', 'ELU', 'LeakyReLU', 'HardSigmoid'),
-                    _ACTIVATIONS),
-    'Concat': 'branches can only be added',
+    **dict.fromkeys(('Sigmoid', 'Tanh', 'ELU', 'HardSigmoid', 'Swish',
+                     'Softplus'), _ACTIVATIONS),
     'LocalResponseNormalization': 'use batch normalization',
     'ConvolutionND': 'use convolution_2d',
     'MulConstant': 'use batch normalization'}

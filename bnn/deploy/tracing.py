@@ -43,6 +43,10 @@ def trace(model: chainer.Link, example) -> list[operations.Operation]:
     with (chains, hook, chainer.using_config('train', False),
           chainer.force_backprop_mode(), numpy.errstate(all='ignore')):
         y = model(x)
+    if not isinstance(y, chainer.Variable):
+        raise errors.UserError(
+            f'the net gives a {type(y).__name__}: return its scores, one '
+            'chainer.Variable')
     values = {id(x.node): functions.Step(None, (), '', None, x.shape[1:])}
     names = _names(model)
     needed = _needed(y)

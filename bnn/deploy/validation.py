@@ -36,9 +36,14 @@ def check(net: stages.PackedNet) -> None:
         _expect(_check_shape(stage.input_shape) == here,
                 f'{stage.name} does not take what it is given')
         _check_shape(stage.output_shape)
-        expected, kind = _check_stage(stage, here, kind)
-        if isinstance(stage, stages.FloatStage):
-            _check_kept(stage.operation, here, kept)
+        try:
+            expected, kind = _check_stage(stage, here, kind)
+            if isinstance(stage, stages.FloatStage):
+                _check_kept(stage.operation, here, kept)
+        except ValueError as e:
+            name = stage.name or type(
+                getattr(stage, 'operation', stage)).__name__
+            raise ValueError(f'{name}: {e}') from e
         _expect(stage.output_shape == expected,
                 f'{stage.name} does not give what it says')
         here = expected

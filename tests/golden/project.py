@@ -12,7 +12,7 @@ import net
 from bnn import data
 from bnn.deploy import file_format
 from bnn.deploy import operations
-from bnn.deploy import pack as packing
+from bnn.deploy import packing
 from bnn.deploy import run
 from bnn.deploy import stages
 from bnn.deploy import tracing

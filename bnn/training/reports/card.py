@@ -31,7 +31,7 @@ _TEMPLATE = '''\
 | trained by | `{command}` |
 | commit | {commit} |
 | date | {date} |
-| processor | {cpu}, {threads} threads |
+| processor | {cpu}, threads: {threads} |
 | test accuracy | {accuracy} |
 | takes | uint8 images {shape}, {scale} |
 | gives | {classes} |

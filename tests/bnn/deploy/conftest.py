@@ -7,7 +7,7 @@ import pytest
 
 from bnn.deploy import int8
 from bnn.deploy import operations
-from bnn.deploy import pack as packing
+from bnn.deploy import packing
 from bnn.deploy import tracing
 from zoo.binary_neural_networks import binary_weight_mlp
 from zoo.binary_neural_networks import float_mlp

@@ -6,7 +6,7 @@ import pytest
 
 from bnn import errors
 from bnn.deploy import operations
-from bnn.deploy import pack as packing
+from bnn.deploy import packing
 from bnn.deploy import reference
 from bnn.deploy import run
 from bnn.deploy import stages

@@ -2,7 +2,7 @@
 import numpy
 
 from bnn.deploy import int8
-from bnn.deploy import pack as packing
+from bnn.deploy import packing
 from bnn.deploy import reference
 from bnn.deploy import run
 

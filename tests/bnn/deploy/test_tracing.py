@@ -180,6 +180,11 @@ def _crossing(x):
     return y + x + y
 
 
+def _dense(x):
+    y = F.relu(x)
+    return F.concat((x, y, F.clip(y, 0., 1.)))
+
+
 SUPPORTED = {
     'Linear l': (lambda s, x: s.l(x), (3, 6), {'l': L.Linear(6, 4)}),
     'Flatten, Linear l': (lambda s, x: s.l(x), (3, 2, 3), {
@@ -194,6 +199,7 @@ SUPPORTED = {
         x - numpy.float32([[1], [-2]])), (3, 2, 5), {}),
     'RPReLU l': (lambda s, x: s.l(x), (3, 4, 2, 2), {'l': L.PReLU((4,))}),
     'RPReLU l, ReLU': (lambda s, x: F.relu(s.l(x)), (3, 4), {'l': L.PReLU()}),
+    'RPReLU': (lambda s, x: F.leaky_relu(F.identity(x), .25), (3, 4), {}),
     'Clip': (lambda s, x: F.clip(x, -.5, .25), (3, 4), {}),
     'Clip, Sign': (lambda s, x: bst.bst(F.relu6(F.identity(x))), (3, 4), {}),
     'MaxPooling2D': (lambda s, x: F.max_pooling_2d(
@@ -202,6 +208,16 @@ SUPPORTED = {
         F.max_pooling_2d(x, 2), 2), (3, 2, 7, 8), {}),
     'AveragePooling2D, Mean': (lambda s, x: F.mean(F.average_pooling_2d(
         x, 3, 2, 1), axis=(-1, 2)), (3, 2, 7, 8), {}),
+    'AveragePooling2D, Flatten': (lambda s, x: F.squeeze(F.average(
+        x, axis=(2, 3), keepdims=True)), (3, 2, 7, 8), {}),
+    'Convolution2D l, Bias': (lambda s, x: s.l(x) - 2, (3, 2, 5, 5), {
+        'l': L.DepthwiseConvolution2D(2, 3, 3, pad=1)}),
+    'Keep, PadChannels, Swap, ReLU, PadChannels, AddKept': (
+        lambda s, x: F.concat((x, F.relu(x))), (3, 2, 4, 5), {}),
+    'Keep, ReLU, PadChannels, Swap, Keep, PadChannels, Swap, Linear l, '
+    'PadChannels, AddKept, AddKept': (
+        lambda s, x: F.concat((s.l(x), x, F.relu(x))), (3, 4), {
+            'l': L.Linear(4, 2)}),
     'Flatten': (lambda s, x: F.dropout(function_dropout.dropout(
         F.reshape(x, (3, -1)))), (3, 2, 2), {}),
     'Keep, Clip, AddKept': (lambda s, x: x + F.clip(x, 0., .5), (3, 4), {}),
@@ -276,12 +292,18 @@ def linear(function):
     (lambda s, x: x + F.linear(x, random(1, 6)),
      'Add behind l is not supported: only branches of the same shape'),
     (lambda s, x: _crossing(x), 'Add behind l is not supported: the branches '
-     'of a sum must not share values'),
+     'of a sum or of a concatenation must not share values'),
     (lambda s, x: x[:, 1:], 'GetItem behind l is not supported: only each'),
     (lambda s, x: x * F.relu(x), 'Mul behind l is not supported: only the'),
     (lambda s, x: 2 - x, 'SubFromConstant behind l is not supported: suppor'),
     (lambda s, x: F.reshape(x, (2, 3)), 'Reshape behind l is not supported'),
-    (lambda s, x: F.concat((x, x)), 'Concat behind l is not supported: branc'),
+    (lambda s, x: F.concat((x, x), axis=0),
+     'Concat behind l is not supported: only results of branches, along'),
+    (lambda s, x: F.concat((x, random(1, 2))),
+     'Concat behind l is not supported: only results of branches, along'),
+    (lambda s, x: _dense(x),
+     'Concat behind l is not supported: the branches of a sum or of a'),
+    (lambda s, x: (x, x), 'the net gives a tuple: return its scores'),
     (lambda s, x: F.linear(x, F.reshape(F.relu(x), (1, 6))),
      'LinearFunction behind l is not supported: its parameters must not'),
     (lambda s, x: F.absolute(x),

@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 from bnn.deploy import operations
-from bnn.deploy import pack as packing
+from bnn.deploy import packing
 from bnn.deploy import run
 from bnn.deploy import tracing
 from bnn.training.learning import inputs

@@ -8,6 +8,7 @@ from bnn import errors
 from bnn.deploy import fold
 from bnn.deploy import operations
 from bnn.deploy import stages
+from bnn.deploy import validation
 
 _PRODUCTS = operations.Linear, operations.Convolution2D
 # About the largest float32
@@ -56,10 +57,15 @@ def pack(net_operations, input_shape, rescale, class_names, facts=None,
         raise errors.UserError(
             f'a net of {packer.shape[0]} scores cannot be packed with the '
             f'names of {len(class_names)} classes')
-    return stages.PackedNet(
+    net = stages.PackedNet(
         input_shape=tuple(input_shape), rescale=rescale,
         stages=tuple(packer.stages), class_names=class_names,
         facts=dict(facts or {}))
+    try:  # What a file may not have is not written either.
+        validation.check(net)
+    except ValueError as e:
+        raise errors.UserError(f'the net cannot be packed: {e}') from e
+    return net
 
 
 def _parameters(operation):
@@ -267,6 +273,12 @@ class _Packer:
         if isinstance(operation, operations.Convolution2D):
             fields.update({name: getattr(operation, name) for name in (
                 'stride', 'pad', 'dilate', 'pad_value', 'groups')})
+        if self.kind == 'levels' and any(fields['pad']) and (
+                fields['pad_value'] and self._step != 1):
+            # A file says 0 or 1 of whole numbers, of which 1 is the step.
+            raise errors.UserError(
+                f'{operation.name} cannot be packed: it pads k-bit '
+                'activations with 1; pad them with 0')
         if self.kind != 'pixels':
             return fields
         factor, offset = self._rescale.affine(self._input_shape[0])
