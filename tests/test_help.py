@@ -3,10 +3,8 @@ import re
 import shlex
 import shutil
 
-import PIL.Image
 import pytest
 
-from bnn import data
 from tests.helpers import scripts
 
 # Options that make a quick run of an example
@@ -23,8 +21,7 @@ def folder(tmp_path, trained):
     shutil.copytree(trained.out, tmp_path / 'result' / 'latest')
     shutil.copy(scripts.ROOT / 'tests/golden/binary_mlp.bnn',
                 tmp_path / 'net.bnn')
-    PIL.Image.fromarray(data.load('digits').test_images[0, 0]).save(
-        tmp_path / 'digit.png')
+    shutil.copytree(scripts.ROOT / 'models', tmp_path / 'models')
     return tmp_path
 
 

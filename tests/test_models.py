@@ -74,7 +74,8 @@ def test_list():
 def test_sample(capsys):
     """The picture that comes with them is a seven to each net of digits."""
     path = predict.MODELS / 'seven.png'
-    assert Image.open(path).size != (28, 28)
+    with Image.open(path) as picture:
+        assert picture.size != (28, 28)
     for name in NETS:
         if deploy.load(NETS[name]).packed.facts['dataset'] == 'mnist':
             predict.main([name, str(path)])

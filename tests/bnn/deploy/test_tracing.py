@@ -66,9 +66,11 @@ def assert_same(actual, wanted):
             one, other = getattr(a, field.name), getattr(b, field.name)
             if isinstance(other, operations.Weights):
                 numpy.testing.assert_array_equal(one.values, other.values)
-                # A mean of sizes, added up in another order
-                numpy.testing.assert_allclose(
-                    one.scale, other.scale, rtol=1e-6)
+                assert (one.scale is None) == (other.scale is None)
+                if one.scale is not None:
+                    # A mean of sizes, added up in another order
+                    numpy.testing.assert_allclose(
+                        one.scale, other.scale, rtol=1e-6)
                 assert (one.values.dtype, one.bits, one.level_bits) == (
                     other.values.dtype, other.bits, other.level_bits)
             else:
