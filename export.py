@@ -31,6 +31,8 @@ from bnn.deploy import stages
 from bnn.deploy import table
 from bnn.deploy.c import folder
 from bnn.deploy.onnx import model as onnx_model
+from bnn.deploy.onnx import operators
+from bnn.deploy.onnx import qonnx
 from bnn.deploy.web import page
 from bnn.training.command_line import script
 from bnn.training.files import atomic
@@ -112,19 +114,23 @@ def write_web(export):
             'without a network']
 
 
-def write_onnx(export):
+def write_onnx(export, kind=operators.Graph):
     n_packed = len(file_format.dump(export.net))
     n_float = table.rows(export.net)[-1]['float bytes']
     model = onnx_model.build(
         [export.net.rescale, *export.operations], export.net.input_shape, {
             **export.net.facts, 'classes': export.net.class_names,
-            'packed_bytes': n_packed, 'float_bytes': n_float})
+            'packed_bytes': n_packed, 'float_bytes': n_float}, kind)
     contents = model.SerializeToString()
     with atomic.write(export.out) as f:
         f.write(contents)
     return [f'{export.out}: {len(contents):,} bytes, weights as float32, '
             f'opset {onnx_model.OPSET}; packed it takes {n_packed:,} bytes, '
             f'1/{n_float / n_packed:.1f} of {n_float:,}']
+
+
+def write_qonnx(export):
+    return write_onnx(export, qonnx.Graph)
 
 
 def write_c(export):
@@ -145,6 +151,10 @@ FORMATS = {
                    lambda out: f'load {out} in onnxruntime (docs/onnx.md)',
                    lambda export: onnx_model.Net(export.out),
                    'in onnxruntime', ('onnx', 'onnxruntime')),
+    'qonnx': Format('ONNX with the quantizers of QONNX, for FINN and hls4ml',
+                     '.qonnx.onnx', write_qonnx,
+                     lambda out: f'give {out} to FINN or hls4ml '
+                     '(docs/onnx.md)', needs=('onnx',)),
     'c': Format('a folder with a net in C99, of whole numbers', '_c', write_c,
                 lambda out: f'make -C {out} && {out}/bnn IMAGE.pgm'),
 }

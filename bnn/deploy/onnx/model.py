@@ -19,7 +19,7 @@ from bnn.deploy.onnx import operators
 
 # Understood since ONNX 1.13 and onnxruntime 1.14, of 2023
 OPSET, IR_VERSION = 18, 8
-INPUT, OUTPUT, BATCH = operators.INPUT, 'scores', 'batch'
+INPUT, OUTPUT = operators.INPUT, 'scores'
 
 
 def require(name: str = 'onnx'):
@@ -43,7 +43,8 @@ def require(name: str = 'onnx'):
         ) from e
 
 
-def build(net_operations: list, input_shape: tuple, metadata: dict = None):
+def build(net_operations: list, input_shape: tuple, metadata: dict = None,
+          kind: type = operators.Graph):
     """Writes a net as a model.
 
     Args:
@@ -52,6 +53,8 @@ def build(net_operations: list, input_shape: tuple, metadata: dict = None):
         input_shape: (channels, h, w) of an image.
         metadata: Facts to keep beside the graph: text as it is, anything
             else as JSON.
+        kind: How signs, quantizers and weights are written:
+            :class:`operators.Graph` or :class:`bnn.deploy.onnx.qonnx.Graph`.
 
     Returns:
         onnx.ModelProto: The model, checked: uint8 (batch, channels, h, w)
@@ -61,7 +64,7 @@ def build(net_operations: list, input_shape: tuple, metadata: dict = None):
         ~bnn.errors.UserError: If ONNX is not installed.
     """
     onnx = require()
-    graph = operators.Graph(onnx, input_shape)
+    graph = kind(onnx, input_shape)
     for operation in net_operations:
         graph.add(operation)
     graph.nodes[-1].output[0] = OUTPUT
@@ -69,10 +72,13 @@ def build(net_operations: list, input_shape: tuple, metadata: dict = None):
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
             graph.nodes, 'bnn',
-            [value(INPUT, onnx.TensorProto.UINT8, [BATCH, *input_shape])],
-            [value(OUTPUT, onnx.TensorProto.FLOAT, [BATCH, *graph.shape])],
+            [value(INPUT, onnx.TensorProto.UINT8, [
+                kind.batch, *input_shape])],
+            [value(OUTPUT, onnx.TensorProto.FLOAT, [
+                kind.batch, *graph.shape])],
             graph.initializers),
-        opset_imports=[onnx.helper.make_opsetid('', OPSET)],
+        opset_imports=[onnx.helper.make_opsetid(*one) for one in (
+            ('', OPSET), *kind.domains)],
         ir_version=IR_VERSION, producer_name='bnn')
     onnx.helper.set_model_props(model, {
         name: fact if isinstance(fact, str) else json.dumps(fact)

@@ -27,7 +27,12 @@ class Graph:
         kept (list of str): The results that later operations will take.
         shape (tuple of int): Of an example before the operation.
         x (str): The name of the last result.
+        batch (str or int): How many images there are.
+        domains (tuple): Names and versions of operators beside ONNX's.
     """
+
+    batch = 'batch'
+    domains = ()
 
     def __init__(self, onnx, input_shape):
         self.onnx = onnx
@@ -70,6 +75,27 @@ class Graph:
         return numpy.asarray(values, numpy.float32).reshape(
             -1, *(1,) * (len(self.shape) - 1))
 
+    def weights(self, W):
+        """Adds the weights of a convolution and returns their name."""
+        return self.constant('W', W.values.astype(numpy.float32))
+
+    def add_linear(self, W):
+        """Adds the product of the last result with weights."""
+        self.apply('Gemm', self.weights(W), transB=1)
+
+    def add_sign(self, threshold):
+        """Adds +1 where the last result is >= a threshold, else -1."""
+        self.x = self.node(
+            'Where', self.node('GreaterOrEqual', self.x, threshold),
+            numpy.float32(1), numpy.float32(-1))
+
+    def add_levels(self, quantize):
+        """Adds a :class:`~bnn.deploy.operations.Quantize`."""
+        self.apply('Clip', *map(numpy.float32, (quantize.low, quantize.high)))
+        self.apply('Mul', numpy.float32(quantize.n))
+        self.apply('Round')  # a tie to the even number, as numpy.rint
+        self.apply('Div', numpy.float32(quantize.n))
+
     def _name(self, words):
         """Returns a name that is not taken yet, in that of the link."""
         if self._link and not words.startswith(self._link + '/'):
@@ -88,17 +114,11 @@ def _add(operation, graph):
     raise TypeError(f'no operation {type(operation).__name__}')
 
 
-def _add_sign(graph, threshold):
-    graph.x = graph.node(
-        'Where', graph.node('GreaterOrEqual', graph.x, threshold),
-        numpy.float32(1), numpy.float32(-1))
-
-
 @_add.register
 def _(operation: operations.Rescale, graph):
     graph.apply('Cast', to=graph.onnx.TensorProto.FLOAT)
     if operation.kind == 'binary':
-        _add_sign(graph, numpy.float32(128))
+        graph.add_sign(numpy.float32(128))
     elif operation.kind == 'signed':
         graph.apply('Div', numpy.float32(127.5))
         graph.apply('Sub', numpy.float32(1))
@@ -138,8 +158,7 @@ def _add_scale_and_bias(operation, graph, n_axes):
 def _(operation: operations.Linear, graph):
     if len(graph.shape) > 1:
         graph.apply('Flatten')
-    graph.apply('Gemm', graph.constant(
-        'W', operation.W.values.astype(numpy.float32)), transB=1)
+    graph.add_linear(operation.W)
     _add_scale_and_bias(operation, graph, 0)
 
 
@@ -151,7 +170,7 @@ def _(operation: operations.Convolution2D, graph):
             operation.pad_value))
         pad = 0, 0
     graph.apply(
-        'Conv', graph.constant('W', operation.W.values.astype(numpy.float32)),
+        'Conv', graph.weights(operation.W),
         kernel_shape=operation.W.values.shape[2:], strides=operation.stride,
         pads=[*pad] * 2, dilations=operation.dilate, group=operation.groups)
     _add_scale_and_bias(operation, graph, 2)
@@ -177,8 +196,8 @@ def _(operation: operations.Bias, graph):
 @_add.register
 def _(operation: operations.Sign, graph):
     # The difference x - shift is >= 0 exactly where x >= shift.
-    _add_sign(graph, numpy.float32(0) if operation.shift is None else
-              graph.channels(operation.shift))
+    graph.add_sign(numpy.float32(0) if operation.shift is None else
+                   graph.channels(operation.shift))
 
 
 @_add.register
@@ -188,10 +207,7 @@ def _(operation: operations.Clip, graph):
 
 @_add.register
 def _(operation: operations.Quantize, graph):
-    graph.apply('Clip', *map(numpy.float32, (operation.low, operation.high)))
-    graph.apply('Mul', numpy.float32(operation.n))
-    graph.apply('Round')  # a tie to the even number, as numpy.rint
-    graph.apply('Div', numpy.float32(operation.n))
+    graph.add_levels(operation)
 
 
 @_add.register

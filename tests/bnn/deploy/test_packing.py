@@ -144,7 +144,7 @@ def test_whitened(described, whiten, make_rescale, make_images):
 def test_damaged_whitening(described, whiten, make_rescale):
     shape, found = described('convnet-binary-0')
     for changes in {'mean': whiten.mean[1:]}, {'matrix': whiten.matrix[1:]}:
-        with pytest.raises(errors.UserError, match='cannot be packed: an arr'):
+        with pytest.raises(errors.UserError, match='whitening: an array is'):
             packing.pack([dataclasses.replace(whiten, **changes), *found],
                          shape, make_rescale('unit', 3), map(str, range(10)))
 
