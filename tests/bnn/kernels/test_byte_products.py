@@ -4,13 +4,12 @@ import pathlib
 import subprocess
 import sys
 
-import llvmlite.binding
 import numpy
 import pytest
-from llvmlite import ir
 
 from bnn.kernels import byte_products
 from bnn.kernels import byte_tiles
+from tests.helpers import assembly
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -37,20 +36,7 @@ def test_products(shape):
     ('sapphirerapids', byte_tiles.multiply_tiles, 'tdpbusd', 8)])
 def test_code_for_other_processors(processor, multiply, instruction, n):
     """Each tile compiles to the instruction that it is written for."""
-    module = ir.Module()
-    function = ir.Function(module, ir.FunctionType(
-        ir.VoidType(), [ir.IntType(64)] * 6), 'tile')
-    builder = ir.IRBuilder(function.append_basic_block())
-    multiply(builder, *function.args)
-    builder.ret_void()
-    llvmlite.binding.initialize_all_targets()
-    llvmlite.binding.initialize_all_asmprinters()
-    machine = llvmlite.binding.Target.from_triple(
-        'x86_64-unknown-linux-gnu').create_target_machine(
-            cpu=processor, opt=3)
-    compiled = llvmlite.binding.parse_assembly(str(module))
-    compiled.verify()
-    assert machine.emit_assembly(compiled).count(instruction) == n
+    assert assembly.compile_for(processor, multiply).count(instruction) == n
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from bnn.kernels import amx
 from bnn.kernels import float_tiles
 from bnn.kernels import reference
 from bnn.kernels import tiles
+from tests.helpers import assembly
 from tests.helpers import matrix_unit
 
 AVX512 = {'avx512f': True}
@@ -51,17 +52,6 @@ def test_amx_is_asked_for(platform, features, answer, is_there, monkeypatch):
     assert amx.ask(features) is is_there
 
 
-def write(emit):
-    """Returns a module with the function ``tile``."""
-    module = ir.Module()
-    function = ir.Function(module, ir.FunctionType(
-        ir.VoidType(), [ir.IntType(64)] * 6), 'tile')
-    builder = ir.IRBuilder(function.append_basic_block())
-    emit(builder, *function.args)
-    builder.ret_void()
-    return str(module)
-
-
 @pytest.mark.parametrize('processor, multiply, instruction', [
     ('znver4', float_tiles.multiply_pairs_by_unit, 'vdpbf16ps'),
     ('sapphirerapids', float_tiles.multiply_pairs_by_unit, 'vdpbf16ps'),
@@ -83,14 +73,7 @@ def test_code_for_other_processors(processor, multiply, instruction,
         n_rows = float_tiles.ROWS[0]
         emit = functools.partial(float_tiles.emit, multiply, n_rows)
         least = tiles.COLUMNS // lanes * n_rows
-    llvmlite.binding.initialize_all_targets()
-    llvmlite.binding.initialize_all_asmprinters()
-    machine = llvmlite.binding.Target.from_triple(
-        'x86_64-unknown-linux-gnu').create_target_machine(
-            cpu=processor, opt=3)
-    compiled = llvmlite.binding.parse_assembly(write(emit))
-    compiled.verify()
-    assert machine.emit_assembly(compiled).count(instruction) >= least
+    assert assembly.compile_for(processor, emit).count(instruction) >= least
 
 
 @pytest.fixture
@@ -99,7 +82,7 @@ def compiled():
     engines = []
 
     def compile_tile(*kind):
-        text = write(functools.partial(amx.emit, *kind)).replace(
+        text = assembly.write(functools.partial(amx.emit, *kind)).replace(
             'llvm.x86.', 'unit_')
         engines.append(llvmlite.binding.create_mcjit_compiler(
             llvmlite.binding.parse_assembly(text),
