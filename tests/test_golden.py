@@ -17,9 +17,11 @@ from tests.golden import training
 FOLDER = pathlib.Path(__file__).resolve().with_name('golden')
 # Another order of a sum rounds otherwise, and one sign that turns grows.
 ABSOLUTE = {'loss': 5e-3, 'accuracy': .02, 'flip_ratio': .02, 'at_clip': .02}
-# On another processor: with OpenBLAS's kernels for a Nehalem the test loss of
-# lenet5 moved by 0.057.  What the first steps give is bounded there too.
+# On another processor, and of nets with convolutions, whose sums have no
+# promised order: with OpenBLAS's kernels for a Nehalem the test loss of lenet5
+# moved by 0.057.  What the first steps give is bounded there too.
 ABSOLUTE_ELSEWHERE = {**ABSOLUTE, 'loss': .1, 'accuracy': .05}
+CONVOLUTIONAL = 'lenet5', 'shallow'
 FIRST_LOSS = 1e-5
 
 
@@ -73,18 +75,17 @@ def test_run(name, tmp_path):
     assert result['losses'][0] == pytest.approx(first, rel=FIRST_LOSS)
     assert result['losses'][1:] == pytest.approx(
         later, rel=0, abs=ABSOLUTE['loss'])
-    assert_log(result['log'], LOGS[name]['log'])
+    assert_log(result['log'], LOGS[name]['log'], bounds(name))
     assert_printed(result, LOGS[name]['stdout'])
 
 
-def bounds():
+def bounds(name):
     recorded = read('logs.json')['machine']['processor']
-    return ABSOLUTE if training.machine()['processor'] == recorded else (
-        ABSOLUTE_ELSEWHERE)
+    return ABSOLUTE if name not in CONVOLUTIONAL and (
+        training.machine()['processor'] == recorded) else ABSOLUTE_ELSEWHERE
 
 
-def assert_log(log, wanted):
-    absolute = bounds()
+def assert_log(log, wanted, absolute):
     assert list(map(set, log)) == list(map(set, wanted))
     for actual, entry in zip(log, wanted, strict=True):
         for key, value in entry.items():
