@@ -114,7 +114,7 @@ def wheel(tmp_path_factory):
     for path in ROOT.iterdir():
         if path.is_file():
             shutil.copy(path, copy)
-    for name in 'bnn', 'zoo', 'chainer_build':
+    for name in 'bnn', 'zoo', 'chainer_build', 'models':
         shutil.copytree(ROOT / name, copy / name, ignore=(
             shutil.ignore_patterns('__pycache__', 'build')))
     run(sys.executable, '-c', 'from setuptools import build_meta; '
