@@ -90,15 +90,16 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     Returns:
         float32 (batch, channels, h, w).
     """
-    if precision == 'bfloat16' and scale is not None:
-        gy = gy * scale[:, None, None]
+    if precision != 'bfloat16':
+        scale = None
+    elif scale is not None:
         W = numpy.where(W >= 0, numpy.float32(1), numpy.float32(-1))
     reach = tuple(d * (k - 1) for d, k in zip(dilate, W.shape[2:],
                                               strict=True))
     return _product(
         gy, W[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), _padded(size, reach, 1),
         tuple(r - p for r, p in zip(reach, pad, strict=True)), stride, size,
-        (1, 1), dilate, None, precision)
+        (1, 1), dilate, None, precision, scale)
 
 
 def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
@@ -231,8 +232,11 @@ def _unit(precision):
 
 
 def _product(x, W, padded, corner, step, size, stride, dilate, b,
-             precision='float32'):
-    """Convolves images that begin at a corner of padded planes."""
+             precision='float32', scale=None):
+    """Convolves images that begin at a corner of padded planes.
+
+    Where they are rounded the channels are multiplied by a scale before.
+    """
     unit = _unit(precision)
     n_filters, n_channels = W.shape[:2]
     y = numpy.empty((len(x), n_filters, *size), numpy.float32)
@@ -240,6 +244,8 @@ def _product(x, W, padded, corner, step, size, stride, dilate, b,
         return y
     if b is None:
         b = numpy.zeros(n_filters, numpy.float32)
+    if scale is None:
+        scale = numpy.ones(n_channels, numpy.float32)
     is_paired = unit != float_tiles.FLOATS
     n_planes = -(-n_channels // 2) if is_paired else n_channels
     terms = offsets(padded, n_planes, W.shape[2:], dilate)
@@ -258,18 +264,18 @@ def _product(x, W, padded, corner, step, size, stride, dilate, b,
     _convolve(
         y.size * rows[0].size // 8, numpy.ascontiguousarray(x), rows, padded,
         corner, step, terms, *runs(places(padded, size, stride)), b, unit,
-        precision == 'bfloat16', y.reshape(len(x), n_filters, -1))
+        precision == 'bfloat16', scale, y.reshape(len(x), n_filters, -1))
     return y
 
 
 @numba.njit(error_model='numpy')
-def _pad(x, padded, corner, step, is_rounded, planes):
+def _pad(x, padded, corner, step, is_rounded, scale, planes):
     """Copies an image into planes, with zeros around and between."""
     n_channels, height, width = x.shape
     for c in range(n_channels):
         plane = planes[c]
         if plane.size == height * width and corner[0] == corner[1] == 0:
-            _copy(x[c].reshape(-1), is_rounded, plane)
+            _copy(x[c].reshape(-1), is_rounded, scale[c], plane)
             continue
         plane[:] = 0
         for i in range(height):
@@ -279,26 +285,31 @@ def _pad(x, padded, corner, step, is_rounded, planes):
             start = row * padded[1] + corner[1]
             if step[1] == 1 and corner[1] >= 0 and (
                     corner[1] + width <= padded[1]):
-                _copy(x[c, i], is_rounded, plane[start:start + width])
+                _copy(x[c, i], is_rounded, scale[c],
+                      plane[start:start + width])
                 continue
             for j in range(width):
                 column = corner[1] + j * step[1]
                 if 0 <= column < padded[1]:
                     at = start + j * step[1]
-                    _copy(x[c, i, j:j + 1], is_rounded, plane[at:at + 1])
+                    _copy(x[c, i, j:j + 1], is_rounded, scale[c],
+                          plane[at:at + 1])
 
 
 @numba.njit(error_model='numpy')
-def _copy(x, is_rounded, y):
-    if is_rounded:
-        float_tiles.round_all(x, y)
-    else:
+def _copy(x, is_rounded, scale, y):
+    """Copies numbers, or rounds the scaled ones."""
+    if not is_rounded:
         y[:] = x
+        return
+    words = y.view(numpy.uint32)
+    for i in range(x.size):
+        words[i] = float_tiles.bfloat16(scale * x[i]) << numpy.uint32(16)
 
 
 @threads.Kernel
 def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
-              b, unit, is_rounded, y):
+              b, unit, is_rounded, scale, y):
     n_rows, n_words = rows.shape
     n_channels = x.shape[1]
     n_filters, n_places = y.shape[1:]
@@ -311,7 +322,7 @@ def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
             (n_channels + 1) // 2 * size if is_paired else 0), numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
         sums = numpy.zeros((n_rows, _COLUMNS), numpy.float32)
-        _pad(x[n], padded, corner, step, is_rounded,
+        _pad(x[n], padded, corner, step, is_rounded, scale,
              image[:n_channels * size].reshape(n_channels, size))
         if is_paired:
             image[n_channels * size:] = 0  # an odd channel's other one
@@ -364,6 +375,7 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
     n_words = float_tiles.whole(len(terms), float_tiles.WORDS[unit])
     size = padded[0] * padded[1]
     is_paired = unit != float_tiles.FLOATS
+    ones, one = numpy.ones(x.shape[1], numpy.float32), numpy.float32(1)
     for part in numba.prange(n_parts):
         # Rows of a whole page would all fall into one set of the cache.
         planes = numpy.zeros((pitch, size + _RUN), numpy.float32)
@@ -377,7 +389,7 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
         for n in range(part * len(x) // n_parts, last, group):
             n_images = min(group, last - n)
             for g in range(n_images):
-                _pad(x[n + g], padded, pad, (1, 1), is_rounded,
+                _pad(x[n + g], padded, pad, (1, 1), is_rounded, ones,
                      planes[:x.shape[1], :size])
                 for c in range(0, pitch, _RUN):
                     for p in range(0, size, _RUN):
@@ -392,7 +404,8 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
                     _pair_places(gy[n + g], rows[g].view(numpy.uint32))
                     continue
                 for r in range(n_filters):
-                    _copy(gy[n + g, r].reshape(-1), is_rounded, rows[g, r])
+                    _copy(gy[n + g, r].reshape(-1), is_rounded, one,
+                          rows[g, r])
             for t in range(len(starts) - 1):
                 for g in range(n_images):
                     for k in range(0, n_words, _TERMS):
