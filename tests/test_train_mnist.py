@@ -10,6 +10,7 @@ import sys
 import h5py
 import pytest
 
+from bnn.kernels import products
 from tests.helpers import made_data
 from tests.helpers import results
 from tests.helpers import scripts
@@ -55,7 +56,7 @@ def test_header(trained):
     header = dict(re.split(r': +', line, maxsplit=1)
                   for line in trained.result.stderr.splitlines()[:-3])
     assert header.pop('device').startswith('CPU')
-    assert header.pop('gradients').startswith('bfloat16 on ')
+    assert header.pop('gradients').startswith(products.FASTER)
     assert '784-16-16-10' in header.pop('net')
     data = header.pop('data')
     for word in 'digits', '1437', '360':

@@ -245,9 +245,10 @@ class Config:
         'statistics, or as binary_net those of each test batch', _LEARNING,
         choices=('running', 'batch'))
     precision: str = setting.field(
-        'bfloat16', 'operands of the products of the backward pass on the '
-        'CPU, in BinaryLinear and convolutions: rounded to bfloat16, or as '
-        'they are; sums are of float32', _LEARNING,
+        products.FASTER, 'operands of the products of the backward pass on '
+        'the CPU, in BinaryLinear and convolutions: rounded to bfloat16, or '
+        'as they are; sums are of float32 (default: bfloat16 where the '
+        'processor has AMX or AVX512-BF16, else float32)', _LEARNING,
         choices=products.PRECISIONS)
 
     test_weights: str | None = setting.field(

@@ -59,7 +59,7 @@ def refused(**kwargs):
 def test_warning_of_another_unit(capsys, monkeypatch):
     """Both names stand there; the run goes on."""
     monkeypatch.setattr(float_tiles, 'UNIT', float_tiles.MATRIX)
-    kept = resume.kept(config_module.Config(name='a'))
+    kept = resume.kept(config_module.Config(name='a', precision='bfloat16'))
     write_snapshot(PATH, **kept)
     for unit, warns in (float_tiles.MATRIX, False), (float_tiles.PAIRS, True):
         monkeypatch.setattr(float_tiles, 'UNIT', unit)
