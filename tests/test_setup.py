@@ -169,19 +169,24 @@ def test_predicts_without_chainer(clean, tmp_path, capsys):
     picture = str(tmp_path / 'a.png')
     PIL.Image.fromarray(pixels).save(picture)
     words = [str(NET), picture, '--json', '--top', '10']
-    found = json.loads(run(clean / 'bin' / 'binary-net-predict', *words,
-                           cwd=tmp_path))
+    command = clean / 'bin' / 'binary-net-predict'
+    found, = (json.loads(line) for line in run(
+        command, *words, cwd=tmp_path).splitlines() if line[0] == '{')
     predict.main(words)
     expected = json.loads(capsys.readouterr().out)
     del found['microseconds'], expected['microseconds']
     assert found == expected
     result = subprocess.run(
-        [clean / 'bin' / 'binary-net-predict', 'none.bnn', picture],
+        [command, 'none.bnn', picture],
         text=True, capture_output=True, cwd=tmp_path)
     assert result.returncode == 1
     assert result.stderr.startswith('binary-net-predict: error: cannot read '
                                     'none.bnn')
     assert len(result.stderr.splitlines()) == 1
+    # The nets of models/ come along.
+    assert run(command, cwd=tmp_path).startswith('best ')
+    assert ': 7, ' in run(
+        command, 'best', str(ROOT / 'models' / 'seven.png'), cwd=tmp_path)
 
 
 @pytest.mark.slow
