@@ -76,23 +76,6 @@ def test_geometries(unit, precision, monkeypatch):
         check(*geometry, precision=precision)
 
 
-def test_pairs_are_of_rounded_operands(monkeypatch):
-    """With and without the unit the same operands are multiplied."""
-    geometry = (1, 1), (1, 1), (1, 1)
-    x, W, gy = draw(3, 5, 9, 7), draw(4, 5, 3, 3), draw(3, 4, 9, 7)
-    found = []
-    for unit in range(len(float_tiles.NAMES)):
-        monkeypatch.setattr(float_tiles, 'UNIT', unit)
-        found.append([
-            convolution.input_gradient(
-                gy, W, *geometry, (9, 7), precision='bfloat16'),
-            *convolution.filter_gradient(
-                x, gy, *geometry, (3, 3), precision='bfloat16')])
-    for one, *others in zip(*found, strict=True):
-        for other in others:
-            numpy.testing.assert_allclose(one, other, rtol=0, atol=2e-5)
-
-
 def test_scale_is_rounded_with_the_gradient():
     scale = abs(draw(4))
     W = reference.binarize(draw(4, 5, 3, 3)) * scale[:, None, None, None]
