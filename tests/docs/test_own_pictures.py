@@ -32,4 +32,5 @@ def test_page(tmp_path, monkeypatch):
         'circle', 'square', 'triangle']
     assert first.startswith(
         f'shapes/square/7.png: {top[0].split()[0]}, ')
-    assert json.loads(tested.stdout)['accuracy'] > .6  # by chance 1/3
+    # 0.98 with each of six seeds; 1 / 3 by chance
+    assert json.loads(tested.stdout)['accuracy'] > .9
