@@ -208,6 +208,7 @@ def test_configurations_are_sound():
     ('cnv_float', {'w_bits': 32, 'a_bits': 32}),
     ('resnet20', {'binary': True, 'width': 16, 'clip': 'weights'}),
     ('resnet20_float', {'binary': False, 'width': 16}),
+    ('cifar10_fast', {'binary': True, 'width': 64, 'clip': 'weights'}),
     ('alexnet', {
         'optimizer': 'adam', 'rate': .001, 'lr_schedule': 'step',
         'lr_steps': [30, 60, 90], 'epoch': 100, 'batchsize': 256,

@@ -27,13 +27,14 @@ FIELDS = {
     'AlexNet': ('binary', 'unit', *_BLOCKS),
     'CNV': ('w_bits', 'a_bits', 'quantizer', 'surrogate'),
     'ResNet20': ('binary', 'width', 'surrogate'),
+    'FastConvNet': ('binary', 'width', 'surrogate'),
 }
 #: The data sets whose images each class of net takes
 DATA = {
     **dict.fromkeys(('BinaryMLP', 'QuantizedMLP', 'FloatMLP',
                      'BinaryWeightMLP'), data.NAMES + data.CIFAR_NAMES),
-    **dict.fromkeys(('ShallowConvNet', 'ConvNet', 'NIN', 'CNV', 'ResNet20'),
-                    data.CIFAR_NAMES),
+    **dict.fromkeys(('ShallowConvNet', 'ConvNet', 'NIN', 'CNV', 'ResNet20',
+                     'FastConvNet'), data.CIFAR_NAMES),
     'LeNet5': data.NAMES,
     **dict.fromkeys(('NINImageNet', 'AlexNet'), data.IMAGENET_NAMES),
 }
@@ -47,6 +48,9 @@ _VALUES = {'binarize': {'deterministic': False, 'stochastic': True},
 # Fields of binary layers, which a float twin has none of
 _OF_BINARY = ('binarize', 'surrogate', 'weight_scale', 'input_scale',
               'pad_value', 'clip', 'lr_scale', 'weight_init', 'test_weights')
+# Classes whose binary weights are signs without a scale, whatever the fields
+_OF_PLAIN_SIGNS = ('BinaryMLP', 'BinaryWeightMLP', 'ShallowConvNet', 'ConvNet',
+                   'ResNet20', 'FastConvNet')
 # Fields that another training of a model may change
 _FREE = 'binarize', 'surrogate', 'dropout_input', 'dropout_hidden'
 
@@ -97,15 +101,12 @@ def check(config: config_module.Config) -> None:
             f'--surrogate {config.surrogate} is for activations of 1 bit, '
             f'not of --a-bits {config.a_bits}')
     if config.optimizer == 'bop' and (
-            is_float or config.net not in (
-                'BinaryMLP', 'BinaryWeightMLP', 'ShallowConvNet', 'ConvNet',
-                'ResNet20')
+            is_float or config.net not in _OF_PLAIN_SIGNS
             and not ('w_bits' in FIELDS[config.net] and config.w_bits == 1)):
         raise errors.UserError(
             '--optimizer bop has no latent weights: it takes the nets whose '
-            'binary weights are plain signs, BinaryMLP, BinaryWeightMLP, '
-            'ShallowConvNet, ConvNet, ResNet20, QuantizedMLP and CNV with '
-            '--w-bits 1')
+            f'binary weights are plain signs, {", ".join(_OF_PLAIN_SIGNS)}, '
+            'QuantizedMLP and CNV with --w-bits 1')
 
 
 def make(config: config_module.Config, dataset: data.Dataset

@@ -8,6 +8,7 @@ from zoo.binary_neural_networks import float_mlp
 from zoo.binary_neural_networks import shallow_convnet
 from zoo.binarynet import convnet
 from zoo.binarynet import deep_binary_mlp
+from zoo.bireal_net import fast_convnet
 from zoo.bireal_net import resnet20
 from zoo.bnn_pynq import cnv
 from zoo.quantized_net import quantized_mlp
@@ -32,6 +33,7 @@ NETS = {
     'AlexNet': alexnet.AlexNet,
     'CNV': cnv.CNV,
     'ResNet20': resnet20.ResNet20,
+    'FastConvNet': fast_convnet.FastConvNet,
 }
 
 

@@ -1,0 +1,94 @@
+"""FastConvNet: layers, work, results, packed."""
+import chainer
+import numpy
+import pytest
+
+from bnn.deploy import operations
+from bnn.deploy import packing
+from bnn.deploy import run
+from bnn.deploy import tracing
+from bnn.training.learning import inputs
+from bnn.training.reports import summary
+from tests.golden import contents
+from zoo.bireal_net import fast_convnet
+
+FastConvNet = fast_convnet.FastConvNet
+# Weights, shape of the result before the pool, multiply-adds
+LAYERS = {
+    'conv1': ((64, 3, 3, 3), (64, 32, 32), 1_769_472),
+    'conv2': ((64, 64, 3, 3), (64, 16, 16), 9_437_184),
+    'conv3': ((256, 64, 3, 3), (256, 16, 16), 37_748_736),
+    'conv4': ((256, 256, 3, 3), (256, 8, 8), 37_748_736),
+    'conv5': ((256, 256, 3, 3), (256, 8, 8), 37_748_736),
+    'conv6': ((256, 256, 3, 3), (256, 4, 4), 9_437_184),
+    'l7': ((10, 256), (10,), 2_560),
+}
+
+
+@pytest.mark.parametrize('binary', [True, False])
+def test_layers(layer_table, layer_shapes, binary):
+    x = numpy.full((1, 3, 32, 32), .5, 'f')
+    model = FastConvNet(binary=binary)
+    table, shapes = layer_table(model), layer_shapes(model, x)
+    assert list(shapes) == list(LAYERS)
+    assert set(table) == set(LAYERS)
+    *rows, _ = summary.summarize(model, x)
+    work = {row['layer']: row['1-bit MACs' if binary and row['bits'] == 1
+                              else 'other MACs'] for row in rows}
+    for name, (W, shape, macs) in LAYERS.items():
+        inside = binary and name not in ('conv1', 'l7')
+        assert table[name] == (
+            W, 1, int(len(W) == 4), 'sign' if inside else 'float')
+        assert shapes[name] == shape
+        assert work[name] == macs
+
+
+def pool(x):
+    n, channels, h, w = x.shape
+    return x.reshape(n, channels, h // 2, 2, w // 2, 2).max(axis=(3, 5))
+
+
+@pytest.mark.parametrize('binary', [True, False])
+def test_forward(reference, binary):
+    nobias = chainer.Variable(numpy.zeros(1))
+    x = numpy.random.normal(0, 1, (2, 3, 16, 16))
+    with chainer.using_config('dtype', numpy.float64):
+        model = FastConvNet(3, binary, width=2)
+    reference.disturb(model)
+    h = x
+    for i in range(1, 7):
+        W, short = model[f'conv{i}'].W.array, h
+        if i > 1 and binary:
+            h, W = reference.sign(h), reference.sign(W)
+        elif i > 1:
+            h = numpy.maximum(h, 0)
+        h = reference.convolution(h, W, nobias, pad=1)
+        h = reference.normalize(
+            model[f'b{i}'], pool(h) if i % 2 else h, 2e-5)
+        if i % 2 == 0:
+            h = h + short
+    h = reference.linear(h.mean(axis=(2, 3)), model.l7.W.array, model.l7.b)
+    with chainer.using_config('train', False):
+        numpy.testing.assert_allclose(model(x).array, h, rtol=1e-8)
+
+
+@pytest.mark.parametrize('binary', [True, False])
+def test_packed(binary):
+    """Signs as Chainer has them; the float ends differ by their rounding."""
+    model = FastConvNet(binary=binary, width=4)
+    contents.fill(model, 2)
+    # Of black and white the first layer is exact in float32, so no sign is
+    # turned by its rounding.
+    images = contents.images(16, (3, 32, 32), 2, two_tone=True)
+    x = inputs.rescaler('signed')(images)
+    packed = packing.pack(
+        tracing.trace(model, x[:1]), (3, 32, 32),
+        operations.Rescale(kind='signed'), map(str, range(10)))
+    assert [f'{one.operand}>{one.result}' for one in packed.products] == [
+        'float>float', *['bits>float' if binary else 'float>float'] * 5,
+        'float>float']
+    scores = contents.scores(model, x)
+    # One sign that turned would move a score by more.
+    numpy.testing.assert_allclose(
+        run.Net(packed).scores(images), scores, rtol=0,
+        atol=1e-6 * abs(scores).max())
