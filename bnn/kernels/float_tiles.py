@@ -141,15 +141,16 @@ def _emit_rows(multiply_add, n_rows, builder, a, a_stride, b, n_words,
 
 def _emit_matrix(builder, a, a_stride, n_rows, b, n_words, n_columns, y,
                  y_stride):
-    """Writes the tile of AMX, or emulates it row by row."""
-    if UNIT == MATRIX:
-        amx.emit('tdpbf16ps', True, builder, a, a_stride, b, n_words, y,
-                 y_stride)
-        return
-    with cgutils.for_range(builder, _I64(amx.ROWS)) as row:
+    amx.emit('tdpbf16ps', True, builder, a, a_stride, b, n_words, y, y_stride)
+
+
+def _emulate(builder, a, a_stride, n_rows, b, n_words, n_columns, y,
+             y_stride):
+    """Writes a tile of pairs for any processor: one row after the other."""
+    with cgutils.for_range(builder, n_rows) as row:
         _emit_rows(multiply_pairs, 1, builder,
                    builder.add(a, builder.mul(a_stride, row.index)), a_stride,
-                   b, n_words, _I64(COLUMNS),
+                   b, n_words, n_columns,
                    builder.add(y, builder.mul(y_stride, row.index)), y_stride)
 
 
@@ -206,10 +207,10 @@ def _splat(value):
 #: or not: ``(a, a_stride, n_rows, b, n_words, n_columns, y, y_stride)``.
 float_tile = _tile(functools.partial(emit, multiply_floats))
 #: The same of words of two bfloat16.
-pair_tile = _tile(functools.partial(
-    emit, multiply_pairs_by_unit if _HAS_PAIRS else multiply_pairs))
+pair_tile = _tile(functools.partial(emit, multiply_pairs_by_unit)
+                  if _HAS_PAIRS else _emulate)
 #: The same of 32 rows and 64 columns, whose words are a multiple of 16.
-matrix_tile = _tile(_emit_matrix)
+matrix_tile = _tile(_emit_matrix if UNIT == MATRIX else _emulate)
 
 
 @numba.njit(error_model='numpy')
