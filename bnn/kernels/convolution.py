@@ -245,6 +245,8 @@ def choose_group(n: int, n_places: int, n_bytes: int, n_threads: int) -> int:
     Returns:
         Images of a group, at least 1.
     """
+    if n_places >= 8 * _COLUMNS:  # The last panel matters little.
+        return 1
     # So many images always have whole panels.
     most = max(1, min(n, _COLUMNS, _GROUP // max(1, n_bytes)))
     return min(range(1, most + 1), key=lambda group: (

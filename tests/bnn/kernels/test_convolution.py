@@ -115,7 +115,8 @@ def test_odd_arrays():
 
 
 @pytest.mark.parametrize('n, n_places, n_bytes, n_threads, group', [
-    (100, 900, 1 << 18, 1, 2),  # 29 panels and not 2 times 15
+    (100, 196, 1 << 18, 1, 2),  # 7 panels and not 2 times 4
+    (100, 900, 1 << 14, 1, 1),  # many places
     (100, 64, 1, 2, 1),
     (128, 144, 1 << 14, 2, 4),  # 9 whole panels
     (100, 1, 1, 2, 50),
