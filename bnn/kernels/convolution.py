@@ -15,10 +15,11 @@ product                  rows :math:`A`   term :math:`k`  column :math:`q`
 :func:`filter_gradient`  output gradient  output place    weight
 =======================  ===============  ==============  ================
 
-An image is padded once, in the cache.  64 columns of at most :data:`_TERMS`
-terms are gathered into a panel (:func:`bnn.kernels.float_tiles.gather`) and
-multiplied by all rows.  The matrix of im2col, kh kw times as large as the
-images, is never in memory.
+An image is padded once, in the cache, and small ones side by side: the output
+or input places of a group of images follow one another, as columns or as
+terms.  64 columns of at most :data:`_TERMS` terms are gathered into a panel
+(:func:`bnn.kernels.float_tiles.gather`) and multiplied by all rows.  The
+matrix of im2col, kh kw times as large as the images, is never in memory.
 
 With the precision ``'bfloat16'`` the operands are rounded to 8 bits first;
 the products are exact and the sums of float32, as with ``'float32'``.  Two
@@ -26,6 +27,8 @@ neighbouring terms are then one word where the processor has a unit for such
 pairs, see :mod:`bnn.kernels.float_tiles`.
 """
 from __future__ import annotations
+
+import math
 
 import numba
 import numpy
@@ -37,7 +40,7 @@ from bnn.kernels import threads
 _COLUMNS, _RUN = float_tiles.COLUMNS, float_tiles.RUN
 # Words of a panel, which the second cache holds together with the rows
 _TERMS = 512
-# Bytes of the images that share a pass over the sums of filter_gradient
+# Bytes of a group of images
 _GROUP = 1 << 19
 
 
@@ -129,11 +132,18 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
     unit = _unit(precision)
     padded = _padded(x.shape[2:], pad)
     # The image is turned to (h, w, channels), so that neighbouring columns
-    # are neighbours in it.
-    pitch = -(-n_channels // _RUN) * _RUN
+    # are neighbours in it.  So are pixels of few channels.
+    pitch = (n_channels if n_channels < _RUN
+             else float_tiles.whole(n_channels, _RUN))
     terms = places(padded, size, stride).reshape(size)
     if unit != float_tiles.FLOATS:  # A word has two places of a row.
         terms = terms[:, ::2]
+    # The terms of a group of images follow one another.
+    group = max(1, min(len(x), _GROUP // max(
+        4, *(4 * math.prod(image.shape[1:]) for image in (x, gy)))))
+    n_words = (math.prod(padded) + _RUN + stride[1]) * pitch
+    terms = numpy.arange(group)[:, None] * n_words + (
+        terms.reshape(-1) * pitch)
     weights = places(padded, ksize, dilate) * pitch
     columns = (weights[:, None] + numpy.arange(n_channels)).reshape(-1)
     starts, targets, sources = runs(columns)
@@ -143,12 +153,10 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
          (len(starts) - 1) * _COLUMNS), numpy.float32)
     gb = numpy.zeros((n_parts, n_filters))
     if gy.size and x.size:
-        group = _GROUP // max(gy[0].nbytes, x[0].nbytes)
         _filter_gradient(
             x.size, numpy.ascontiguousarray(x), numpy.ascontiguousarray(gy),
-            padded, pad, pitch, stride[1], terms.reshape(-1) * pitch, starts,
-            targets, sources, max(1, min(len(x), group)), unit,
-            precision == 'bfloat16', sums, gb)
+            padded, pad, pitch, stride[1], n_words, terms, starts, targets,
+            sources, columns.size, unit, precision == 'bfloat16', sums, gb)
     gW = sums[0]
     for other in sums[1:]:
         gW += other
@@ -222,6 +230,29 @@ def runs(columns: numpy.ndarray) -> tuple[numpy.ndarray, ...]:
             columns[copies])
 
 
+def choose_group(n: int, n_places: int, n_bytes: int, n_threads: int) -> int:
+    """Chooses how many images share panels.
+
+    The thread that has the most groups is to have few panels, and the images
+    of a group stay in the cache.
+
+    Args:
+        n: Images.
+        n_places: Columns that an image has.
+        n_bytes: Its size, padded.
+        n_threads: Threads that share the groups.
+
+    Returns:
+        Images of a group, at least 1.
+    """
+    if n_places >= 8 * _COLUMNS:  # The last panel matters little.
+        return 1
+    # So many images always have whole panels.
+    most = max(1, min(n, _COLUMNS, _GROUP // max(1, n_bytes)))
+    return min(range(1, most + 1), key=lambda group: (
+        -(-n // (group * n_threads)) * -(-group * n_places // _COLUMNS)))
+
+
 def _padded(size, pad, n_sides=2):
     return tuple(n + n_sides * p for n, p in zip(size, pad, strict=True))
 
@@ -261,9 +292,15 @@ def _product(x, W, padded, corner, step, size, stride, dilate, b,
                      for i in range(2))
         W = ((low >> 16) | high).view('f')
     rows[:n_filters, :len(terms)] = W.reshape(n_filters, -1)
+    work = y.size * rows[0].size // 8
+    columns = places(padded, size, stride)
+    n_words = n_planes * math.prod(padded)
+    group = choose_group(
+        len(x), columns.size, 4 * n_words, threads.n_threads(work))
+    columns = numpy.arange(group)[:, None] * n_words + columns
     _convolve(
-        y.size * rows[0].size // 8, numpy.ascontiguousarray(x), rows, padded,
-        corner, step, terms, *runs(places(padded, size, stride)), b, unit,
+        work, numpy.ascontiguousarray(x), rows, padded, corner, step,
+        n_words, terms, *runs(columns.reshape(-1)), group, b, unit,
         precision == 'bfloat16', scale, y.reshape(len(x), n_filters, -1))
     return y
 
@@ -308,53 +345,64 @@ def _copy(x, is_rounded, scale, y):
 
 
 @threads.Kernel
-def _convolve(x, rows, padded, corner, step, terms, starts, targets, sources,
-              b, unit, is_rounded, scale, y):
+def _convolve(x, rows, padded, corner, step, n_image, terms, starts, targets,
+              sources, group, b, unit, is_rounded, scale, y):
     n_rows, n_words = rows.shape
     n_channels = x.shape[1]
     n_filters, n_places = y.shape[1:]
     size = padded[0] * padded[1]
     is_paired = unit != float_tiles.FLOATS
     n_rows_of_tile = float_tiles.ROWS[unit]
-    for n in numba.prange(len(x)):
-        image = numpy.empty((n_channels + 1) * size + _RUN, numpy.float32)
-        pairs = numpy.empty(_RUN + (
-            (n_channels + 1) // 2 * size if is_paired else 0), numpy.float32)
+    for part in numba.prange(-(-len(x) // group)):
+        start = part * group
+        n_images = min(group, len(x) - start)
+        images = numpy.empty(group * n_image + _RUN, numpy.float32)
+        # An odd channel's other one is 0.
+        planes = numpy.zeros(
+            (n_channels + 1) * size if is_paired else 0, numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
         sums = numpy.zeros((n_rows, _COLUMNS), numpy.float32)
-        _pad(x[n], padded, corner, step, is_rounded, scale,
-             image[:n_channels * size].reshape(n_channels, size))
-        if is_paired:
-            image[n_channels * size:] = 0  # an odd channel's other one
-            for c in range(0, n_channels, 2):
+        for g in range(n_images):
+            image = images[g * n_image:(g + 1) * n_image]
+            _pad(x[start + g], padded, corner, step, is_rounded, scale,
+                 (planes if is_paired else image)[:n_channels * size].reshape(
+                     n_channels, size))
+            for c in range(0, n_channels if is_paired else 0, 2):
                 float_tiles.pair_up(
-                    image[c * size:(c + 1) * size],
-                    image[(c + 1) * size:(c + 2) * size],
-                    pairs[c // 2 * size:].view(numpy.uint32))
-        for t in range(len(starts) - 1):
+                    planes[c * size:(c + 1) * size],
+                    planes[(c + 1) * size:(c + 2) * size],
+                    image[c // 2 * size:].view(numpy.uint32))
+        for t in range(-(-n_images * n_places // _COLUMNS)):
             first = t * _COLUMNS
-            width = min(_COLUMNS, n_places - first)
-            # Whole tiles add to the result itself.
-            n_whole = 0 if width < _COLUMNS else (
+            width = min(_COLUMNS, n_images * n_places - first)
+            n, place = start + first // n_places, first % n_places
+            # Whole tiles in one image add to the result itself.
+            n_whole = 0 if min(width, n_places - place) < _COLUMNS else (
                 n_filters // n_rows_of_tile * n_rows_of_tile)
             for r in range(n_whole):
-                y[n, r, first:first + _COLUMNS] = b[r]
+                y[n, r, place:place + _COLUMNS] = b[r]
             for r in range(n_whole, n_filters):
                 sums[r] = b[r]
             for k in range(0, n_words, _TERMS):
                 length = min(_TERMS, n_words - k)
-                _fill((pairs if is_paired else image), terms[k:k + length],
-                      starts, targets, sources, t, length, panel)
+                _fill(images, terms[k:k + length], starts, targets, sources,
+                      t, length, panel)
                 float_tiles.multiply(
                     unit, rows[:, k:].ctypes.data, 4 * n_words, n_whole,
-                    panel.ctypes.data, length, y[n, :, first:].ctypes.data,
-                    4 * n_places)
+                    panel.ctypes.data, length, _COLUMNS,
+                    y[n, :, place:].ctypes.data, 4 * n_places)
                 float_tiles.multiply(
                     unit, rows[n_whole:, k:].ctypes.data, 4 * n_words,
-                    n_rows - n_whole, panel.ctypes.data, length,
+                    n_rows - n_whole, panel.ctypes.data, length, width,
                     sums[n_whole:].ctypes.data, 4 * _COLUMNS)
-            for r in range(n_whole, n_filters):
-                y[n, r, first:first + width] = sums[r, :width]
+            done = 0
+            while done < width and n_whole < n_filters:
+                n, place = divmod(first + done, n_places)
+                n_more = min(width - done, n_places - place)
+                for r in range(n_whole, n_filters):
+                    for i in range(n_more):
+                        y[start + n, r, place + i] = sums[r, done + i]
+                done += n_more
 
 
 @numba.njit(error_model='numpy')
@@ -368,56 +416,63 @@ def _fill(image, terms, starts, targets, sources, t, n_words, panel):
 
 
 @threads.Kernel
-def _filter_gradient(x, gy, padded, pad, pitch, step, terms, starts, targets,
-                     sources, group, unit, is_rounded, sums, gb):
-    n_filters = gy.shape[1]
+def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
+                     targets, sources, n_columns, unit, is_rounded, sums, gb):
+    n_filters, n_channels = gy.shape[1], x.shape[1]
     n_parts, n_rows = sums.shape[:2]
-    n_words = float_tiles.whole(len(terms), float_tiles.WORDS[unit])
+    group, n_terms = terms.shape
     size = padded[0] * padded[1]
     is_paired = unit != float_tiles.FLOATS
-    ones, one = numpy.ones(x.shape[1], numpy.float32), numpy.float32(1)
+    ones, one = numpy.ones(n_channels, numpy.float32), numpy.float32(1)
     for part in numba.prange(n_parts):
         # Rows of a whole page would all fall into one set of the cache.
-        planes = numpy.zeros((pitch, size + _RUN), numpy.float32)
-        pixels = numpy.zeros((group, (size + _RUN + step) * pitch + _RUN),
-                             numpy.float32)
-        pairs = numpy.empty((group, size * pitch + _RUN if is_paired else 0),
-                            numpy.float32)
-        rows = numpy.zeros((group, n_rows, n_words), numpy.float32)
+        planes = numpy.zeros(
+            (float_tiles.whole(n_channels, _RUN), size + _RUN), numpy.float32)
+        pixels = numpy.zeros(group * n_image + _RUN, numpy.float32)
+        pairs = numpy.empty(
+            group * n_image + _RUN if is_paired else 0, numpy.float32)
+        rows = numpy.zeros((n_rows, float_tiles.whole(
+            group * n_terms, float_tiles.WORDS[unit])), numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
         last = (part + 1) * len(x) // n_parts
         for n in range(part * len(x) // n_parts, last, group):
             n_images = min(group, last - n)
             for g in range(n_images):
                 _pad(x[n + g], padded, pad, (1, 1), is_rounded, ones,
-                     planes[:x.shape[1], :size])
-                for c in range(0, pitch, _RUN):
+                     planes[:n_channels, :size])
+                image = pixels[g * n_image:]
+                # What goes beyond a pixel is overwritten by the next.
+                for c in range(0, n_channels, _RUN):
                     for p in range(0, size, _RUN):
                         float_tiles.transpose(
                             planes[c:, p:].ctypes.data, planes.strides[0],
-                            pixels[g, p * pitch + c:].ctypes.data, 4 * pitch)
+                            image[p * pitch + c:].ctypes.data, 4 * pitch)
                 _add_rows(gy[n + g], gb[part])
+                at = g * n_terms
                 if is_paired:
                     float_tiles.pair_up(
-                        pixels[g, :size * pitch], pixels[g, step * pitch:],
-                        pairs[g].view(numpy.uint32))
-                    _pair_places(gy[n + g], rows[g].view(numpy.uint32))
+                        image[:size * pitch], image[step * pitch:],
+                        pairs[g * n_image:].view(numpy.uint32))
+                    _pair_places(gy[n + g], rows.view(numpy.uint32)[:, at:])
                     continue
                 for r in range(n_filters):
                     _copy(gy[n + g, r].reshape(-1), is_rounded, one,
-                          rows[g, r])
+                          rows[r, at:at + n_terms])
+            n_there = n_images * n_terms
+            rows[:, n_there:] = 0
+            n_words = float_tiles.whole(n_there, float_tiles.WORDS[unit])
             for t in range(len(starts) - 1):
-                for g in range(n_images):
-                    for k in range(0, n_words, _TERMS):
-                        length = min(_TERMS, n_words - k)
-                        _fill((pairs if is_paired else pixels)[g],
-                              terms[k:k + length], starts, targets, sources,
-                              t, length, panel)
-                        float_tiles.multiply(
-                            unit, rows[g, :, k:].ctypes.data, 4 * n_words,
-                            n_rows, panel.ctypes.data, length,
-                            sums[part, :, t * _COLUMNS:].ctypes.data,
-                            4 * sums.shape[2])
+                for k in range(0, n_words, _TERMS):
+                    length = min(_TERMS, n_words - k)
+                    _fill((pairs if is_paired else pixels),
+                          terms.reshape(-1)[k:min(k + length, n_there)],
+                          starts, targets, sources, t, length, panel)
+                    float_tiles.multiply(
+                        unit, rows[:, k:].ctypes.data, rows.strides[0],
+                        n_rows, panel.ctypes.data, length,
+                        min(_COLUMNS, n_columns - t * _COLUMNS),
+                        sums[part, :, t * _COLUMNS:].ctypes.data,
+                        4 * sums.shape[2])
 
 
 # The compiler chooses the order of the additions, so that it can use vectors.

@@ -1,17 +1,17 @@
 """Products of floats, tile by tile, for Numba's kernels.
 
-A tile adds the product of some rows by a panel of 64 columns to its sums:
-``y += a b``.  A word of rows and panel has 32 bits: one float32, or two
+A tile adds the product of some rows by a panel of up to 64 columns to its
+sums: ``y += a b``.  A word of rows and panel has 32 bits: one float32, or two
 bfloat16 of neighbouring terms, the first in the low half.  The sums are of
 float32 and stay in registers.
 
-======================  ====  ===========  ===================
-unit                    rows  a word has   instruction
-======================  ====  ===========  ===================
-:data:`FLOATS`          6     a float32    fused multiply-add
-:data:`PAIRS`           6     2 bfloat16   AVX512-BF16's
-:data:`MATRIX`          32    2 bfloat16   AMX's
-======================  ====  ===========  ===================
+======================  ======  ===========  ===================
+unit                    rows    a word has   instruction
+======================  ======  ===========  ===================
+:data:`FLOATS`          1 to 6  a float32    fused multiply-add
+:data:`PAIRS`           1 to 6  2 bfloat16   AVX512-BF16's
+:data:`MATRIX`          32      2 bfloat16   AMX's
+======================  ======  ===========  ===================
 
 :data:`UNIT` is the best that the processor has.  The others of bfloat16 are
 emulated, for the tests.
@@ -28,19 +28,22 @@ from bnn.kernels import amx
 from bnn.kernels import tiles
 
 COLUMNS = tiles.COLUMNS
-# Sums, columns and one row's word fit into the registers: 32 of AVX-512, 16
-# of AVX2.
+# Sums of six rows, columns and one row's word fit into the registers: 32 of
+# AVX-512, 16 of AVX2.
 LANES = 16 if tiles.FEATURES.get('avx512f') else 8
 VECTORS = 4 if LANES == 16 else 2
+_MOST_ROWS = 6
+# Two multiply-adds begin in a cycle, and each takes four.
+_LEAST_SUMS = 6
 # Words that are copied together; the excess of one copy is overwritten by the
 # next.
 RUN = 16
 
 FLOATS, PAIRS, MATRIX = range(3)
-# Of each unit: its name, rows of a tile, and the words of a row come in
-# blocks of so many
+# Of each unit: its name; rows, and the words of a row, come in blocks of so
+# many
 NAMES = 'float32 vectors', 'AVX512-BF16', 'AMX'
-ROWS = 6, 6, amx.ROWS
+ROWS = 1, 1, amx.ROWS
 WORDS = 1, 1, amx.WORDS
 
 
@@ -73,37 +76,61 @@ _address, _size = numba.types.uintp, numba.types.intp
 def _tile(emit):
     """Makes an intrinsic of a function that writes code."""
     @intrinsic
-    def tile(typingctx, a, a_stride, b, n_words, y, y_stride):
+    def tile(typingctx, a, a_stride, n_rows, b, n_words, n_columns, y,
+             y_stride):
         def generate(context, builder, signature, args):
             emit(builder, *args)
             return context.get_dummy_value()
 
         return numba.types.void(
-            _address, _size, _address, _size, _address, _size), generate
+            _address, _size, _size, _address, _size, _size, _address,
+            _size), generate
     return tile
 
 
-def emit(multiply_add, n_rows, builder, a, a_stride, b, n_words, y, y_stride):
-    """Writes the code of a tile.
+def emit(multiply_add, builder, a, a_stride, n_rows, b, n_words, n_columns, y,
+         y_stride):
+    """Writes the code of a tile: one piece of it for each number of rows.
 
     Args:
         multiply_add (callable): Takes a builder, sums, and the words of a row
             and of columns, all vectors; returns the sums with the products.
-        n_rows (int): Rows.
         builder (llvmlite.ir.IRBuilder): Where the code goes.
-        a, a_stride, b, n_words, y, y_stride: See :data:`float_tile`.
+        a, a_stride, n_rows, b, n_words, n_columns, y, y_stride: See
+            :data:`float_tile`.
     """
+    after = builder.append_basic_block('rows_end')
+    choice = builder.switch(n_rows, after)
+    for n in range(1, _MOST_ROWS + 1):
+        piece = builder.append_basic_block(f'rows_{n}')
+        choice.add_case(_I64(n), piece)
+        builder.position_at_end(piece)
+        _emit_rows(multiply_add, n, builder, a, a_stride, b, n_words,
+                   n_columns, y, y_stride)
+        builder.branch(after)
+    builder.position_at_end(after)
+
+
+def _emit_rows(multiply_add, n_rows, builder, a, a_stride, b, n_words,
+               n_columns, y, y_stride):
+    """Writes a loop over the columns, some vectors at a time."""
+    n_vectors = VECTORS
+    while n_rows * n_vectors < _LEAST_SUMS and n_vectors * LANES < COLUMNS:
+        n_vectors *= 2
+
     def add(total, row, column):
         return multiply_add(builder, total, row, column)
 
-    rows, targets = (
-        [tiles.row_address(builder, address, stride, i)
-         for i in range(n_rows)]
-        for address, stride in ((a, a_stride), (y, y_stride)))
-    for first in range(0, COLUMNS, LANES * VECTORS):
-        vectors = range(first, first + LANES * VECTORS, LANES)
+    rows = [tiles.row_address(builder, a, a_stride, i) for i in range(n_rows)]
+    with cgutils.for_range_slice(builder, _I64(0), n_columns, _I64(
+            n_vectors * LANES)) as (first, _):
+        offset = builder.mul(first, _I64(4))
+        panel, target = (builder.add(address, offset) for address in (b, y))
+        targets = [tiles.row_address(builder, target, y_stride, i)
+                   for i in range(n_rows)]
+        vectors = range(0, n_vectors * LANES, LANES)
         sums = tiles.add_up(
-            builder, add, rows, [b], n_words, first,
+            builder, add, rows, [panel], n_words, 0,
             [[tiles.load(builder, tiles.word_address(
                 builder, target, column), _FLOATS) for column in vectors]
              for target in targets])
@@ -112,13 +139,19 @@ def emit(multiply_add, n_rows, builder, a, a_stride, b, n_words, y, y_stride):
                 tiles.store(builder, total, target, column)
 
 
-def _emit_rows(builder, a, a_stride, b, n_words, y, y_stride):
-    """Emulates the tile of AMX, row by row."""
-    with cgutils.for_range(builder, _I64(amx.ROWS)) as row:
-        emit(multiply_pairs, 1, builder,
-             builder.add(a, builder.mul(a_stride, row.index)), a_stride, b,
-             n_words, builder.add(y, builder.mul(y_stride, row.index)),
-             y_stride)
+def _emit_matrix(builder, a, a_stride, n_rows, b, n_words, n_columns, y,
+                 y_stride):
+    amx.emit('tdpbf16ps', True, builder, a, a_stride, b, n_words, y, y_stride)
+
+
+def _emulate(builder, a, a_stride, n_rows, b, n_words, n_columns, y,
+             y_stride):
+    """Writes a tile of pairs for any processor: one row after the other."""
+    with cgutils.for_range(builder, n_rows) as row:
+        _emit_rows(multiply_pairs, 1, builder,
+                   builder.add(a, builder.mul(a_stride, row.index)), a_stride,
+                   b, n_words, n_columns,
+                   builder.add(y, builder.mul(y_stride, row.index)), y_stride)
 
 
 def multiply_floats(builder, total, a, b):
@@ -169,32 +202,38 @@ def _splat(value):
     return ir.Constant(_WORDS, [value] * LANES)
 
 
-#: Addresses; ``b``: (n_words, 64) words; strides of rows in bytes; at least
-#: one word: ``(a, a_stride, b, n_words, y, y_stride)``.
-float_tile = _tile(functools.partial(emit, multiply_floats, ROWS[FLOATS]))
+#: Addresses; ``b``: (n_words, 64) words; strides of rows in bytes; 1 to 6
+#: rows, at least one word; the columns that are not asked for may be computed
+#: or not: ``(a, a_stride, n_rows, b, n_words, n_columns, y, y_stride)``.
+float_tile = _tile(functools.partial(emit, multiply_floats))
 #: The same of words of two bfloat16.
-pair_tile = _tile(functools.partial(
-    emit, multiply_pairs_by_unit if _HAS_PAIRS else multiply_pairs,
-    ROWS[PAIRS]))
-#: The same of 32 rows, whose words are a multiple of 16.
-matrix_tile = _tile(functools.partial(amx.emit, 'tdpbf16ps', True)
-                    if UNIT == MATRIX else _emit_rows)
+pair_tile = _tile(functools.partial(emit, multiply_pairs_by_unit)
+                  if _HAS_PAIRS else _emulate)
+#: The same of 32 rows and 64 columns, whose words are a multiple of 16.
+matrix_tile = _tile(_emit_matrix if UNIT == MATRIX else _emulate)
 
 
 @numba.njit(error_model='numpy')
-def multiply(unit, a, a_stride, n_rows, panel, n_words, y, y_stride):
+def multiply(unit, a, a_stride, n_rows, panel, n_words, n_columns, y,
+             y_stride):
     """Adds the product of rows by a panel; for addresses see a tile.
 
-    Rows and words are whole tiles of the unit.
+    Rows and words are whole blocks of the unit; ``y`` has room for 64
+    columns.
     """
-    for i in range(0, n_rows, ROWS[unit]):
+    n_together = max(ROWS[unit], _MOST_ROWS)
+    for i in range(0, n_rows, n_together):
         row, target = a + i * a_stride, y + i * y_stride
+        n = min(n_together, n_rows - i)
         if unit == MATRIX:
-            matrix_tile(row, a_stride, panel, n_words, target, y_stride)
+            matrix_tile(row, a_stride, n, panel, n_words, n_columns, target,
+                        y_stride)
         elif unit == PAIRS:
-            pair_tile(row, a_stride, panel, n_words, target, y_stride)
+            pair_tile(row, a_stride, n, panel, n_words, n_columns, target,
+                      y_stride)
         else:
-            float_tile(row, a_stride, panel, n_words, target, y_stride)
+            float_tile(row, a_stride, n, panel, n_words, n_columns, target,
+                       y_stride)
 
 
 @numba.njit(error_model='numpy')

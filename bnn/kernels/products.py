@@ -102,7 +102,8 @@ def _multiply(rows, b, unit, y):
                     else zeros[:width], panel[i, :width])
             float_tiles.multiply(
                 unit, rows[:, word:].ctypes.data, 4 * n_words, n_rows,
-                panel.ctypes.data, length, sums.ctypes.data, 4 * _COLUMNS)
+                panel.ctypes.data, length, width, sums.ctypes.data,
+                4 * _COLUMNS)
         for i in range(len(y)):
             for j in range(width):
                 y[i, first + j] = sums[i, j]

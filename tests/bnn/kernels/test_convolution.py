@@ -2,6 +2,7 @@
 import hypothesis
 import numpy
 import pytest
+from hypothesis import strategies
 
 from bnn.kernels import convolution
 from bnn.kernels import float_tiles
@@ -20,6 +21,8 @@ GEOMETRIES = [  # x, filters and ksize, stride, pad, dilate
     ((2, 2, 8, 7), (6, 3, 3), (3, 2), (1, 0), (2, 1)),
     ((9, 64, 8, 8), (12, 1, 1), (1, 1), (0, 0), (1, 1)),
     ((2, 3, 1, 1), (4, 1, 1), (3, 3), (1, 1), (1, 1)),  # the padding alone
+    ((67, 5, 3, 3), (9, 3, 3), (1, 1), (0, 0), (1, 1)),  # one place
+    ((23, 16, 5, 4), (3, 2, 2), (1, 2), (1, 0), (1, 1)),
 ]
 EPS = 2. ** -23
 
@@ -60,11 +63,14 @@ def check(x, filters, stride, pad, dilate, precision='float32'):
 
 @pytest.mark.parametrize('precision', products.PRECISIONS)
 @pytest.mark.parametrize('unit', range(len(float_tiles.NAMES)))
-@hypothesis.given(random_cases.geometries())
-@hypothesis.settings(random_cases.settings, max_examples=30)
-def test_random_geometries(unit, precision, geometry):
+@hypothesis.given(random_cases.geometries(),
+                  strategies.sampled_from([1, 1 << 13, 1 << 15, 1 << 19]))
+@hypothesis.settings(random_cases.settings, max_examples=40)
+def test_random_geometries(unit, precision, geometry, n_bytes):
+    """Groups have one image, or some and fewer at the end, or all."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(float_tiles, 'UNIT', unit)
+        patch.setattr(convolution, '_GROUP', n_bytes)
         check(*geometry, precision=precision)
 
 
@@ -106,6 +112,25 @@ def test_odd_arrays():
     expected = reference.convolve(x.astype('d'), W.astype('d'), *geometry)
     numpy.testing.assert_array_equal(numpy.isnan(y), numpy.isnan(expected))
     numpy.testing.assert_array_equal(numpy.isinf(y), numpy.isinf(expected))
+
+
+@pytest.mark.parametrize('n, n_places, n_bytes, n_threads, group', [
+    (100, 196, 1 << 18, 1, 2),  # 7 panels and not 2 times 4
+    (100, 900, 1 << 14, 1, 1),  # many places
+    (100, 64, 1, 2, 1),
+    (128, 144, 1 << 14, 2, 4),  # 9 whole panels
+    (100, 1, 1, 2, 50),
+    (3, 9, 1 << 30, 1, 1),  # no two stay in the cache
+    (1, 5, 1, 8, 1)])
+def test_images_that_share_panels(n, n_places, n_bytes, n_threads, group):
+    assert convolution.choose_group(n, n_places, n_bytes, n_threads) == group
+
+
+def test_groups_give_the_same_bits(monkeypatch):
+    args = draw(23, 5, 6, 7), draw(9, 5, 3, 3), (1, 1), (1, 1), (1, 1)
+    expected = convolution.convolve(*args)
+    monkeypatch.setattr(convolution, '_GROUP', 1)
+    numpy.testing.assert_array_equal(convolution.convolve(*args), expected)
 
 
 def test_same_result_twice():

@@ -1,8 +1,11 @@
 """The tiles of floats: which one is chosen, and their code."""
 import ctypes
 import functools
+import itertools
+import re
 
 import llvmlite.binding
+import numba
 import numpy
 import pytest
 from llvmlite import ir
@@ -10,7 +13,6 @@ from llvmlite import ir
 from bnn.kernels import amx
 from bnn.kernels import float_tiles
 from bnn.kernels import reference
-from bnn.kernels import tiles
 from tests.helpers import assembly
 from tests.helpers import matrix_unit
 
@@ -68,12 +70,47 @@ def test_code_for_other_processors(processor, multiply, instruction,
             '_WORDS': ir.VectorType(ir.IntType(32), lanes),
             '_FLOATS': ir.VectorType(ir.FloatType(), lanes)}.items():
         monkeypatch.setattr(float_tiles, name, value)
-    emit, least = functools.partial(amx.emit, 'tdpbf16ps', True), 8
-    if multiply is not None:
-        n_rows = float_tiles.ROWS[0]
-        emit = functools.partial(float_tiles.emit, multiply, n_rows)
-        least = tiles.COLUMNS // lanes * n_rows
-    assert assembly.compile_for(processor, emit).count(instruction) >= least
+    if multiply is None:
+        code = assembly.compile_for(
+            processor, functools.partial(amx.emit, 'tdpbf16ps', True))
+        assert code.count(instruction) >= 8
+        return
+    code = assembly.compile_for(
+        processor, functools.partial(float_tiles.emit, multiply), 8)
+    # One to six rows by some vectors of columns
+    n_vectors = (4,) * 6 if is_wide else (8, 4, 2, 2, 2, 2)
+    assert code.count(instruction) == sum(
+        n * count for n, count in enumerate(n_vectors, 1))
+    # The sums are in registers.
+    assert not re.search(r'mm\d+, -?\d*\(%rsp\)', code)
+
+
+@numba.njit
+def multiply_panel(unit, a, panel, n_columns, y):
+    float_tiles.multiply(
+        unit, a.ctypes.data, a.strides[0], len(a), panel.ctypes.data,
+        a.shape[1], n_columns, y.ctypes.data, y.strides[0])
+
+
+@pytest.mark.parametrize('unit', [float_tiles.FLOATS, float_tiles.PAIRS])
+def test_rows_and_columns(unit):
+    """Any number of them is multiplied, and nothing else is touched."""
+    for n_rows, n_columns in itertools.product(range(15), range(1, 65, 7)):
+        a, panel, expected = pairs(9)
+        if unit == float_tiles.FLOATS:
+            a, panel = (numpy.random.standard_normal(shape).astype('f')
+                        for shape in (a.shape, panel.shape))
+            expected = a.astype('d') @ panel
+        y = numpy.random.standard_normal((n_rows + 1, 80)).astype('f')
+        before = y.copy()
+        multiply_panel(unit, a.view('f')[:n_rows],
+                       numpy.ascontiguousarray(panel).view('f'), n_columns, y)
+        numpy.testing.assert_allclose(
+            y[:n_rows, :n_columns],
+            (before[:n_rows] + numpy.pad(expected[:n_rows], ((0, 0), (0, 16)))
+             )[:, :n_columns], rtol=0, atol=1e-4)
+        numpy.testing.assert_array_equal(y[n_rows], before[n_rows])
+        numpy.testing.assert_array_equal(y[:, 64:], before[:, 64:])
 
 
 @pytest.fixture
