@@ -49,7 +49,8 @@ def result(stage, s):
         return _signs(s >= reference.channels(stage.thresholds, s))
     if stage.result == 'levels':
         return _levels(stage, s)
-    s = s.astype(numpy.float32, copy=False)
+    # Later sums are in the order of the memory, and round by it.
+    s = numpy.ascontiguousarray(s, numpy.float32)
     s *= reference.channels(stage.scale, s)
     s += reference.channels(stage.offset, s)
     return s

@@ -15,10 +15,10 @@ class Net:
     a digit is 0): (n, channels, h, w), (n, channels * h * w), or for one
     channel (n, h, w).  n may be 0; any layout in memory is taken.
 
-    The first call, if it has one image, is computed in NumPy, which takes
-    milliseconds.  All others run compiled kernels, whose first call loads
-    Numba; that takes as long as hundreds of first calls.  The scores are the
-    same.  A service calls once with two images before it begins.
+    The first call, if it has one image, is computed in NumPy: in less time
+    than it takes to load Numba.  Every other call runs compiled kernels.  The
+    first of these loads Numba and arranges the weights, so a service makes a
+    call of two images before it begins.  The scores are the same.
 
     Args:
         net (~bnn.deploy.stages.PackedNet): The net.
