@@ -2,11 +2,11 @@
 """Classify pictures with a packed net, or test it on a data set.
 
     ./predict.py best models/seven.png      class, probability
-    ./predict.py best one.png two.png       class, probability, time of each
     ./predict.py net.bnn --dataset digits   accuracy, confusion matrix
 
 ./predict.py alone lists the nets of models/, which go by their names.  Needs
-NumPy, Numba and Pillow, but no Chainer.
+NumPy, Numba and Pillow, but no Chainer.  Of several pictures
+the time of each is printed too; NumPy computes a single one, without kernels.
 """
 from bnn import environment
 
