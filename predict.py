@@ -5,8 +5,8 @@
     ./predict.py net.bnn --dataset digits   accuracy, confusion matrix
 
 ./predict.py alone lists the nets of models/, which go by their names.  Needs
-NumPy, Numba and Pillow, but no Chainer.  Of several pictures
-the time of each is printed too; NumPy computes a single one, without kernels.
+NumPy, Numba and Pillow, but no Chainer.  The time of each of several pictures
+is printed too; a single one is computed by NumPy alone.
 """
 from bnn import environment
 
