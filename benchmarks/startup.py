@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Seconds from the start of ./train_mnist.py to its first iteration's end.
+"""Seconds from the start to the first iteration's and prediction's end.
 
-Beside it: a bare import of Chainer and the same data, loaded.  A first start
-of each, which does not count, compiles the kernels and fills the disk's cache.
+Of ./train_mnist.py, beside a bare import of Chainer and the same data, loaded;
+and of a program that loads a packed net, beside a bare import of NumPy.  A
+first start of each, which does not count, compiles the kernels and fills the
+disk's cache.
 """
+import functools
 import statistics
 import subprocess
 import sys
@@ -36,6 +39,12 @@ from bnn import data
 data.load(sys.argv[2])
 '''
 
+PREDICTION = '''
+import numpy
+from bnn import deploy
+deploy.load('models/best.bnn').predict(numpy.zeros((1, 28, 28), 'uint8'))
+'''
+
 
 def start(code: str, dataset: str) -> float:
     """Runs a program to its end and returns the seconds."""
@@ -52,19 +61,23 @@ def main():
     parser = timing.parser(__doc__, rounds=5)
     parser.add_argument('--dataset', default='mnist', help='its data')
     args = parser.parse_args()
-    starts = {
-        './train_mnist.py': lambda: start(SCRIPT, args.dataset),
-        'import chainer, and the data': lambda: start(BARE, args.dataset)}
-    for one in starts.values():
-        one()
-    seconds = timing.take_turns(starts, args.rounds)
-    ours, bare = map(statistics.median, seconds.values())
-    timing.report(args, 'From the start to the end of the first iteration', [
-        timing.table(['', 's', *timing.HEADER], [
-            [name, *cells]
-            for name, cells in timing.rows(seconds, 1).items()]),
-        f'{ours - bare:.2f} s more than the import and the data.'],
-        timing.cores())
+    for end, codes in (
+            ('iteration', {'./train_mnist.py': SCRIPT,
+                           'import chainer, and the data': BARE}),
+            ('prediction', {'models/best.bnn, one image': PREDICTION,
+                            'import numpy': 'import numpy'})):
+        starts = {name: functools.partial(start, code, args.dataset)
+                  for name, code in codes.items()}
+        for one in starts.values():
+            one()
+        seconds = timing.take_turns(starts, args.rounds)
+        ours, bare = map(statistics.median, seconds.values())
+        timing.report(args, f'From the start to the end of the first {end}', [
+            timing.table(['', 's', *timing.HEADER], [
+                [name, *cells]
+                for name, cells in timing.rows(seconds, 1).items()]),
+            f'{ours - bare:.2f} s more than {list(codes)[1]}.'],
+            timing.cores())
 
 
 if __name__ == '__main__':

@@ -82,6 +82,36 @@ def test_sample(capsys):
             assert ': 7, ' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('name', NETS)
+def test_first_image_needs_no_numba(name):
+    code = '''
+import sys
+import numpy
+from bnn import deploy
+net = deploy.load(sys.argv[1])
+x = numpy.arange(784).astype(numpy.uint8).reshape(1, 1, 28, 28)
+first = net.scores(x)
+assert not {'numba', 'chainer', 'PIL'} & set(sys.modules)
+numpy.testing.assert_array_equal(net.scores(x), first)
+assert 'numba' in sys.modules
+'''
+    subprocess.run([sys.executable, '-c', code, NETS[name]], check=True,
+                   cwd=predict.MODELS.parent)
+
+
+def test_one_picture_needs_no_numba():
+    code = '''
+import sys
+import predict
+predict.main(['best', 'models/seven.png'])
+assert not {'numba', 'chainer', 'http.client'} & set(sys.modules)
+'''
+    result = subprocess.run(
+        [sys.executable, '-c', code], check=True, text=True,
+        cwd=predict.MODELS.parent, capture_output=True)
+    assert result.stdout.startswith('models/seven.png: 7, ')
+
+
 def test_unknown_name(tmp_path):
     result = subprocess.run(
         [sys.executable, predict.__file__, 'lenet6', 'x.png'], cwd=tmp_path,

@@ -50,6 +50,18 @@ def test_pictures(packed, pictures, capsys):
                              '200x200)')
 
 
+def test_one_picture(packed, pictures, capsys):
+    """It needs no kernels, and gives no time of theirs."""
+    predict.main([packed, pictures[0], '--json'])
+    found = json.loads(capsys.readouterr().out)
+    assert found['microseconds'] is None
+    predict.main([packed, pictures[0]])
+    line, = capsys.readouterr().out.splitlines()
+    assert line == (
+        f'{pictures[0]}: {found["class"]}, {100 * found["probability"]:.1f} '
+        '% (light on dark, as it is)')
+
+
 def test_top(packed, pictures, capsys):
     predict.main([packed, pictures[0], '--top', '3'])
     lines = capsys.readouterr().out.splitlines()

@@ -4,10 +4,6 @@ Knows arrays and files, not Chainer. NumPy's global random state is never
 touched.
 """
 from bnn import errors as _errors
-from bnn.data import cifar10 as _cifar10
-from bnn.data import digits as _digits
-from bnn.data import image_folder as _image_folder
-from bnn.data import mnist as _mnist
 from bnn.data.dataset import Dataset
 from bnn.data.dataset import UnavailableError
 
@@ -88,15 +84,22 @@ def load(name, data_dir=None, allow_modified=False, workers=None, shape=None):
             missing.
 
     """
+    # Each reads other archives and may download: together they take as long to
+    # import as half of NumPy.
     if name == 'digits':
-        return _digits.load()
+        from bnn.data import digits
+        return digits.load()
     if name in NAMES:
-        return _mnist.load(name, data_dir, allow_modified)
+        from bnn.data import mnist
+        return mnist.load(name, data_dir, allow_modified)
     if name in CIFAR_NAMES:
-        return _cifar10.load(data_dir, allow_modified)
+        from bnn.data import cifar10
+        return cifar10.load(data_dir, allow_modified)
     if name in IMAGENET_NAMES:
-        return _image_folder.load(data_dir, workers)
+        from bnn.data import image_folder
+        return image_folder.load(data_dir, workers)
     if name in PICTURE_NAMES:
-        return _image_folder.load_own(data_dir, shape, workers)
+        from bnn.data import image_folder
+        return image_folder.load_own(data_dir, shape, workers)
     raise _errors.UserError(
         f'no data set {name!r}: choose one of {", ".join(TITLES)}')

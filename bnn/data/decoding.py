@@ -3,7 +3,16 @@ import contextlib
 import warnings
 
 import numpy
+
+# The modules of the formats are imported here, as Pillow would import those
+# of all its formats to find them.
+from PIL import BmpImagePlugin  # noqa: F401
+from PIL import GifImagePlugin  # noqa: F401
 from PIL import Image
+from PIL import JpegImagePlugin  # noqa: F401
+from PIL import PngImagePlugin  # noqa: F401
+from PIL import PpmImagePlugin  # noqa: F401
+from PIL import WebPImagePlugin  # noqa: F401
 
 SIZE = 256
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.gif', '.webp', '.ppm', '.pgm',

@@ -12,13 +12,6 @@ from bnn.data import download
 from bnn.data import folders
 from bnn.data import idx
 
-# How MNIST's digits were put into 28x28 pixels: the larger side in pixels, and
-# the centre of mass, counted from 0 at the middle of the first pixel. Its mean
-# over the 60,000 training images is 14.007 across and 13.996 down (deviation
-# 0.29 each, from rounding to whole pixels), not the middle of the image, 13.5.
-BOX = 20
-CENTRE = 14.
-
 # Images and labels, of the training part and of the test part
 FILES = ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte',
          't10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte')

@@ -8,9 +8,10 @@ A net is described three times, one description after the other:
 2. :mod:`~bnn.deploy.stages`: what is stored.  :func:`bnn.deploy.packing.pack`
    folds batch normalization, bias, alpha, ReLU and the scaling of the pixels
    into integer thresholds (:mod:`bnn.deploy.fold`).  The ``.bnn`` file, C
-   and the web page hold these.
-3. :mod:`~bnn.deploy.run`: what runs.  :func:`load` reads a file and arranges
-   it for this machine.
+   and the web page hold these.  :mod:`bnn.deploy.numpy_stages` defines each.
+3. :mod:`~bnn.deploy.steps`: what runs.  :class:`~bnn.deploy.run.Net` arranges
+   the stages for this machine when it needs them: not for a first single
+   image.
 
 ::
 

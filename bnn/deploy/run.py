@@ -1,10 +1,11 @@
 """A packed net as it runs: NumPy arrays, XNOR and popcount."""
 import math
+import threading
 
 import numpy
 
+from bnn.deploy import numpy_stages
 from bnn.deploy import stages
-from bnn.deploy import steps
 
 
 class Net:
@@ -13,6 +14,11 @@ class Net:
     Images are uint8, 0 to 255, as the data sets have them (the background of
     a digit is 0): (n, channels, h, w), (n, channels * h * w), or for one
     channel (n, h, w).  n may be 0; any layout in memory is taken.
+
+    The first call, if it has one image, is computed in NumPy: in less time
+    than it takes to load Numba.  Every other call runs compiled kernels.  The
+    first of these loads Numba and arranges the weights, so a service makes a
+    call of two images before it begins.  The scores are the same.
 
     Args:
         net (~bnn.deploy.stages.PackedNet): The net.
@@ -41,7 +47,9 @@ class Net:
         self.packed = net
         self.input_shape = net.input_shape
         self.class_names = net.class_names
-        self._steps = list(steps.make(net.stages))
+        self._is_first = True
+        self._steps = None
+        self._lock = threading.Lock()
         self._chunk = _chunk(net.stages, self.memory)
 
     def scores(self, images: numpy.ndarray) -> numpy.ndarray:
@@ -60,6 +68,9 @@ class Net:
         x = self._prepared(images)
         if not len(x):
             return numpy.empty((0, len(self.class_names)), numpy.float32)
+        is_first, self._is_first = self._is_first, False
+        if is_first and len(x) == 1:
+            return numpy_stages.run(self.packed.stages, x)
         parts = [self._run(x[i:i + self._chunk])
                  for i in range(0, len(x), self._chunk)]
         return parts[0] if len(parts) == 1 else numpy.concatenate(parts)
@@ -106,6 +117,11 @@ class Net:
         return numpy.ascontiguousarray(images).reshape(len(images), *wanted)
 
     def _run(self, x):
+        with self._lock:  # threads that begin together arrange it once
+            if self._steps is None:
+                # Loads Numba.
+                from bnn.deploy import steps
+                self._steps = list(steps.make(self.packed.stages))
         kept = []
         for step in self._steps:
             x = step(x, kept)

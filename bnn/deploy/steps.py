@@ -1,4 +1,6 @@
-"""The steps in which a packed net runs, one stage or several at once.
+"""The compiled steps of a packed net, one stage or several at once.
+
+:mod:`~bnn.deploy.numpy_stages` defines what they compute.
 
 A step takes a value and a list of kept values.  A value is an array
 (n, ...): uint8 pixels, float32 floats or levels, or packed bits, uint32
@@ -9,6 +11,7 @@ import math
 
 import numpy
 
+from bnn.deploy import numpy_stages
 from bnn.deploy import operations
 from bnn.deploy import reference
 from bnn.deploy import stages
@@ -131,45 +134,20 @@ def _bit_convolution(stage):
 
 def _dense(stage):
     """Returns the step of a layer whose operand is not bits alone."""
-    # Sums of whole numbers are exact: in float32 as far as it counts, else in
-    # float64.
-    dtype = numpy.float32
-    if stage.is_integer and stage.largest_sum >= 1 << 24:
-        dtype = numpy.float64
-    sums = _byte_sums(stage) or _blas_sums(stage, dtype)
-    thresholds = stage.thresholds
-    if stage.result == 'bits':
-        thresholds = thresholds.astype(dtype)
+    dtype = numpy_stages.sum_dtype(stage)
+    sums = _byte_sums(stage) or numpy_stages.blas_sums(stage)
+    if stage.result != 'bits':
+        return lambda x, kept: numpy_stages.result(
+            stage, sums(x).astype(dtype, copy=False))
+    thresholds = stage.thresholds.astype(dtype)
 
     def step(x, kept):
-        s = sums(x).astype(dtype, copy=False)
-        if stage.result == 'bits':
-            # With the channels last the sums lie as they were computed.  The
-            # sign of a difference of floats is exact.
-            return bits.pack(numpy.moveaxis(s, 1, -1) - thresholds)
-        return _floats(stage, s) if stage.result == 'float' else _levels(
-            stage, s)
+        # With the channels last the sums lie as they were computed.  The
+        # sign of a difference of floats is exact.
+        return bits.pack(numpy.moveaxis(
+            sums(x).astype(dtype, copy=False), 1, -1) - thresholds)
 
     return step
-
-
-def _blas_sums(stage, dtype):
-    """Returns a function from a layer's operand to its sums, by the BLAS."""
-    W = numpy.ascontiguousarray(stage.weights.values(), dtype)
-    multiplier, addend = map(dtype, stage.pixel_map)
-    is_mapped = stage.operand == 'pixels' and stage.pixel_map != (1, 0)
-
-    def sums(x):
-        x = x.astype(dtype, copy=False)
-        if is_mapped:
-            x = x * multiplier + addend
-        if not stage.is_convolution:
-            return x.reshape(len(x), -1) @ W.T
-        return reference.convolve(
-            _padded(stage, x), W, stage.stride, stage.dilate,
-            stage.groups)
-
-    return sums
 
 
 def _byte_sums(stage):
@@ -198,40 +176,6 @@ def _byte_sums(stage):
         return byte_products.multiply(octets, columns) + addends
 
     return sums
-
-
-def _padded(stage, x):
-    if stage.pad_pixels is None:
-        return reference.padded(x, stage.pad, stage.pad_value)
-    inside = tuple(slice(p, p + n) for p, n in zip(
-        stage.pad, x.shape[2:], strict=True))
-    y = numpy.empty((*x.shape[:2], *(
-        n + 2 * p for n, p in zip(x.shape[2:], stage.pad, strict=True))),
-        x.dtype)
-    y[...] = reference.channels(stage.pad_pixels, x)
-    y[:, :, inside[0], inside[1]] = x
-    return y
-
-
-def _floats(stage, s):
-    s = s.astype(numpy.float32, copy=False)
-    s *= reference.channels(stage.scale, s)
-    s += reference.channels(stage.offset, s)
-    return s
-
-
-def _levels(stage, s):
-    """Returns levels, whole numbers in float32."""
-    if stage.thresholds is None:
-        levels = (s.astype(numpy.int64) * reference.channels(
-            stage.multiplier, s) + reference.channels(
-                stage.addend, s)) >> stage.shift
-        return numpy.clip(levels, stage.low, stage.high).astype(
-            numpy.float32)
-    levels = numpy.full_like(s, stage.low, numpy.float32)
-    for limits in stage.thresholds.T:
-        levels += s >= reference.channels(limits, s)
-    return levels
 
 
 def _unpacker(packed_shape, shape):
@@ -272,21 +216,15 @@ def _pixel_signs(x, kept):
 
 def _operation(operation):
     """Returns the step of an operation that stays as it was trained."""
-    if isinstance(operation, operations.Sign):
-        def step(x, kept):
-            if operation.shift is not None:
-                x = x - reference.channels(operation.shift, x)
-            if x.ndim == 4:
-                return bit_images.pack_channels(
-                    numpy.ascontiguousarray(x),
-                    numpy.zeros(x.shape[1], x.dtype))
-            return bits.pack(x)
-    elif isinstance(operation, operations.Quantize):
-        def step(x, kept):
-            y = numpy.clip(x, operation.low, operation.high)
-            y *= numpy.float32(operation.n)
-            return numpy.rint(y, out=y)
-    else:
-        def step(x, kept):
-            return reference.step(operation, x, kept, numpy.float32)
+    if not isinstance(operation, operations.Sign):
+        return lambda x, kept: numpy_stages.apply(operation, x, kept)
+
+    def step(x, kept):
+        if operation.shift is not None:
+            x = x - reference.channels(operation.shift, x)
+        if x.ndim == 4:
+            return bit_images.pack_channels(
+                numpy.ascontiguousarray(x), numpy.zeros(x.shape[1], x.dtype))
+        return bits.pack(x)
+
     return step

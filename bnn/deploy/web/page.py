@@ -10,9 +10,9 @@ import pathlib
 import re
 
 from bnn import errors
-from bnn.data import mnist
 from bnn.deploy import file_format
 from bnn.deploy import operations
+from bnn.deploy import pictures
 from bnn.deploy import stages
 
 _PARTS = pathlib.Path(__file__).with_name('parts')
@@ -50,8 +50,8 @@ def make(net: stages.PackedNet) -> str:
             f'this one has {len(contents) / 1e6:.1f} MB')
     parts = {path.name: path.read_text('utf-8').rstrip()
              for path in _PARTS.iterdir()}
-    parts.update({'mnist.box': str(mnist.BOX),
-                  'mnist.centre': str(mnist.CENTRE),
+    parts.update({'mnist.box': str(pictures.BOX),
+                  'mnist.centre': str(pictures.CENTRE),
                   'net.bnn': base64.b64encode(contents).decode()})
     return re.sub(r'\{\{([a-z.]+)\}\}', lambda found: parts[found[1]],
                   parts['index.html']) + '\n'

@@ -8,6 +8,7 @@ import pytest
 from bnn import data as datasets
 from bnn import errors
 from bnn.data import mnist
+from bnn.deploy import pictures
 
 ROOT = os.environ.get('CHAINER_DATASET_ROOT', '')
 
@@ -197,9 +198,9 @@ class TestRealMNIST:
         for axis in (1, 2):
             mass = x.sum(axis=axis, dtype=numpy.float64)
             centres = mass @ numpy.arange(28) / mass.sum(axis=1)
-            assert centres.mean() == pytest.approx(mnist.CENTRE, abs=.01)
+            assert centres.mean() == pytest.approx(pictures.CENTRE, abs=.01)
             sides = (x.max(axis=axis) > 0).sum(axis=1)
-            assert sides.max() == mnist.BOX
+            assert sides.max() == pictures.BOX
 
     def test_download(self, data, tmp_path, server):
         for file, array in zip(mnist.FILES, (

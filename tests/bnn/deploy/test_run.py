@@ -1,4 +1,5 @@
 """Loading and predicting, as a library."""
+import concurrent.futures
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from bnn.deploy import file_format
 from bnn.deploy import reference
 from bnn.deploy import run
+from bnn.deploy import steps
 from bnn.deploy import table
 from bnn.kernels import byte_products
 
@@ -42,7 +44,7 @@ def test_shapes(pack, make_images):
 def test_one_bit_inputs(pack, make_images, described):
     """Pixels become bits in the kernel that has all layers."""
     net = run.Net(pack('binary-3', 'binary'))
-    assert len(net._steps) == 1
+    assert len(list(steps.make(net.packed.stages))) == 1
     x = make_images(60, (1, 28, 28))
     x[::2] = numpy.random.choice([127, 128], x[::2].shape)
     expected = reference.run(
@@ -110,6 +112,30 @@ print(bnn.deploy.load(sys.argv[1]).predict(
         [sys.executable, '-c', code, str(path)], text=True,
         capture_output=True)
     assert result.stdout == '(1,)\n', result.stderr
+
+
+def test_first_image(pack, make_images):
+    """It is computed without the kernels, what follows with them."""
+    packed, x = pack('lenet5'), make_images(3, (1, 28, 28))
+    net = run.Net(packed)
+    first = net.scores(x[:1])
+    assert net._steps is None
+    numpy.testing.assert_array_equal(net.scores(x[:1]), first)
+    assert net._steps is not None
+    net = run.Net(packed)
+    net.scores(x)
+    assert net._steps is not None
+
+
+def test_threads_that_begin_together(pack, make_images):
+    packed, x = pack('lenet5'), make_images(8, (1, 28, 28))
+    net = run.Net(packed)
+    net.scores(x)
+    expected = [net.scores(x[i:i + 1]) for i in range(8)]
+    net = run.Net(packed)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: net.scores(x[i:i + 1]), range(8)))
+    numpy.testing.assert_array_equal(found, expected)
 
 
 def test_table(pack):

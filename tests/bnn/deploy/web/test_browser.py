@@ -9,8 +9,8 @@ import pytest
 
 import net
 from bnn import data as datasets
-from bnn.data import mnist
 from bnn.deploy import operations
+from bnn.deploy import pictures
 from bnn.deploy import reference
 from bnn.deploy import run
 from bnn.deploy.web import page
@@ -200,15 +200,15 @@ def test_picture_is_scaled_and_centred(dataset, open_page, pack):
     packed = pack('binary-1')
     packed.facts['dataset'] = dataset
     browser, runner = open_page(packed)
-    side, middle = {'mnist': (mnist.BOX, mnist.CENTRE),
+    side, middle = {'mnist': (pictures.BOX, pictures.CENTRE),
                     'digits': (24, 13.5)}[dataset]
     zigzag = numpy.array([(0, 0), (1, 0), (0, 1), (1, 1)], float)
-    pictures = []
+    scaled = []
     for size, corner in ((.2, (.75, .1)), (.8, (.1, .15)), (.4, (.1, .5))):
         click(browser, 'clear')
         browser.draw([(zigzag * size + corner).tolist()])
         picture = assert_agrees(browser, runner).astype(float)
-        pictures.append(picture)
+        scaled.append(picture)
         for axis, ink in enumerate(ink_of(picture)):
             assert abs(ink[-1] - ink[0] + 1 - side) <= 1
             mass = picture.sum(axis=1 - axis)
@@ -217,7 +217,7 @@ def test_picture_is_scaled_and_centred(dataset, open_page, pack):
                     if dataset == 'mnist' else (ink[0] + ink[-1]) / 2
                     ) == pytest.approx(middle, abs=.1)
     # The size on the pad does not count, but for whole pixels of the mouse.
-    assert max(abs(pictures[0] - one).mean() for one in pictures) < 8
+    assert max(abs(scaled[0] - one).mean() for one in scaled) < 8
 
 
 def test_odd_drawings_and_buttons(opened):
