@@ -64,6 +64,9 @@ AUGMENTATIONS = {
     'shift': Augmentation(
         'moved by up to 2 pixels', functools.partial(
             augment.pad_crop_flip, pad=2, flip=False)),
+    'shift-flip': Augmentation(
+        'moved by up to 2 pixels, one of two mirrored', functools.partial(
+            augment.pad_crop_flip, pad=2)),
     'affine': Augmentation(
         'turned by up to 10 degrees, scaled and slanted by up to a tenth, '
         'moved by up to 2 pixels', augment.random_affine),
