@@ -103,6 +103,8 @@ def main():
         test, model, device, config.test_statistics, ranks)
     if config.evaluate:
         print(lines.seed_line('test ', tester.test(), 'main/'))
+        if config.test_mirrored:
+            say_mirrored(model, config, tester)
         return 0
 
     # Optimizer, with the hooks of the net, and updater
@@ -252,6 +254,8 @@ def finish(trainer, config, dataset, tester, device, ranks, net_args):
         test = tester.test()
         lines.say(config, lines.seed_line('test ', test, 'main/'),
                   always=True)
+    if config.test_mirrored:
+        say_mirrored(model, config, tester)
     attributes |= {'net_class': config.net, 'net_args': net_args}
     if config.tested_weights != 'signs':
         finish_signs(model, config, dataset, tester, device, ranks,
@@ -267,6 +271,14 @@ def finish(trainer, config, dataset, tester, device, ranks, net_args):
             'validation' if config.validation else 'test',
             config.test_statistics)
     saving.say_what_next(config, trainer, config.name, ranks=ranks)
+
+
+def say_mirrored(model, config, tester):
+    """Tests with the mean scores of each image and its mirror image."""
+    model.is_mirrored = True
+    lines.say(config, lines.seed_line('mirrored', tester.test(), 'main/'),
+              always=True)
+    model.is_mirrored = False
 
 
 def finish_signs(model, config, dataset, tester, device, ranks, path, entry,

@@ -454,7 +454,7 @@ def test_best_epoch_is_kept(script, monkeypatch):
 
 def test_validation(script):
     result = script.succeed('binary_net', *MLP, '--validation', 200,
-                            '--epoch', 3, '--out', 'run')
+                            '--epoch', 3, '--test-mirrored', '--out', 'run')
     assert '1237 training, 200 validation, 360 test images' in result.stderr
     log = results.log(script.cwd / 'run')
     highest = max(log, key=lambda entry: entry['validation/main/accuracy'])
@@ -462,12 +462,16 @@ def test_validation(script):
     assert attributes['epoch'] == highest['epoch']
     assert attributes['validation_accuracy'] == highest[
         'validation/main/accuracy']
-    line = result.stdout.splitlines()[-3]
+    line, mirrored = result.stdout.splitlines()[-4:-2]
     assert line == (f'test  mean loss={attributes["test_loss"]:.12g}, '
                     f'accuracy={attributes["test_accuracy"]:.12g}')
     again = script.succeed(
-        'binary_net', '--evaluate', '-m', 'run/mlp.model', '-b', 20)
-    assert again.stdout.splitlines()[-1] == line
+        'binary_net', '--evaluate', '-m', 'run/mlp.model', '-b', 20,
+        '--test-mirrored')
+    assert again.stdout.splitlines()[-2:] == [line, mirrored]
+    # Most digits are no digits in a mirror.
+    assert mirrored.startswith('mirrored mean loss=')
+    assert float(mirrored.split('=')[-1]) < float(line.split('=')[-1])
 
 
 @pytest.mark.parametrize('report,n', [('table', 3), ('quiet', 0)])

@@ -259,6 +259,10 @@ class Config:
     test_draws: int = setting.field(
         16, 'nets that --test-weights mean draws', _LEARNING,
         convert=setting.positive, metavar='N')
+    test_mirrored: bool = setting.field(
+        False, 'test the trained model also with the mean scores of each '
+        'image and its mirror image, in a line of its own', _LEARNING,
+        convert=None, kept='free')
 
     gpu: int = setting.field(
         -1, 'GPU to train on, 0 for the first; -1 for the CPU', _RUN,

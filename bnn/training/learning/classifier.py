@@ -58,6 +58,8 @@ class Classifier(L.Classifier):
             the mean of so many passes of a net that draws; 1 at first.  Each
             batch and each test sees the same draws, and NumPy's random state
             stays as it is.
+        is_mirrored (bool): Whether there they are the mean of those of an
+            image and of its mirror image; ``False`` at first.
     """
 
     def __init__(self, predictor: chainer.Link, lossfun: Callable,
@@ -68,6 +70,7 @@ class Classifier(L.Classifier):
         super().__init__(predictor, lossfun, accfun)
         self.adversarial = adversarial
         self.n_passes = 1
+        self.is_mirrored = False
         self.teacher = teacher
         self.teacher_weight = teacher_weight
         self.temperature = temperature
@@ -82,7 +85,8 @@ class Classifier(L.Classifier):
         Returns:
             The loss, a scalar.
         """
-        if self.n_passes > 1 and not chainer.config.train:
+        if not chainer.config.train and (
+                self.n_passes > 1 or self.is_mirrored):
             return self._test_mean(x, t)
         if not chainer.config.train or not (
                 self.adversarial or self.teacher is not None):
@@ -102,11 +106,15 @@ class Classifier(L.Classifier):
         return self.loss
 
     def _test_mean(self, x, t):
+        variants = [x] * self.n_passes
+        if self.is_mirrored:
+            xp = chainer.backend.get_array_module(x)
+            variants += [xp.ascontiguousarray(
+                chainer.as_array(x)[..., ::-1])] * self.n_passes
         state = numpy.random.get_state()
         numpy.random.seed(0)
         try:
-            self.y = sum(self.predictor(x)
-                         for _ in range(self.n_passes)) / self.n_passes
+            self.y = sum(map(self.predictor, variants)) / len(variants)
         finally:
             numpy.random.set_state(state)
         self.loss = self.lossfun(self.y, t)

@@ -93,6 +93,21 @@ def test_mean_of_passes():
     assert model.y.array[0, 0] in (0, 1)
 
 
+def test_mirrored():
+    """The scores are the mean of an image's and its mirror image's."""
+    x = numpy.random.normal(0, 1, (3, 1, 2, 4)).astype('f')
+    t = numpy.array([0, 1, 2], 'i')
+    model = make(lambda x: chainer.Variable(x[:, 0, 0] ** 3))
+    model.is_mirrored = True
+    with chainer.using_config('train', False):
+        loss, seen = observe(model, x, t)
+    expected = (x[:, 0, 0] ** 3 + x[:, 0, 0, ::-1] ** 3) / 2
+    numpy.testing.assert_allclose(model.y.array, expected, rtol=1e-6)
+    assert seen['main/loss'] == loss.array
+    observe(model, x, t)  # Training takes the images as they are.
+    numpy.testing.assert_array_equal(model.y.array, x[:, 0, 0] ** 3)
+
+
 def test_binary_net():
     """The input's gradient goes through signs, and no weight's comes of it."""
     x = numpy.random.uniform(0, 1, (50, 20)).astype('f')
