@@ -2,9 +2,9 @@
 
 Images are (n, channels, ...), and each channel has its own parameters.  Each
 function is one pass over memory, plane by plane: what one loop leaves of a
-plane is in the cache for the next.  (Planes of one element are right, but
-slow.)  Gradients of parameters are sums of
-float64 of each plane, which are added in the order of the images.
+plane is in the cache for the next.  Planes of one element are computed too,
+but slowly.  Gradients of parameters are sums of float64 of each plane, which
+are added in the order of the images.
 """
 import math
 
