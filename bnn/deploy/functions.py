@@ -447,6 +447,10 @@ def _sign(call):
     return operations.Sign()
 
 
+def _shifted_sign(call):
+    return operations.Sign(shift=call.constant(1))
+
+
 def _quantize(call):
     function = call.function
     return operations.Quantize(
@@ -472,6 +476,11 @@ def _prelu(call):
     call.check(beta.size == 1 or beta.shape == call.shape[1:2],
                'a PReLU has one slope, or one a channel')
     return _slopes(call, beta)
+
+
+def _rprelu(call):
+    gamma, beta, zeta = map(call.constant, range(1, 4))
+    return operations.RPReLU(gamma=gamma, beta=beta, zeta=zeta)
 
 
 def _leaky_relu(call):
@@ -510,9 +519,10 @@ _OPERATIONS = {
     'Mul': _multiply, 'Absolute': _absolute, 'Mean': _mean,
     'Reshape': _reshape, 'Squeeze': _reshape, 'Concat': _concat,
     'Identity': _identity, 'Pad': _pad, 'GetItem': _get_item,
-    'BST': _sign, 'QST': _quantize, 'ReLU': _relu, 'Clip': _clip,
-    'ClippedReLU': _clipped_relu, 'PReLUFunction': _prelu,
-    'LeakyReLU': _leaky_relu,
+    'BST': _sign, 'ShiftedSign': _shifted_sign, 'QST': _quantize,
+    'ReLU': _relu, 'Clip': _clip, 'ClippedReLU': _clipped_relu,
+    'PReLUFunction': _prelu, 'LeakyReLU': _leaky_relu,
+    'RPReLUFunction': _rprelu,
     'MaxPooling2D': _max_pooling, 'MaxPoolingND': _max_pooling,
     'AveragePooling2D': _average_pooling_2d}
 

@@ -221,11 +221,12 @@ def _merge(found):
     for one in found:
         before = merged[-1] if merged else None
         is_bias = isinstance(before, operations.Bias)
-        if isinstance(one, operations.Sign) and is_bias:
+        if isinstance(one, operations.Sign) and is_bias and (
+                one.shift is None):
             merged[-1] = dataclasses.replace(
                 one, name=before.name, shift=-before.b)
         elif isinstance(one, operations.RPReLU) and is_bias and (
-                before.name == one.name):
+                before.name == one.name) and not one.gamma.any():
             merged[-1] = dataclasses.replace(one, gamma=-before.b)
         elif isinstance(one, operations.Bias) and isinstance(
                 before, operations.RPReLU) and before.name == one.name and (

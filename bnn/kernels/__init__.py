@@ -12,7 +12,8 @@ For training:
 - :mod:`~bnn.kernels.scaled_signs`: signs of filters times their mean size.
 - :mod:`~bnn.kernels.convolution`, :mod:`~bnn.kernels.sign_convolution`,
   :mod:`~bnn.kernels.batch_norm`, :mod:`~bnn.kernels.pool`,
-  :mod:`~bnn.kernels.optimizers`: NumPy.
+  :mod:`~bnn.kernels.shifted_activations`, :mod:`~bnn.kernels.optimizers`:
+  NumPy.
 
 For packed nets, NumPy:
 

@@ -125,13 +125,24 @@ def approx_sign_gradient(x: Array, gy: Array) -> Array:
 
 @threads.Kernel
 def _approx_sign_gradient(x, gy, gx):
-    two = x.dtype.type(2)
     for i in numba.prange(x.size):
         size = abs(x[i])
-        gx[i] = gy[i] * (two - two * size) if size <= 1 else 0
+        gx[i] = gy[i] * approx_sign_slope(size) if size <= 1 else 0
 
 
-def swish_sign_gradient(x: Array, gy: Array, beta: float = 5.) -> Array:
+@numba.njit(inline='always', error_model='numpy')
+def approx_sign_slope(size):
+    """Computes 2 - 2|x|, for kernels."""
+    two = type(size)(2)
+    return two - two * size
+
+
+#: beta where it is not given
+SWISH_BETA = 5.
+
+
+def swish_sign_gradient(x: Array, gy: Array,
+                        beta: float = SWISH_BETA) -> Array:
     r"""Computes the gradient of the sign by the derivative of SwishSign.
 
     .. math::
@@ -175,14 +186,21 @@ def swish_sign_gradient(x: Array, gy: Array, beta: float = 5.) -> Array:
 
 @threads.Kernel
 def _swish_sign_gradient(x, gy, e, gx, beta):
-    # With e = exp(-|z|) nothing is large: tanh(|z| / 2) = (1 - e) / (1 + e)
-    # and 1 + cosh(z) = (1 + e)^2 / (2 e).
-    one, two = x.dtype.type(1), x.dtype.type(2)
     for i in numba.prange(x.size):
         z = abs(beta * x[i])
-        f = one + e[i]
-        slope = two * beta * e[i] * (two + (two + z) * e[i] - z) / (f * f * f)
-        gx[i] = gy[i] * slope if z < 80 else 0
+        gx[i] = gy[i] * swish_sign_slope(z, e[i], beta) if z < 80 else 0
+
+
+@numba.njit(inline='always', error_model='numpy')
+def swish_sign_slope(z, e, beta):
+    """Computes the derivative of SwishSign at z = |beta x|, for kernels.
+
+    With e = exp(-z) nothing is large: tanh(z / 2) = (1 - e) / (1 + e) and
+    1 + cosh(z) = (1 + e)^2 / (2 e).
+    """
+    one, two = type(z)(1), type(z)(2)
+    f = one + e
+    return two * beta * e * (two + (two + z) * e - z) / (f * f * f)
 
 
 def draw_key() -> tuple[numpy.uint32, numpy.uint32]:

@@ -277,3 +277,35 @@ def moving_averages(running_mean, running_var, mean, var, m, decay):
     running_mean[...] = decay * running_mean + (1 - decay) * mean
     running_var[...] = decay * running_var + (1 - decay) * (
         m / max(m - 1, 1) * var)
+
+
+def _by_channel(v, x):
+    return v.reshape(-1, *(1,) * (x.ndim - 2))
+
+
+def _sum_of_channels(x):
+    return x.sum((0, *range(2, x.ndim)), dtype=numpy.float64).astype(x.dtype)
+
+
+def shifted_signs(x, alpha):
+    return binarize(x - _by_channel(alpha, x))
+
+
+def shifted_signs_gradient(x, alpha, gy, surrogate):
+    gx = {'ste': ste_gradient, 'approx-sign': approx_sign_gradient,
+          'swish-sign': swish_sign_gradient}[surrogate](
+              x - _by_channel(alpha, x), gy)
+    return gx, -_sum_of_channels(gx)
+
+
+def rprelu(x, gamma, beta, zeta):
+    v = x - _by_channel(gamma, x)
+    return numpy.where(v >= 0, v, v * _by_channel(beta, x)) + (
+        _by_channel(zeta, x))
+
+
+def rprelu_gradient(x, gamma, beta, gy):
+    v = x - _by_channel(gamma, x)
+    gx = numpy.where(v >= 0, gy, gy * _by_channel(beta, x))
+    return gx, *map(_sum_of_channels, (
+        -gx, numpy.where(v >= 0, 0, v * gy), gy))

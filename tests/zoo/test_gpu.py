@@ -9,6 +9,8 @@ from zoo.binarynet import function_binarize
 from zoo.binarynet import function_binary_convolution_2d
 from zoo.quantized_net import function_quantize
 from zoo.quantized_net import qst
+from zoo.reactnet import function_rprelu
+from zoo.reactnet import function_shifted_sign
 from zoo.surrogates import sign
 from zoo.xnor_net import function_input_scale
 from zoo.xnor_net import function_scaled_binarize
@@ -25,6 +27,8 @@ OPERATIONS = {
     'ste': (sign.sign, IMAGES),
     'approx-sign': (lambda x: sign.sign(x, 'approx-sign'), IMAGES),
     'swish-sign': (lambda x: sign.sign(x, 'swish-sign'), IMAGES),
+    'shifted-sign': (function_shifted_sign.shifted_sign, IMAGES, (4,)),
+    'rprelu': (function_rprelu.rprelu, IMAGES, (4,), (4,), (4,)),
     'qst-dorefa': (lambda x: qst.qst(x, 3), IMAGES),
     'qst-linear': (lambda x: qst.qst(x, 3, 'linear'), IMAGES),
     'quantize': (lambda W: function_quantize.quantize(W, 3), FILTERS),

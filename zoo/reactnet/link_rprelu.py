@@ -1,21 +1,16 @@
 """Leaky ReLU whose corner and slope are learned for each channel."""
 import chainer
-import chainer.functions as F
 from chainer import link
 from chainer import variable
 
+from zoo.reactnet import function_rprelu
+
 
 class RPReLU(link.Link):
-    r"""PReLU with learnable shifts of its input and its output.
+    """PReLU with learnable shifts of its input and its output.
 
-    .. math::
-
-        y = \zeta_c + \begin{cases}
-            x - \gamma_c & x > \gamma_c \\
-            \beta_c (x - \gamma_c) & x \le \gamma_c \end{cases}
-
-    for each channel ``c`` (`ReActNet <https://arxiv.org/abs/2003.03488>`_,
-    Eq. (5)).
+    See :func:`~zoo.reactnet.function_rprelu.rprelu` (`ReActNet
+    <https://arxiv.org/abs/2003.03488>`_, Eq. (5)).
 
     Args:
         n_channels (int): Size of axis 1 of the input.
@@ -48,5 +43,4 @@ class RPReLU(link.Link):
         Returns:
             ~chainer.Variable: Of the shape of ``x``.
         """
-        return F.bias(
-            F.prelu(F.bias(x, -self.gamma), self.beta), self.zeta)
+        return function_rprelu.rprelu(x, self.gamma, self.beta, self.zeta)

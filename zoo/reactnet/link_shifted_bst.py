@@ -1,22 +1,16 @@
 """Sign with a threshold that is learned for each channel."""
 import chainer
-import chainer.functions as F
 from chainer import link
 from chainer import variable
 
-from zoo.surrogates import sign
+from zoo.reactnet import function_shifted_sign
 
 
 class ShiftedBST(link.Link):
-    r"""Binary activation with a learnable shift, RSign.
+    """Binary activation with a learnable shift, RSign.
 
-    .. math::
-
-        y = \mathrm{sign}(x - \alpha_c), \qquad \mathrm{sign}(0) = +1
-
-    for each channel ``c`` (`ReActNet <https://arxiv.org/abs/2003.03488>`_,
-    Eq. (4)).  The gradient of ``x`` is that of the sign operation; the
-    gradient of :math:`\alpha_c` is its sum over the channel, negated.
+    See :func:`~zoo.reactnet.function_shifted_sign.shifted_sign` (`ReActNet
+    <https://arxiv.org/abs/2003.03488>`_, Eq. (4)).
 
     Args:
         n_channels (int): Size of axis 1 of the input.
@@ -47,4 +41,5 @@ class ShiftedBST(link.Link):
         Returns:
             ~chainer.Variable: +1 and -1, of the shape of ``x``.
         """
-        return sign.sign(F.bias(x, -self.alpha), self.surrogate)
+        return function_shifted_sign.shifted_sign(
+            x, self.alpha, self.surrogate)

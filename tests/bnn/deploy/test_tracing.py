@@ -16,6 +16,9 @@ from bnn.deploy import operations
 from bnn.deploy import reference
 from bnn.deploy import tracing
 from zoo.quantized_net import quantized_mlp
+from zoo.reactnet import function_rprelu
+from zoo.reactnet import link_rprelu
+from zoo.reactnet import link_shifted_bst
 from zoo.xnor_net import link_xnor_block
 
 
@@ -201,6 +204,13 @@ SUPPORTED = {
         x - numpy.float32([[1], [-2]])), (3, 2, 5), {}),
     'RPReLU l': (lambda s, x: s.l(x), (3, 4, 2, 2), {'l': L.PReLU((4,))}),
     'RPReLU l, ReLU': (lambda s, x: F.relu(s.l(x)), (3, 4), {'l': L.PReLU()}),
+    # Learned shifts stay apart from the bias before them
+    'Bias, Sign l': (lambda s, x: s.l(x - 2), (3, 4, 2, 2), {
+        'l': link_shifted_bst.ShiftedBST(4)}),
+    'Bias, RPReLU': (lambda s, x: function_rprelu.rprelu(
+        x - 1, *numpy.float32([[1, 2], [3, 4], [5, 6]])), (3, 2, 5), {}),
+    'Bias, RPReLU l': (lambda s, x: s.l(x - 1), (3, 4, 2, 2), {
+        'l': link_rprelu.RPReLU(4)}),
     'RPReLU': (lambda s, x: F.leaky_relu(F.identity(x), .25), (3, 4), {}),
     'Clip': (lambda s, x: F.clip(x, -.5, .25), (3, 4), {}),
     'Clip, Sign': (lambda s, x: bst.bst(F.relu6(F.identity(x))), (3, 4), {}),
