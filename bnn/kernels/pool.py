@@ -137,8 +137,8 @@ def _max_of_planes(x, ksize, stride, pad, y, where):
     image, parts = _memory(x.dtype, ksize, stride, size, -numpy.inf)
     starts, offsets = _offsets(x.shape, ksize, stride, pad, size)
     most = numpy.empty(n, x.dtype)
-    places = numpy.empty(n, numpy.uint8)
-    first = numpy.zeros(n, numpy.uint8)
+    places = numpy.empty(n, numpy.int32)
+    first = numpy.zeros(n, numpy.int32)
     for i in range(y.shape[1]):
         for j in range(y.shape[2]):
             if not (0 <= i * stride[0] - pad[0] < x.shape[1]
@@ -336,11 +336,15 @@ def _rows_out(values, width, y):
 
 @numba.njit(error_model='numpy')
 def _take_larger(most, places, values, place):
+    # Without a load that depends on the comparison, and with places as wide as
+    # float32, the compiler uses vectors and no branch.
+    place = numpy.int32(place)
     for k in range(len(most)):
+        value, largest, where = values[k], most[k], places[k]
         # The first of equal ones, or the first NaN
-        is_more = (not values[k] <= most[k]) & (most[k] == most[k])
-        most[k] = values[k] if is_more else most[k]
-        places[k] = numpy.uint8(place) if is_more else places[k]
+        is_more = (not value <= largest) & (largest == largest)
+        most[k] = value if is_more else largest
+        places[k] = place if is_more else where
 
 
 @numba.njit(error_model='numpy')
