@@ -18,6 +18,9 @@ _LICENCES = {
     'mnist': 'CC BY-SA 3.0', 'fashion-mnist': 'MIT',
     'digits': 'CC BY 4.0 (UCI)', 'cifar10': 'no licence is given'}
 _N_MADE = 256
+# What a field that was not given stands for
+_RESOLVED = {'test_weights': 'tested_weights', 'lr_scale': 'rate_scale',
+             'weight_init': 'first_weights'}
 
 _TEMPLATE = '''\
 # {name}
@@ -78,8 +81,11 @@ def make(name: str, net: stages.PackedNet, contents: bytes,
     """
     machine = attributes.get('machine', {})
     scale = net.rescale.kind
+    title, epoch = base.title, attributes.get('epoch', base.epoch)
+    if epoch != base.epoch:
+        title += f'; this net had {epoch}'
     return _TEMPLATE.format(
-        name=name, title=base.title, net=attributes['net_class'],
+        name=name, title=title, net=attributes['net_class'],
         data=data.TITLES[attributes['dataset']],
         digest=attributes['data_digest'],
         command=command(attributes, base),
@@ -110,7 +116,9 @@ def command(attributes: Mapping[str, Any], base: config_module.Config) -> str:
         value = attributes.get(name, getattr(base, name))
         # Where the data were is of that machine.
         if name in ('data_dir', 'dry_run') or (
-                name != 'seed' and value == getattr(base, name)):
+                name != 'seed' and value in (
+                    getattr(base, name),
+                    getattr(base, _RESOLVED.get(name, name)))):
             continue
         flag = config_module.flag(name)
         if isinstance(value, bool):
