@@ -54,11 +54,12 @@ NETS = {
     'ShallowConvNet': {}, 'ConvNet': {'width': 8, 'pad_value': 1},
     'NIN': {'input_scale': True, 'shift': True},
     'NINImageNet': {}, 'AlexNet': {'n_units': 32},
-    'CNV': {'a_bits': 2}, 'ResNet20': {'width': 4}}
+    'CNV': {'a_bits': 2}, 'ResNet20': {'width': 4},
+    'FastConvNet': {'width': 4}}
 SHAPES = {'ShallowConvNet': (3, 32, 32), 'ConvNet': (3, 32, 32),
           'NIN': (3, 32, 32), 'NINImageNet': (3, 99, 99),
           'AlexNet': (3, 227, 227), 'CNV': (3, 32, 32),
-          'ResNet20': (3, 32, 32)}
+          'ResNet20': (3, 32, 32), 'FastConvNet': (3, 32, 32)}
 
 
 @pytest.fixture

@@ -17,10 +17,12 @@ from zoo import trained
 ARGUMENTS = {
     'QuantizedMLP': {'w_bits': 3, 'quantizer': 'linear'},
     'ConvNet': {'width': 8}, 'AlexNet': {'n_units': 8},
-    'LeNet5': {'scaled': 'ste', 'shift': True}, 'ResNet20': {'width': 2}}
+    'LeNet5': {'scaled': 'ste', 'shift': True}, 'ResNet20': {'width': 2},
+    'FastConvNet': {'width': 2}}
 DATASETS = {'ShallowConvNet': 'cifar10', 'ConvNet': 'cifar10',
             'NIN': 'cifar10', 'NINImageNet': 'imagenet',
-            'AlexNet': 'imagenet', 'CNV': 'cifar10', 'ResNet20': 'cifar10'}
+            'AlexNet': 'imagenet', 'CNV': 'cifar10', 'ResNet20': 'cifar10',
+            'FastConvNet': 'cifar10'}
 VALUES = [
     None, True, False, 0, -1, 1, 2, 3, 8, 9, 10 ** 9, 10 ** 30, 1.5, -.5,
     float('nan'), float('inf'), '', 'x', 'two\nlines', 'x' * 10 ** 4, 'ste',

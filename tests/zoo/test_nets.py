@@ -45,6 +45,8 @@ CASES = {
     'cnv-float': ('CNV', {'w_bits': 32, 'a_bits': 32}, 0),
     'resnet20': ('ResNet20', {'surrogate': 'approx-sign'}, 18),
     'resnet20-float': ('ResNet20', {'binary': False}, 0),
+    'fast': ('FastConvNet', {'surrogate': 'approx-sign'}, 5),
+    'fast-float': ('FastConvNet', {'binary': False}, 0),
     'alexnet': ('AlexNet', {'n_units': 64}, 6),
     'alexnet-float': ('AlexNet', {'n_units': 64, 'binary': False}, 0),
 }
@@ -52,7 +54,7 @@ CASES = {
 SHAPES = {'ShallowConvNet': (3, 32, 32), 'ConvNet': (3, 32, 32),
           'NIN': (3, 32, 32), 'NINImageNet': (3, 99, 99),
           'AlexNet': (3, 227, 227), 'CNV': (3, 32, 32),
-          'ResNet20': (3, 32, 32)}
+          'ResNet20': (3, 32, 32), 'FastConvNet': (3, 32, 32)}
 DRAWING = ('NIN', 'NINImageNet', 'AlexNet')  # they have dropout
 
 
