@@ -132,7 +132,7 @@ def _approx_sign_gradient(x, gy, gx):
 
 @numba.njit(inline='always', error_model='numpy')
 def approx_sign_slope(size):
-    """Computes 2 - 2|x|, for kernels."""
+    """Computes ``2 - 2|x|``, for kernels."""
     two = type(size)(2)
     return two - two * size
 
@@ -193,7 +193,7 @@ def _swish_sign_gradient(x, gy, e, gx, beta):
 
 @numba.njit(inline='always', error_model='numpy')
 def swish_sign_slope(z, e, beta):
-    """Computes the derivative of SwishSign at z = |beta x|, for kernels.
+    """Computes the derivative of SwishSign at ``z = |beta x|``, for kernels.
 
     With e = exp(-z) nothing is large: tanh(z / 2) = (1 - e) / (1 + e) and
     1 + cosh(z) = (1 + e)^2 / (2 e).
