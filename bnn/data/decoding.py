@@ -3,15 +3,7 @@ import contextlib
 import warnings
 
 import numpy
-
-# The modules of the formats are imported here, as Pillow would import those
-# of all its formats to find them.
-from PIL import BmpImagePlugin  # noqa: F401
-from PIL import GifImagePlugin  # noqa: F401
 from PIL import Image
-from PIL import JpegImagePlugin  # noqa: F401
-from PIL import PngImagePlugin  # noqa: F401
-from PIL import PpmImagePlugin  # noqa: F401
 from PIL import WebPImagePlugin  # noqa: F401
 
 SIZE = 256
@@ -20,6 +12,10 @@ EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.gif', '.webp', '.ppm', '.pgm',
 # What a file may hold, whatever its name says. Pillow hands some of the other
 # formats to other programs.
 _FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'WEBP', 'PPM')
+
+# With the import of WebP this registers all of _FORMATS. To find one that is
+# missing Pillow would import every format that it knows.
+Image.preinit()
 
 # Set once and not around each call: catch_warnings is not safe in threads.
 # Pillow warns of metadata, which is not used; lost pixels are errors.

@@ -3,13 +3,7 @@ import chainer
 import numpy
 import pytest
 
-from bnn.deploy import operations
-from bnn.deploy import packing
-from bnn.deploy import run
-from bnn.deploy import tracing
-from bnn.training.learning import inputs
 from bnn.training.reports import summary
-from tests.golden import contents
 from zoo.bireal_net import resnet20
 
 ResNet20 = resnet20.ResNet20
@@ -125,22 +119,6 @@ def test_forward(reference):
 
 
 @pytest.mark.parametrize('binary', [True, False])
-def test_packed(binary):
-    """Signs as Chainer has them; the float ends differ by their rounding."""
+def test_packed(check_packed, binary):
     model = ResNet20(binary=binary)
-    contents.fill(model, 2)
-    # Of black and white the first layer is exact in float32, so no sign is
-    # turned by its rounding.
-    images = contents.images(16, (3, 32, 32), 2, two_tone=True)
-    x = inputs.rescaler('signed')(images)
-    packed = packing.pack(
-        tracing.trace(model, x[:1]), (3, 32, 32),
-        operations.Rescale(kind='signed'), map(str, range(10)))
-    assert [f'{one.operand}>{one.result}' for one in packed.products] == [
-        'float>float', *['bits>float' if binary else 'float>float'] * 18,
-        'float>float']
-    scores = contents.scores(model, x)
-    # One sign that turned would move a score by more.
-    numpy.testing.assert_allclose(
-        run.Net(packed).scores(images), scores, rtol=0,
-        atol=1e-6 * abs(scores).max())
+    check_packed(model, 18 * ['bits' if binary else 'float'])

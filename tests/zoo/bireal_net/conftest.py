@@ -1,0 +1,35 @@
+"""What the nets with real-valued shortcuts have to do."""
+import numpy
+import pytest
+
+from bnn.deploy import operations
+from bnn.deploy import packing
+from bnn.deploy import run
+from bnn.deploy import tracing
+from bnn.training.learning import inputs
+from tests.golden import contents
+
+
+@pytest.fixture
+def check_packed():
+    """A function that packs a net and compares it with Chainer's.
+
+    Signs are as Chainer has them; the float ends differ by their rounding.
+    """
+    def check(model, operands):
+        contents.fill(model, 2)
+        # Of black and white the first layer is exact in float32, so no sign
+        # is turned by its rounding.
+        images = contents.images(16, (3, 32, 32), 2, two_tone=True)
+        x = inputs.rescaler('signed')(images)
+        packed = packing.pack(
+            tracing.trace(model, x[:1]), (3, 32, 32),
+            operations.Rescale(kind='signed'), map(str, range(10)))
+        assert [f'{one.operand}>{one.result}' for one in packed.products] == [
+            f'{operand}>float' for operand in ('float', *operands, 'float')]
+        scores = contents.scores(model, x)
+        # One sign that turned would move a score by more.
+        numpy.testing.assert_allclose(
+            run.Net(packed).scores(images), scores, rtol=0,
+            atol=1e-6 * abs(scores).max())
+    return check
