@@ -141,7 +141,7 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
     # The terms of a group of images follow one another.
     group = max(1, min(len(x), _GROUP // max(
         4, *(4 * math.prod(image.shape[1:]) for image in (x, gy)))))
-    n_words = (math.prod(padded) + _RUN + stride[1]) * pitch
+    n_words = (math.prod(padded) + _RUN) * pitch
     terms = numpy.arange(group)[:, None] * n_words + (
         terms.reshape(-1) * pitch)
     weights = places(padded, ksize, dilate) * pitch
@@ -306,11 +306,15 @@ def _product(x, W, padded, corner, step, size, stride, dilate, b,
 
 
 @numba.njit(error_model='numpy')
-def _pad(x, padded, corner, step, is_rounded, scale, planes):
-    """Copies an image into planes, with zeros around and between."""
+def _pad(x, padded, corner, step, is_rounded, scale, planes, pitch):
+    """Copies an image into planes, with zeros around and between.
+
+    Planes are a vector, one each ``pitch`` words: the compiler knows then
+    that neighbours in a plane are neighbours in memory.
+    """
     n_channels, height, width = x.shape
     for c in range(n_channels):
-        plane = planes[c]
+        plane = planes[c * pitch:c * pitch + padded[0] * padded[1]]
         if plane.size == height * width and corner[0] == corner[1] == 0:
             _copy(x[c].reshape(-1), is_rounded, scale[c], plane)
             continue
@@ -335,9 +339,10 @@ def _pad(x, padded, corner, step, is_rounded, scale, planes):
 
 @numba.njit(error_model='numpy')
 def _copy(x, is_rounded, scale, y):
-    """Copies numbers, or rounds the scaled ones."""
+    """Copies numbers times a scale, rounded or not."""
     if not is_rounded:
-        y[:] = x
+        for i in range(x.size):
+            y[i] = scale * x[i]
         return
     words = y.view(numpy.uint32)
     for i in range(x.size):
@@ -357,21 +362,21 @@ def _convolve(x, rows, padded, corner, step, n_image, terms, starts, targets,
         start = part * group
         n_images = min(group, len(x) - start)
         images = numpy.empty(group * n_image + _RUN, numpy.float32)
-        # An odd channel's other one is 0.
-        planes = numpy.zeros(
-            (n_channels + 1) * size if is_paired else 0, numpy.float32)
+        pair = numpy.empty(2 * size if is_paired else 0, numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
         sums = numpy.zeros((n_rows, _COLUMNS), numpy.float32)
         for g in range(n_images):
             image = images[g * n_image:(g + 1) * n_image]
-            _pad(x[start + g], padded, corner, step, is_rounded, scale,
-                 (planes if is_paired else image)[:n_channels * size].reshape(
-                     n_channels, size))
-            for c in range(0, n_channels if is_paired else 0, 2):
-                float_tiles.pair_up(
-                    planes[c * size:(c + 1) * size],
-                    planes[(c + 1) * size:(c + 2) * size],
-                    image[c // 2 * size:].view(numpy.uint32))
+            if not is_paired:
+                _pad(x[start + g], padded, corner, step, is_rounded, scale,
+                     image, size)
+                continue
+            for c in range(0, n_channels, 2):
+                pair[size:] = 0  # the other one of an odd channel
+                _pad(x[start + g, c:c + 2], padded, corner, step, False,
+                     scale[c:], pair, size)
+                float_tiles.pair_up(pair[:size], pair[size:], image[
+                    c // 2 * size:].view(numpy.uint32))
         for t in range(-(-n_images * n_places // _COLUMNS)):
             first = t * _COLUMNS
             width = min(_COLUMNS, n_images * n_places - first)
@@ -424,13 +429,13 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
     size = padded[0] * padded[1]
     is_paired = unit != float_tiles.FLOATS
     ones, one = numpy.ones(n_channels, numpy.float32), numpy.float32(1)
+    # Rows of a whole page would all fall into one set of the cache.
+    plane_pitch = size + _RUN
     for part in numba.prange(n_parts):
-        # Rows of a whole page would all fall into one set of the cache.
         planes = numpy.zeros(
-            (float_tiles.whole(n_channels, _RUN), size + _RUN), numpy.float32)
+            float_tiles.whole(n_channels, _RUN) * plane_pitch, numpy.float32)
+        plane = numpy.zeros(size + step, numpy.float32)
         pixels = numpy.zeros(group * n_image + _RUN, numpy.float32)
-        pairs = numpy.empty(
-            group * n_image + _RUN if is_paired else 0, numpy.float32)
         rows = numpy.zeros((n_rows, float_tiles.whole(
             group * n_terms, float_tiles.WORDS[unit])), numpy.float32)
         panel = numpy.empty(_TERMS * _COLUMNS + _RUN, numpy.float32)
@@ -438,33 +443,38 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
         for n in range(part * len(x) // n_parts, last, group):
             n_images = min(group, last - n)
             for g in range(n_images):
-                _pad(x[n + g], padded, pad, (1, 1), is_rounded, ones,
-                     planes[:n_channels, :size])
+                if not is_paired:
+                    _pad(x[n + g], padded, pad, (1, 1), is_rounded, ones,
+                         planes, plane_pitch)
+                for c in range(n_channels if is_paired else 0):
+                    _pad(x[n + g, c:c + 1], padded, pad, (1, 1), False, ones,
+                         plane, size)
+                    float_tiles.pair_up(
+                        plane[:size], plane[step:], planes[
+                            c * plane_pitch:].view(numpy.uint32))
                 image = pixels[g * n_image:]
                 # What goes beyond a pixel is overwritten by the next.
                 for c in range(0, n_channels, _RUN):
                     for p in range(0, size, _RUN):
                         float_tiles.transpose(
-                            planes[c:, p:].ctypes.data, planes.strides[0],
+                            planes[c * plane_pitch + p:].ctypes.data,
+                            4 * plane_pitch,
                             image[p * pitch + c:].ctypes.data, 4 * pitch)
                 _add_rows(gy[n + g], gb[part])
                 at = g * n_terms
-                if is_paired:
-                    float_tiles.pair_up(
-                        image[:size * pitch], image[step * pitch:],
-                        pairs[g * n_image:].view(numpy.uint32))
-                    _pair_places(gy[n + g], rows.view(numpy.uint32)[:, at:])
-                    continue
                 for r in range(n_filters):
-                    _copy(gy[n + g, r].reshape(-1), is_rounded, one,
-                          rows[r, at:at + n_terms])
+                    row = rows[r][at:at + n_terms]
+                    if is_paired:
+                        _pair_places(gy[n + g, r], row.view(numpy.uint32))
+                    else:
+                        _copy(gy[n + g, r].reshape(-1), is_rounded, one, row)
             n_there = n_images * n_terms
             rows[:, n_there:] = 0
             n_words = float_tiles.whole(n_there, float_tiles.WORDS[unit])
             for t in range(len(starts) - 1):
                 for k in range(0, n_words, _TERMS):
                     length = min(_TERMS, n_words - k)
-                    _fill((pairs if is_paired else pixels),
+                    _fill(pixels,
                           terms.reshape(-1)[k:min(k + length, n_there)],
                           starts, targets, sources, t, length, panel)
                     float_tiles.multiply(
@@ -489,12 +499,15 @@ def _add_rows(gy, gb):
 @numba.njit(error_model='numpy')
 def _pair_places(gy, words):
     """Makes words of two places of a row; an odd row's last one has 0."""
-    n_words = -(-gy.shape[2] // 2)
-    for r in range(len(gy)):
-        for i in range(gy.shape[1]):
-            for j in range(n_words):
-                word = float_tiles.bfloat16(gy[r, i, 2 * j])
-                if 2 * j + 1 < gy.shape[2]:
-                    word |= float_tiles.bfloat16(
-                        gy[r, i, 2 * j + 1]) << numpy.uint32(16)
-                words[r, i * n_words + j] = word
+    height, width = gy.shape
+    n_whole = width // 2
+    if 2 * n_whole == width:
+        height, n_whole = 1, gy.size // 2
+    places = gy.reshape(-1)
+    for i in range(height):
+        row, pairs = places[i * width:], words[i * -(-width // 2):]
+        for j in range(n_whole):
+            pairs[j] = float_tiles.bfloat16(row[2 * j]) | (
+                float_tiles.bfloat16(row[2 * j + 1]) << numpy.uint32(16))
+        if 2 * n_whole < width:
+            pairs[n_whole] = float_tiles.bfloat16(row[2 * n_whole])

@@ -90,7 +90,9 @@ def _multiply(rows, b, unit, y):
         width = min(_COLUMNS, n - first)
         zeros = numpy.zeros(_COLUMNS, numpy.float32)
         panel = numpy.zeros((_WORDS, _COLUMNS), numpy.uint32)
-        sums = numpy.zeros((n_rows, _COLUMNS), numpy.float32)
+        # A whole tile adds to the result itself.
+        n_whole = len(y) if width == _COLUMNS and n_rows == len(y) else 0
+        sums = numpy.zeros((n_rows - n_whole, _COLUMNS), numpy.float32)
         for word in range(0, n_words, _WORDS):
             length = min(_WORDS, n_words - word)
             for i in range(length):
@@ -101,9 +103,13 @@ def _multiply(rows, b, unit, y):
                     b[low + 1, first:first + width] if low + 1 < k
                     else zeros[:width], panel[i, :width])
             float_tiles.multiply(
-                unit, rows[:, word:].ctypes.data, 4 * n_words, n_rows,
-                panel.ctypes.data, length, width, sums.ctypes.data,
-                4 * _COLUMNS)
-        for i in range(len(y)):
+                unit, rows[:, word:].ctypes.data, 4 * n_words, n_whole,
+                panel.ctypes.data, length, width, y[:, first:].ctypes.data,
+                4 * n)
+            float_tiles.multiply(
+                unit, rows[:, word:].ctypes.data, 4 * n_words,
+                n_rows - n_whole, panel.ctypes.data, length, width,
+                sums.ctypes.data, 4 * _COLUMNS)
+        for i in range(n_whole, len(y)):
             for j in range(width):
                 y[i, first + j] = sums[i, j]
