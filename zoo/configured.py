@@ -26,8 +26,8 @@ FIELDS = {
     'NINImageNet': ('binary', *_BLOCKS),
     'AlexNet': ('binary', 'unit', *_BLOCKS),
     'CNV': ('w_bits', 'a_bits', 'quantizer', 'surrogate'),
-    'ResNet20': ('binary', 'width', 'surrogate'),
-    'FastConvNet': ('binary', 'width', 'surrogate'),
+    'ResNet20': ('binary', 'weights', 'width', 'surrogate'),
+    'FastConvNet': ('binary', 'weights', 'width', 'surrogate'),
 }
 #: The data sets whose images each class of net takes
 DATA = {
@@ -42,12 +42,15 @@ DATA = {
 _MAX_LAYERS = 1000
 # What a constructor calls a field, where it calls it otherwise
 _ARGUMENTS = {'unit': 'n_units', 'layers': 'n_layers',
-              'binarize': 'stochastic', 'weight_scale': 'scaled'}
+              'binarize': 'stochastic', 'weight_scale': 'scaled',
+              'weights': 'binary_weights'}
 _VALUES = {'binarize': {'deterministic': False, 'stochastic': True},
+           'weights': {'binary': True, 'float': False},
            'weight_scale': {'corrected': True, 'ste': 'ste', 'none': False}}
 # Fields of binary layers, which a float twin has none of
-_OF_BINARY = ('binarize', 'surrogate', 'weight_scale', 'input_scale',
-              'pad_value', 'clip', 'lr_scale', 'weight_init', 'test_weights')
+_OF_BINARY = ('weights', 'binarize', 'surrogate', 'weight_scale',
+              'input_scale', 'pad_value', 'clip', 'lr_scale', 'weight_init',
+              'test_weights')
 # Classes whose binary weights are signs without a scale, whatever the fields
 _OF_PLAIN_SIGNS = ('BinaryMLP', 'BinaryWeightMLP', 'ShallowConvNet', 'ConvNet',
                    'ResNet20', 'FastConvNet')

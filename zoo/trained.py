@@ -28,8 +28,8 @@ _SIZES = ('n_in', 'n_layers', 'n_out', 'n_units', 'width')
 _MAX_LAYERS = 1000
 _RATIOS = ('dropout_hidden', 'dropout_input')
 _CHOICES = {
-    **dict.fromkeys(('batch_norm', 'binary', 'input_scale', 'shift',
-                     'stochastic'), (False, True)),
+    **dict.fromkeys(('batch_norm', 'binary', 'binary_weights', 'input_scale',
+                     'shift', 'stochastic'), (False, True)),
     **dict.fromkeys(('a_bits', 'w_bits'), qst.BITS),
     'kind': convnet.KINDS, 'pad_value': (0, 1),
     'quantizer': qst.QUANTIZERS, 'scaled': (True, 'ste', False),

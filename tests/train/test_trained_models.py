@@ -4,6 +4,7 @@ import json
 import h5py
 import pytest
 
+from configs import find
 from tests.helpers import results
 from tests.helpers import scripts
 from tests.helpers import short
@@ -43,6 +44,28 @@ def test_initmodel(script):
     scratch, = results.log(script.cwd / 'run')
     entry, = results.log(script.cwd / 'next')
     assert entry['main/loss'] < scratch['main/loss']
+
+
+@pytest.mark.parametrize('name,options,argument', [
+    ('resnet20', ('--weights', 'float', 'binary'), 'binary_weights'),
+    ('cifar10_fast', ('--weights', 'float', 'binary'), 'binary_weights'),
+    ('cnv', ('--w-bits', 32, 1), 'w_bits')])
+def test_two_steps(script, made, name, options, argument):
+    """Float weights behind binary activations, then binary weights."""
+    small = (name, *short.options(find.get(name), made), '--no-plot',
+             '--dry-run')
+    option, first, second = options
+    script.succeed(*small, option, first, '--out', 'step1')
+    start = '--initmodel', 'step1/mlp.model'
+    # What is not given is the file's.
+    script.succeed(*small, *start, '--out', 'same')
+    script.succeed(*small, *start, option, second, '--out', 'step2')
+    arguments = [
+        results.attributes(script.cwd / out / 'mlp.model')['net_args']
+        for out in ('step1', 'same', 'step2')]
+    values = {'float': False, 'binary': True}
+    assert [one[argument] for one in arguments] == [
+        values.get(value, value) for value in (first, first, second)]
 
 
 def test_model_of_another_net(script):

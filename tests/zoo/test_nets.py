@@ -45,8 +45,10 @@ CASES = {
     'cnv-float': ('CNV', {'w_bits': 32, 'a_bits': 32}, 0),
     'resnet20': ('ResNet20', {'surrogate': 'approx-sign'}, 18),
     'resnet20-float': ('ResNet20', {'binary': False}, 0),
+    'resnet20-float-weights': ('ResNet20', {'binary_weights': False}, 0),
     'fast': ('FastConvNet', {'surrogate': 'approx-sign'}, 5),
     'fast-float': ('FastConvNet', {'binary': False}, 0),
+    'fast-float-weights': ('FastConvNet', {'binary_weights': False}, 0),
     'alexnet': ('AlexNet', {'n_units': 64}, 6),
     'alexnet-float': ('AlexNet', {'n_units': 64, 'binary': False}, 0),
 }

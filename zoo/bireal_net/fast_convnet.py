@@ -39,15 +39,18 @@ class FastConvNet(chainer.Chain):
             there are four times as many.
         surrogate (str): Gradient of the sign, see
             :func:`zoo.surrogates.sign.sign`.
+        binary_weights (bool): If ``False``, the net has binary activations
+            and float weights, see :class:`~zoo.bireal_net.resnet20.ResNet20`.
     """
 
     def __init__(self, n_out: int = 10, binary: bool = True, width: int = 64,
-                 surrogate: str = 'ste'):
+                 surrogate: str = 'ste', binary_weights: bool = True):
         super().__init__()
         self.binary = binary
         self.surrogate = surrogate
         convolution = (link_binary_convolution_2d.BinaryConvolution2D
-                       if binary else link_convolution_2d.Convolution2D)
+                       if binary and binary_weights else
+                       link_convolution_2d.Convolution2D)
         channels = 3, width, width, *[4 * width] * 4
         with self.init_scope():
             for i, (n_in, n_next) in enumerate(zip(channels, channels[1:]), 1):

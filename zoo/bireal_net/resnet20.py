@@ -39,16 +39,20 @@ class BiRealBlock(chainer.Chain):
             binary weights, and ReLU.  ``surrogate`` then has no effect.
         surrogate (str): Gradient of the sign, see
             :func:`zoo.surrogates.sign.sign`.
+        binary_weights (bool): If ``False``, the convolution has float
+            weights, behind the sign.
     """
 
     def __init__(self, n_in: int, n_out: int, stride: int = 1,
-                 binary: bool = True, surrogate: str = 'ste'):
+                 binary: bool = True, surrogate: str = 'ste',
+                 binary_weights: bool = True):
         super().__init__()
         self.binary = binary
         self.stride = stride
         self.n_zeros = (n_out - n_in) // 2
         convolution = (link_binary_convolution_2d.BinaryConvolution2D
-                       if binary else link_convolution_2d.Convolution2D)
+                       if binary and binary_weights else
+                       link_convolution_2d.Convolution2D)
         with self.init_scope():
             if binary:
                 self.sign = link_shifted_bst.ShiftedBST(n_in, surrogate)
@@ -102,10 +106,15 @@ class ResNet20(chainer.Chain):
         width (int): Channels of the first layer; the others are multiples.
         surrogate (str): Gradient of the sign, see
             :func:`zoo.surrogates.sign.sign`.
+        binary_weights (bool): If ``False``, the net has binary activations
+            and float weights: the first step of a training in two, after
+            which the net with binary weights starts from this one's
+            (`Real-to-Binary <https://arxiv.org/abs/2003.11535>`_).  It has
+            the same parameters.
     """
 
     def __init__(self, n_out: int = 10, binary: bool = True, width: int = 16,
-                 surrogate: str = 'ste'):
+                 surrogate: str = 'ste', binary_weights: bool = True):
         super().__init__()
         self.binary = binary
         channels = [width] + [width * n for n in (1, 2, 4) for _ in range(6)]
@@ -117,7 +126,7 @@ class ResNet20(chainer.Chain):
             for i, (n_in, n_next) in enumerate(zip(channels, channels[1:]), 2):
                 setattr(self, f'block{i}', BiRealBlock(
                     n_in, n_next, 1 if n_in == n_next else 2, binary,
-                    surrogate))
+                    surrogate, binary_weights))
             self.bn20 = link_batch_normalization.BatchNormalization(n_next)
             self.l20 = L.Linear(n_next, n_out)
 

@@ -110,6 +110,10 @@ class Config:
         metavar='N')
     binary: bool = setting.field(
         True, 'the binary net, or its float twin', _NET, convert=None)
+    weights: str = setting.field(
+        'binary', 'weights of the binary layers; float: the first of two '
+        'steps, which trains the binary activations alone', _NET,
+        choices=('binary', 'float'))
     kind: str = setting.field(
         'binary', 'binary weights and activations, binary weights alone, or '
         'float', _NET, choices=('binary', 'binary-weight', 'float'))

@@ -70,3 +70,7 @@ def test_forward(reference, binary):
 def test_packed(check_packed, binary):
     model = FastConvNet(binary=binary, width=4)
     check_packed(model, 5 * ['bits' if binary else 'float'])
+
+
+def test_packed_with_float_weights(check_packed):
+    check_packed(FastConvNet(binary_weights=False, width=4), 5 * ['bits'])
