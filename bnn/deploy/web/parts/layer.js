@@ -8,34 +8,8 @@
 const levelCodes = (low, high) => ({low, step: 1, levels: high - low + 1});
 const BITS = {low: -1, step: 2, levels: 2};
 const PIXELS = levelCodes(0, 255);
-
-/**
- * Where a convolution's windows lie in its operand (channels, h, w).
- *
- * @returns {Int32Array} Indices: window after window, each in the order of
- *     the weights, (kh, kw, channels).
- */
-function windowsOf({weights, input_shape: [, height, width], output_shape,
-  stride, dilate}) {
-  const [, channels, kh, kw] = weights.shape;
-  const [, rows, columns] = output_shape;
-  const found = new Int32Array(rows * columns * kh * kw * channels);
-  let i = 0;
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) {
-      for (let y = 0; y < kh; y++) {
-        for (let x = 0; x < kw; x++) {
-          const at = (r * stride[0] + y * dilate[0]) * width
-            + c * stride[1] + x * dilate[1];
-          for (let n = 0; n < channels; n++) {
-            found[i++] = at + n * height * width;
-          }
-        }
-      }
-    }
-  }
-  return found;
-}
+// Floats stand for themselves.
+const FLOATS = {low: 0, step: 1};
 
 /**
  * What becomes of a sum, as docs/packed_format.md has it: functions of the
@@ -68,34 +42,49 @@ class Layer {
    * @param {?object} codes Those of its operand; null of floats.
    */
   constructor(stage, codes) {
-    const {weights, operand, result, pixel_map: [step, low]} = stage;
+    const {weights, operand, result, groups, pixel_map: [step, low],
+      pad_value: outside, pad_pixels: padPixels} = stage;
     this.stage = stage;
     [this.filters] = weights.shape;
     this.inputs = product(weights.shape.slice(1));
     this.bits = weights.bits;
     this.isCounted = this.bits === 1 && operand === 'bits';
-    this.by = this.isCounted ? new CountedSums(weights)
-      : new AddedSums(weights, operand === 'pixels' ? {low, step} : codes);
     this.isConvolution = weights.shape.length === 4;
-    this.windows = this.isConvolution ? windowsOf(stage) : null;
-    this.window = new Float64Array(this.isConvolution ? this.inputs : 0);
-    this.places = product(stage.output_shape.slice(1));
     this.codes = {bits: BITS, float: null,
       levels: levelCodes(stage.low, stage.high)}[result];
+    this.frame = frameOf(stage);
+    const {channels, windows} = this.frame;
+    const map = operand === 'pixels' ? {low, step} : codes || FLOATS;
+    const padding = Array.from({length: groups * channels}, (_, c) =>
+      padPixels ? map.low + map.step * padPixels[c] : outside);
+    const part = (values, g) => values.slice(
+      g * values.length / groups, (g + 1) * values.length / groups);
+    this.groups = Array.from({length: groups}, (_, g) => {
+      const some = {...weights, data: part(weights.data, g),
+        shape: [this.filters / groups]};
+      return this.isCounted ? new CountedSums(some, this.frame, outside)
+        : new AddedSums(some, this.frame, map, part(padding, g));
+    });
     this.finish = RESULTS[result](stage);
-    this.out = new Float32Array(this.filters * this.places);
+    this.out = new Float32Array(this.filters * windows.length);
   }
 
   /** Computes the result of codes or floats. */
   run(x) {
-    const {windows, window, places, out, finish, by: {sums}} = this;
-    for (let p = 0, at = 0; p < places; p++) {
-      for (let k = 0; k < window.length; k++) window[k] = x[windows[at++]];
-      this.by.multiply(windows ? window : x);
-      for (let f = 0; f < sums.length; f++) {
-        out[f * places + p] = finish(sums[f], f);
+    const {frame: {channels, inside, windows}, out, finish} = this;
+    const places = windows.length;
+    let first = 0; // of the group's filters
+    this.groups.forEach((group, g) => {
+      const {sums} = group;
+      group.load(x.subarray(g * channels * inside.length));
+      for (let p = 0; p < places; p++) {
+        group.multiply(windows[p]);
+        for (let f = 0; f < sums.length; f++) {
+          out[(first + f) * places + p] = finish(sums[f], first + f);
+        }
       }
-    }
+      first += sums.length;
+    });
     return out;
   }
 }

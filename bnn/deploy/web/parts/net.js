@@ -8,8 +8,10 @@
 class Net {
   /** @param {Uint8Array} bytes The file. */
   constructor(bytes) {
-    const {class_names: names, facts, stages} = readPacked(bytes);
+    const {class_names: names, facts, stages, input_shape: shape}
+      = readPacked(bytes);
     this.bytes = bytes.length;
+    this.inputShape = shape;
     this.classNames = names;
     this.facts = facts;
     this.signs = stages.some(one => one.stage === 'pixel_signs');
@@ -46,16 +48,29 @@ class Net {
   }
 
   /**
-   * Computes the class scores. The hidden units are in `hidden[i].step.out`
+   * Computes the class scores, step by step: a generator, which a page can
+   * leave and take up again. The hidden units are in `hidden[i].step.out`
    * then.
    *
-   * @param {Uint8Array} image The pixels, row by row, light on dark.
+   * @param {Uint8Array} image The pixels, channel after channel, row by row.
    * @returns {Float32Array} A score for each class.
    */
-  scores(image) {
+  *run(image) {
     let x = image;
-    for (const step of this.steps) x = step.run(x);
+    for (const step of this.steps) {
+      x = step.run(x);
+      yield;
+    }
     return Float32Array.from(x);
+  }
+
+  /** Computes the class scores of an image at once. */
+  scores(image) {
+    const running = this.run(image);
+    for (;;) {
+      const {done, value} = running.next();
+      if (done) return value;
+    }
   }
 }
 

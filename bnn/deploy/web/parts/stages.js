@@ -97,6 +97,56 @@ function maxPooling(pool, {shape, output, codes}) {
   };
 }
 
+/** The mean of each window; the padding counts as 0. */
+function averagePooling(pool, {shape, output}) {
+  const out = new Float32Array(product(output));
+  const [size, places] = [shape, output].map(one => product(one.slice(1)));
+  const sums = new Float64Array(places);
+  return x => {
+    for (let c = 0; c < shape[0]; c++) {
+      sums.fill(0);
+      eachWindow(shape.slice(1), output.slice(1), pool,
+        (to, from) => { sums[to] += x[c * size + from]; });
+      out.set(sums.map(sum => sum / product(pool.ksize)), c * places);
+    }
+    return out;
+  };
+}
+
+/** The mean over the image. */
+function mean(operation, {shape}) {
+  const size = product(shape.slice(1));
+  return x => Float32Array.from({length: shape[0]}, (_, c) => x.subarray(
+    c * size, (c + 1) * size).reduce((a, b) => a + b, 0) / size);
+}
+
+/* Branches; what a step gives stays as it is until the next prediction. */
+
+const keep = (operation, {kept}) => x => {
+  kept.push(x);
+  return x;
+};
+
+const swap = (operation, {kept}) => x => {
+  const other = kept.pop();
+  kept.push(x);
+  return other;
+};
+
+const addKept = (operation, {kept}) => x => {
+  const other = kept.pop();
+  return x.map((v, i) => v + other[i]);
+};
+
+/** Channels of zeros in front of an image's own and behind them. */
+function padChannels({before}, {shape, output}) {
+  const out = new Float32Array(product(output));
+  return x => {
+    out.set(x, before * product(shape.slice(1)));
+    return out;
+  };
+}
+
 /** XNOR-Net's K: the mean of |x|, which a later MultiplyScale takes. */
 function keepScale({ksize, stride, pad}, {shape, kept}) {
   // Without windows the mean is over all values.
@@ -126,7 +176,9 @@ function multiplyScale(operation, {kept}) {
   };
 }
 
-const STEPS = {MaxPooling2D: maxPooling, KeepScale: keepScale,
+const STEPS = {MaxPooling2D: maxPooling, AveragePooling2D: averagePooling,
+  Mean: mean, Keep: keep, Swap: swap, AddKept: addKept,
+  PadChannels: padChannels, KeepScale: keepScale,
   MultiplyScale: multiplyScale};
 
 /**
@@ -134,7 +186,7 @@ const STEPS = {MaxPooling2D: maxPooling, KeepScale: keepScale,
  *
  * @param {object} stage The stage of the file.
  * @param {?object} codes Those of its operand; null of floats.
- * @param {Array<Float32Array>} kept Where scales are kept.
+ * @param {Array<Float32Array>} kept What steps keep for later ones.
  */
 function makeStep(stage, codes, kept) {
   const operation = stage.operation || {...stage, operation: {

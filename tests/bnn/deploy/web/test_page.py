@@ -74,13 +74,14 @@ def test_scores(pack, make_images):
           make_images(3, (1, 28, 28)))
 
 
-def test_scores_of_pools_behind_activations(pack, make_images):
-    """Nets that are not of digits are computed too, if not drawn."""
-    check([pack(f'cnv-{bits}', 'signed') for bits in ('1-1', '1-2', '2-2')],
+def test_scores_of_colour(pack, make_images):
+    check([*(pack(f'cnv-{bits}', 'signed') for bits in ('1-1', '1-2', '2-2')),
+           pack('convnet-binary-0', 'binary'), pack('convnet-binary-1'),
+           pack('shallow-1-1', 'standard', int8_ends=True),
+           pack('nin-k-shift', 'standard'), pack('resnet20')],
           make_images(2, (3, 32, 32)))
 
 
-@pytest.mark.slow
 def test_scores_of_every_net(pack, net_names, make_images):
     nets = [pack(name, kind, int8_ends) for name in net_names
             if not name.startswith((
