@@ -143,9 +143,9 @@ FORMATS = {
     'packed': Format('one file, for predict.py and bnn.deploy', '.bnn',
                      write_packed, lambda out: script.path('predict.py')
                      + f' {out} PICTURE'),
-    'web': Format('a web page to draw digits on, of a net below 4 MB',
-                  '.html', write_web,
-                  lambda out: f'open {out} in a browser and draw'),
+    'web': Format('a web page to draw digits on or to show pictures, of a net '
+                  'below 4 MB', '.html', write_web,
+                  lambda out: f'open {out} in a browser'),
     'onnx': Format('a graph of standard ONNX operators, float', '.onnx',
                    write_onnx,
                    lambda out: f'load {out} in onnxruntime (docs/onnx.md)',

@@ -49,7 +49,7 @@ def main():
                 file = pathlib.Path(folder, 'page.html')
                 file.write_bytes(contents)
                 driver.get(file.as_uri())
-                driver.execute_script('bnn.example(2)')
+                driver.execute_script('bnn.input.example(2)')
                 seconds = timing.take_turns({name: lambda: (
                     driver.execute_script('return bnn.measure()'))},
                     args.rounds)

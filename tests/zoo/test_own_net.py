@@ -146,7 +146,7 @@ def test_int8_ends(script, tmp_path):
     ('net.py:Net --input standard --mean 1 --std 0', '--std must be above'),
     ('net.py:Net --dataset digits', 'images of digits are of --example 1,28'),
     ('net.py:Net --int8-ends', '--int8-ends needs training images'),
-    ('net.py:Net --to web', 'the web page is for drawn digits'),
+    ('net.py:Net --to web', 'the web page takes nets of grey or colour'),
     ('net.py:Net --to c', 'conv cannot go to C: it gives floats'),
 ])
 def test_refused(words, line, script):

@@ -13,13 +13,17 @@ const kinds = [...bitCounts].sort((a, b) => b[1] - a[1]);
 const bitWords = bits => ({1: 'one bit', 32: '32-bit floats'}[bits]
   || `${bits} bits`);
 
+// A net of more layers has them counted, not listed.
+const MOST_LISTED = 5;
+
 /** What it is, and how it computes. */
 function about() {
   const isImage = net.layers.some(one => one.isConvolution);
   const sizes = net.layers.map(
     ({isConvolution, filters, stage: {weights: {shape}}}) => isConvolution
       ? `${filters} of ${shape[3]}×${shape[2]}` : filters);
-  return `A ${isImage ? `convolutional net (${sizes.join(', ')})`
+  return `A ${isImage ? `convolutional net ${sizes.length > MOST_LISTED
+    ? `of ${sizes.length} layers` : `(${sizes.join(', ')})`}`
     : `${[net.layers[0].inputs, ...sizes].join('-')} perceptron`} with ${
     inWords(kinds.map(([bits]) => bits === 32 ? 'float' : `${bits}-bit`))
   } weights. It runs in this page; nothing is sent anywhere.`;
@@ -40,6 +44,7 @@ function explain() {
       : isFolded ? 'Where a sum reaches the unit’s threshold the next layer '
         + 'gets +1, else −1.' : '',
     isFolded ? 'Batch normalization and bias are in the thresholds.' : '',
+    net.hasBranches ? 'Shortcuts add floats of earlier layers.' : '',
   ].filter(Boolean).join(' ');
 }
 
@@ -91,7 +96,8 @@ function measure(milliseconds = 20) {
 }
 
 function showTime() {
-  if (pointer === null) {
-    time.textContent = `${whole(Math.round(measure()))} µs`;
-  }
+  const microseconds = taken > 100 ? 1000 * taken : measure();
+  time.textContent = microseconds < 1e4
+    ? `${whole(Math.round(microseconds))} µs`
+    : `${whole(Math.round(microseconds / 1000))} ms`;
 }

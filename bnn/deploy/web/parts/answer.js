@@ -1,4 +1,9 @@
-// The page: strokes in, what the net makes of them out.
+// The page: what the net makes of its input.
+//
+// `input` is where the images come from, strokes or pictures:
+// `isEmpty()` tells whether there is nothing yet, `nothing` says so;
+// `image()` returns the pixels that the net sees, channel after channel;
+// `paint(colors)` draws what is given.
 
 const element = id => document.getElementById(id);
 const net = new Net(fromBase64(element('net').textContent));
@@ -7,62 +12,72 @@ const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const whole = new Intl.NumberFormat('en').format;
 const percent = p => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %`;
 
-const style = STYLES[net.facts.dataset] || STYLES.mnist;
-let strokes = [];
-let image = render(strokes, style);
-let isDirty = true;
-// Where the keys draw, and whether their pen is down
-const cursor = {x: 0.5, y: 0.5, isDown: false, isShown: false};
+/* The image that the net sees, and its answer */
 
-/* The picture that the net sees, and its answer */
-
+let image = null;
 const seen = element('seen');
-seen.width = seen.height = SIZE;
+[, seen.height, seen.width] = net.inputShape;
+seen.style.aspectRatio = `${seen.width} / ${seen.height}`;
+element('size').textContent = `${seen.width}×${seen.height}`;
 
 function drawSeen() {
   const context = seen.getContext('2d');
-  const pixels = context.createImageData(SIZE, SIZE);
-  image.forEach((grey, i) => {
-    const ink = !net.signs ? grey : grey >= 128 ? 255 : 0;
-    pixels.data.set([ink, ink, ink, 255], 4 * i);
-  });
+  const pixels = context.createImageData(seen.width, seen.height);
+  const size = seen.width * seen.height;
+  for (let i = 0; i < size; i++) {
+    for (let c = 0; c < 3; c++) {
+      const value = image[(c * size + i) % image.length];
+      pixels.data[4 * i + c] = !net.signs ? value : value >= 128 ? 255 : 0;
+    }
+    pixels.data[4 * i + 3] = 255;
+  }
   context.putImageData(pixels, 0, 0);
 }
 
-const bars = net.classNames.map(name => {
+// Names go in rows; of many classes the likeliest are shown.
+const isInRows = net.classNames.some(name => name.length > 2);
+const ROWS = 10, MOST = 20;
+const isRanked = net.classNames.length > MOST;
+element('bars').classList.toggle('rows', isInRows);
+const bars = net.classNames.slice(0, isRanked ? ROWS : MOST).map(() => {
   const item = document.createElement('li');
-  for (const part of ['percent', 'track', 'name']) {
-    item.append(Object.assign(
-      document.createElement('span'), {className: part}));
-  }
-  const bar = Object.assign(
-    document.createElement('span'), {className: 'bar'});
-  item.children[1].append(bar);
-  item.children[2].textContent = name;
+  const [label, track, name, bar] = ['percent', 'track', 'name', 'bar'].map(
+    className => Object.assign(document.createElement('span'), {className}));
+  track.append(bar);
+  item.append(label, track, name);
   element('bars').append(item);
-  return {item, bar, percent: item.children[0]};
+  return {item, bar, label, name};
 });
 
 function showAnswer(probabilities) {
   const best = probabilities ? argmax(probabilities) : -1;
-  element('digit').textContent = probabilities ? net.classNames[best] : '?';
-  element('digit').classList.toggle('none', !probabilities);
+  const name = element('class');
+  name.textContent = probabilities ? net.classNames[best] : '?';
+  name.classList.toggle('none', !probabilities);
+  name.classList.toggle('word', isInRows);
+  name.style.setProperty('--length', name.textContent.length);
   element('sure').textContent = probabilities
-    ? percent(probabilities[best]) : 'nothing drawn yet';
-  bars.forEach(({item, bar, percent: label}, i) => {
-    const p = probabilities ? probabilities[i] : 0;
-    bar.style.transform = `scaleY(${p})`;
-    label.textContent = probabilities ? (100 * p).toFixed(0) : '';
-    item.classList.toggle('first', i === best);
-    item.setAttribute('aria-label', `${net.classNames[i]}: ${percent(p)}`);
+    ? percent(probabilities[best]) : input.nothing;
+  const order = [...net.classNames.keys()];
+  if (isRanked && probabilities) {
+    order.sort((a, b) => probabilities[b] - probabilities[a]);
+  }
+  bars.forEach((one, i) => {
+    const which = order[i];
+    const p = probabilities ? probabilities[which] : 0;
+    one.name.textContent = one.name.title = net.classNames[which];
+    one.bar.style.setProperty('--share', p);
+    one.label.textContent = probabilities ? (100 * p).toFixed(0) : '';
+    one.item.classList.toggle('first', which === best);
+    one.item.setAttribute('aria-label',
+      `${net.classNames[which]}: ${percent(p)}`);
   });
 }
 
-/** Says the answer to a screen reader, once a stroke is done. */
+/** Says the answer to a screen reader, once the input is complete. */
 function say() {
-  const words = strokes.length
-    ? `${element('digit').textContent}, ${element('sure').textContent}`
-    : 'Cleared';
+  const words = input.isEmpty() ? 'Cleared'
+    : `${element('class').textContent}, ${element('sure').textContent}`;
   if (element('spoken').textContent !== words) {
     element('spoken').textContent = words;
   }
@@ -71,44 +86,70 @@ function say() {
 /* Hidden units */
 
 // Beside the pad, unless they are many
-element('pad').closest('main').classList.toggle(
-  'wide', net.hidden.length <= 2);
+pad.closest('main').classList.toggle('wide', net.hidden.length <= 2);
 const units = net.hidden.map((layer, i) => new Units(layer, i + 1));
 
-/* The pad */
+/* Predictions: some milliseconds a frame, so that no net stops the page */
 
-function drawPad(colors) {
-  const ratio = devicePixelRatio || 1;
-  const side = Math.round(pad.clientWidth * ratio);
-  if (pad.width !== side) pad.width = pad.height = side;
-  const context = pad.getContext('2d');
-  context.clearRect(0, 0, side, side);
-  context.lineCap = context.lineJoin = 'round';
-  context.strokeStyle = colors.ink;
-  context.lineWidth = side * 0.065;
-  for (const stroke of strokes) {
-    context.beginPath();
-    context.moveTo(stroke[0][0] * side, stroke[0][1] * side);
-    stroke.forEach(([x, y], i) => {
-      const [nextX, nextY] = stroke[i + 1] || [x, y];
-      context.quadraticCurveTo(x * side, y * side,
-        (x + nextX) / 2 * side, (y + nextY) / 2 * side);
-    });
-    context.stroke();
-  }
-  if (cursor.isShown && document.activeElement === pad) {
-    context.lineWidth = side * 0.008;
-    context.strokeStyle = context.fillStyle = colors.flip;
-    context.beginPath();
-    context.arc(cursor.x * side, cursor.y * side, side * 0.042, 0, 7);
-    context.stroke();
-    if (cursor.isDown) context.fill();
-  }
-  element('hint').style.display
-    = strokes.length || cursor.isShown ? 'none' : '';
+const SLICE = 12;
+let isDirty = true; // The input has changed.
+let isComplete = false; // The answer is to be said and timed.
+let running = null; // A prediction that is not done
+let taken = 0; // Milliseconds that it took
+let timer = null;
+
+function changed() {
+  isDirty = true;
+  isComplete = false;
+  clearTimeout(timer);
+  wake();
 }
 
-/* One frame: at most one prediction */
+/** The input is complete for now, such as after a stroke. */
+function done() {
+  isComplete = true;
+  predict(SLICE);
+  wake();
+}
+
+const isPredicting = () => isDirty || running !== null;
+
+/** Computes for some milliseconds, and shows what is done. */
+function predict(milliseconds) {
+  const start = performance.now();
+  if (isDirty && !running) {
+    isDirty = false;
+    image = input.image();
+    drawSeen();
+    running = net.run(image);
+    taken = 0;
+  }
+  while (running) {
+    const from = performance.now();
+    const {done: isDone, value: scores} = running.next();
+    const now = performance.now();
+    taken += now - from;
+    if (isDone) {
+      running = null;
+      showScores(input.isEmpty() ? null : scores);
+    } else if (now - start >= milliseconds) {
+      element('sure').textContent = 'computing …';
+      break;
+    }
+  }
+  if (isComplete && !isPredicting()) {
+    isComplete = false;
+    say();
+    timer = setTimeout(showTime, 150);
+  }
+}
+
+function showScores(scores) {
+  units.forEach(one => one.update(scores && one.layer.step.out));
+  showAnswer(scores && softmax(scores));
+}
+
+/* Frames */
 
 let isWaiting = false;
 let lastFrame = 0;
@@ -120,28 +161,13 @@ function wake() {
   }
 }
 
-function changed() {
-  isDirty = true;
-  wake();
-}
-
-/** Predicts what is drawn now, and shows it. */
-function predict() {
-  isDirty = false;
-  image = render(strokes, style);
-  const scores = strokes.length ? net.scores(image) : null;
-  units.forEach(one => one.update(scores && one.layer.step.out));
-  drawSeen();
-  showAnswer(scores && softmax(scores));
-}
-
 function frame(now) {
   isWaiting = false;
   const root = getComputedStyle(document.documentElement);
   const colors = Object.fromEntries(['ink', 'on', 'off', 'flip'].map(
     name => [name, root.getPropertyValue(`--${name}`)]));
-  if (isDirty) predict();
-  drawPad(colors);
+  if (isPredicting()) predict(SLICE);
+  input.paint(colors);
   // A flip is seen for half a second; without motion until the next one
   const cooling = Math.min(now - lastFrame, 50) / 500;
   lastFrame = now;
@@ -149,5 +175,5 @@ function frame(now) {
     if (calm.matches) one.heat.fill(0);
     return one.draw(colors, cooling);
   }).some(Boolean);
-  if (isHot) wake();
+  if (isHot || isPredicting()) wake();
 }

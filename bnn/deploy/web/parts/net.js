@@ -15,6 +15,8 @@ class Net {
     this.classNames = names;
     this.facts = facts;
     this.signs = stages.some(one => one.stage === 'pixel_signs');
+    this.hasBranches = stages.some(
+      one => one.operation?.operation === 'AddKept');
     this.steps = [];
     this.layers = [];
     this.hidden = [];

@@ -10,12 +10,11 @@ done();
 
 // For tests and the console
 window.bnn = {
-  net, measure, clear, example, draw,
+  net, input, measure,
   get image() {
-    if (isDirty) predict();
+    while (isPredicting()) predict(Infinity);
     return Array.from(image);
   },
-  get strokes() { return strokes; },
   scores: pixels => Array.from(net.scores(Uint8Array.from(pixels))),
   get hidden() { return net.hidden.map(one => Array.from(one.step.out)); },
 };

@@ -5,6 +5,10 @@
 // no browser's canvas has a say in the pixels.
 
 const SIZE = 28;
+// Of MNIST's digits, in pixels: the larger side, and where the centre of mass
+// is, from 0 at the middle of the first pixel
+const MNIST_BOX = {{mnist.box}};
+const MNIST_CENTRE = {{mnist.centre}};
 // How the images of a data set were made, in pixels: the larger side of a
 // digit, half of the pen's width, how far its edge is blurred, and how far
 // from the corner the centre of mass is (null: the box is in the middle

@@ -3,7 +3,7 @@
 /** The divisor of n that is nearest to a wish, or else the wish. */
 function columnsFor(n, wish, most) {
   const aim = Math.max(1, Math.min(Math.round(wish), most));
-  for (let away = 0; away <= aim / 3; away++) {
+  for (let away = 0; away <= aim / 4; away++) {
     for (const c of [aim - away, aim + away]) {
       if (c <= most && n % c === 0) return c;
     }
@@ -58,10 +58,11 @@ class Units {
     const ratio = devicePixelRatio || 1;
     const width = Math.round(this.canvas.clientWidth * ratio) || 300;
     // Not much wider than high, a unit of 4.5 pixels of the page or more; of
-    // a map 3 or more, and a square between it and the next
+    // a map 2 or more, or what makes a large map 38 pixels wide, and a square
+    // between it and the next
     const isMap = rows * columns > 1;
     const [across, down] = isMap ? [columns + 1, rows + 1] : [1, 1];
-    const least = (isMap ? 3 : 4.5) * ratio;
+    const least = (isMap ? Math.min(2, 38 / across) : 4.5) * ratio;
     const wish = Math.sqrt(1.6 * maps * down / across);
     const most = Math.max(1, Math.floor(width / least / across));
     const perRow = columnsFor(maps, wish, Math.min(most, maps));
@@ -76,11 +77,14 @@ class Units {
         Math.floor(map / perRow) * down + Math.floor(place / columns)));
     }
     const gap = cell > 12 ? 2 : cell > 4 ? 1 : 0;
-    this.side = Math.max(1, Math.floor(cell) - gap);
+    // Without a gap the next square begins on the last pixel of this one.
+    this.side = gap ? Math.floor(cell) - gap : Math.ceil(cell);
     this.canvas.width = width;
     this.canvas.height = Math.ceil(cell * (
       Math.ceil(maps / perRow) * down - (isMap ? 1 : 0)));
     this.canvas.style.height = `${this.canvas.height / ratio}px`;
+    this.pixels = this.canvas.getContext('2d').createImageData(
+      this.canvas.width, this.canvas.height);
   }
 
   /** Takes the units of a new prediction; null: nothing is drawn. */
@@ -118,27 +122,39 @@ class Units {
   /** Draws; returns whether it has to be drawn again soon. */
   draw(colors, cooling) {
     const context = this.canvas.getContext('2d');
-    const {x, y, side, shares, heat, layer: {codes}} = this;
-    const color = codes ? colors.on : colors.ink;
+    const {x, y, side, shares, heat, pixels, layer: {codes}} = this;
+    const [off, on, flip] = [
+      colors.off, codes ? colors.on : colors.ink, colors.flip].map(
+      color => bytesOf(context, color));
+    // All pixels at once: there may be 100,000 units.
+    const words = new Uint32Array(pixels.data.buffer);
+    const color = new Uint8Array(4).fill(255);
+    const word = new Uint32Array(color.buffer);
     let isHot = false;
-    const paint = (i, fill, alpha) => {
-      context.globalAlpha = alpha;
-      context.fillStyle = fill;
-      context.fillRect(x[i], y[i], side, side);
-    };
-    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     for (let i = 0; i < this.n; i++) {
-      paint(i, colors.off, 1);
-      if (shares[i] > 0) paint(i, color, shares[i]);
-      if (heat[i] > 0) {
-        paint(i, colors.flip, heat[i]);
-        heat[i] = heat[i] > cooling ? heat[i] - cooling : 0;
-        isHot = isHot || heat[i] > 0;
+      for (let c = 0; c < 3; c++) {
+        const cold = off[c] + (on[c] - off[c]) * shares[i];
+        color[c] = Math.round(cold + (flip[c] - cold) * heat[i]);
       }
+      const right = Math.min(x[i] + side, pixels.width);
+      for (let r = y[i]; r < y[i] + side; r++) {
+        for (let k = x[i]; k < right; k++) {
+          words[r * pixels.width + k] = word[0];
+        }
+      }
+      heat[i] = heat[i] > cooling ? heat[i] - cooling : 0;
+      isHot = isHot || heat[i] > 0;
     }
-    context.globalAlpha = 1;
+    context.putImageData(pixels, 0, 0);
     return isHot;
   }
+}
+
+/** Red, green and blue of a color of CSS. */
+function bytesOf(context, color) {
+  context.fillStyle = color;
+  return [1, 3, 5].map(at => parseInt(
+    context.fillStyle.slice(at, at + 2), 16));
 }
 
 /** A number with three digits that count. */

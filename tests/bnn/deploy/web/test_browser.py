@@ -1,15 +1,19 @@
-"""The web page in a headless Chromium, with real strokes and keys."""
+"""The web page in a headless Chromium: strokes, keys and pictures."""
+import base64
 import json
 import os
 import re
 import shutil
+import time
 
 import numpy
 import pytest
+from PIL import Image
 
 import net
 from bnn import data as datasets
 from bnn.deploy import operations
+from bnn.deploy import packing
 from bnn.deploy import pictures
 from bnn.deploy import reference
 from bnn.deploy import run
@@ -24,6 +28,8 @@ OPTIONS = (
     '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic',
     '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--hide-scrollbars')
+CLASSES = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog',
+           'horse', 'ship', 'truck')
 # Sums of floats in another order, relative to the largest score
 ROUNDING = 1e-5
 
@@ -134,6 +140,16 @@ def opened(open_page, pack):
     return open_page(pack('binary-3'))
 
 
+@pytest.fixture
+def pack_colour(described, make_rescale):
+    """A function that packs a net of CIFAR-10's classes."""
+    def make(name, dataset='cifar10'):
+        shape, found = described(name)
+        return packing.pack(found, shape, make_rescale('standard', 3),
+                            CLASSES, {'dataset': dataset})
+    return make
+
+
 def text_of(browser, selector):
     return browser.run(
         'return [...document.querySelectorAll(arguments[0])]'
@@ -147,18 +163,18 @@ def click(browser, name):
 def assert_agrees(browser, runner):
     """Compares the page with the net on the picture that it has now."""
     image = numpy.array(browser.run('return bnn.image'), numpy.uint8)
-    assert image.shape == (784,)
+    assert image.shape == (numpy.prod(runner.input_shape),)
     scores = runner.scores(image[None])[0]
     numpy.testing.assert_allclose(
         numpy.array(browser.run('return bnn.scores(bnn.image)'),
                     numpy.float32), scores, rtol=0,
         atol=ROUNDING * abs(scores).max())
-    assert text_of(browser, '#digit') == [
+    assert text_of(browser, '#class') == [
         runner.class_names[scores.argmax()]]
     numpy.testing.assert_allclose(
         numpy.array(text_of(browser, '#bars .percent'), float),
         100 * run.softmax(scores[None])[0], atol=.51)
-    return image.reshape(28, 28)
+    return numpy.squeeze(image.reshape(runner.input_shape))
 
 
 def ink_of(picture):
@@ -281,6 +297,7 @@ def test_hidden_units(name, titles, open_page, pack, described):
         assert (pixels[:, 3] == 255).all()
     before = text_of(browser, '.layer p')
     browser.draw([[(.2, .5), (.8, .5)]])
+    assert_agrees(browser, runner)
     words = text_of(browser, '.layer p')
     assert words != before
     assert name != 'binary-1' or re.search(
@@ -298,7 +315,7 @@ def test_keys(opened):
 
     def lengths(keys):
         pad.send_keys(keys)
-        return browser.run('return bnn.strokes.map(one => one.length)')
+        return browser.run('return bnn.input.strokes.map(one => one.length)')
 
     assert lengths(Keys.ARROW_UP * 8) == []
     assert lengths(' ' + Keys.ARROW_DOWN * 16 + ' '
@@ -316,39 +333,162 @@ def test_keys(opened):
         assert browser.run('return document.activeElement.id') == name
 
 
+def make_picture(width=90, height=60):
+    """A picture of smooth colours, RGB."""
+    y, x = numpy.mgrid[:height, :width]
+    return Image.fromarray(numpy.stack([
+        255 * x / width, 255 * y / height, 128 + 127 * numpy.sin(x * y / 300)
+    ], axis=2).astype(numpy.uint8))
+
+
+def give(browser, contents, way):
+    """Pastes or drops a file of these bytes."""
+    browser.run("""
+const [text, way] = arguments;
+const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
+const data = new DataTransfer();
+data.items.add(new File([bytes], 'a.picture'));
+if (way === 'paste') {
+  document.dispatchEvent(new ClipboardEvent(
+    'paste', {clipboardData: data, cancelable: true}));
+} else {
+  document.body.dispatchEvent(new DragEvent(
+    'drop', {dataTransfer: data, bubbles: true, cancelable: true}));
+}""", base64.b64encode(contents).decode(), way)
+
+
+def wait_for(browser, script):
+    for _ in range(200):
+        if browser.run(f'return {script}'):
+            return
+        time.sleep(.05)
+    raise AssertionError(f'not so in 10 seconds: {script}')
+
+
+@pytest.mark.parametrize('name, n_hidden', [('cnv-1-1', 8), ('resnet20', 19)])
+def test_picture(name, n_hidden, open_page, pack_colour, tmp_path):
+    browser, runner = open_page(pack_colour(name))
+    assert text_of(browser, 'h1') == ['Show a picture']
+    assert text_of(browser, '#class') == ['?']
+    assert text_of(browser, '#bars .name') == list(CLASSES)
+    assert len(text_of(browser, '.layer h2')) == n_hidden
+    path = tmp_path / 'a.png'
+    make_picture().save(path)
+    browser.driver.find_element('id', 'file').send_keys(str(path))
+    wait_for(browser, '!bnn.input.isEmpty()')
+    image = assert_agrees(browser, runner)
+    expected, _ = pictures.load(path, runner.input_shape, 'cifar10')
+    numpy.testing.assert_allclose(image.astype(int), expected, atol=1)
+    seen = numpy.array(browser.run(
+        'return Array.from(seen.getContext("2d").getImageData('
+        '0, 0, 32, 32).data)')).reshape(32, 32, 4)
+    assert (seen == numpy.concatenate(
+        [image, numpy.full((1, 32, 32), 255)]).transpose(1, 2, 0)).all()
+    assert any(browser.run('return bnn.hidden')[0])
+    click(browser, 'clear')
+    assert not any(browser.run('return bnn.image'))
+    assert text_of(browser, '#class') == ['?']
+    assert text_of(browser, '#sure') == ['no picture yet']
+
+
+@pytest.mark.parametrize('way', ('paste', 'drop'))
+def test_pictures_of_other_ways(way, open_page, pack_colour, tmp_path):
+    browser, runner = open_page(pack_colour('resnet20'))
+    path = tmp_path / 'a.png'
+    before = None
+    for picture, format in (
+            (make_picture(40, 130), 'PNG'), (make_picture(32, 32), 'JPEG'),
+            (make_picture(7, 5), 'WEBP')):
+        picture.save(path, format, **(
+            {'lossless': True} if format == 'WEBP' else {}))
+        expected, _ = pictures.load(path, runner.input_shape, 'cifar10')
+        give(browser, path.read_bytes(), way)
+        wait_for(browser, f'bnn.image.join() !== "{before}"')
+        image = assert_agrees(browser, runner)
+        before = ','.join(map(str, image.ravel()))
+        # Decoders of JPEG differ a little.
+        numpy.testing.assert_allclose(
+            image.astype(int), expected, atol=6 if format == 'JPEG' else 1)
+    # What is transparent lies on white.
+    Image.new('RGBA', (9, 9), (0, 0, 0, 0)).save(path, 'PNG')
+    give(browser, path.read_bytes(), way)
+    wait_for(browser, 'bnn.image.every(v => v === 255)')
+    give(browser, b'none', way)
+    wait_for(browser, 'document.getElementById("problem").textContent')
+    assert text_of(browser, '#problem') == [
+        'a.picture is no picture that this browser reads']
+    assert all(v == 255 for v in browser.run('return bnn.image'))
+    click(browser, 'example')
+    assert text_of(browser, '#problem') == ['']
+    assert_agrees(browser, runner)
+
+
+def test_picture_without_files(open_page, pack_colour):
+    browser, _ = open_page(pack_colour('resnet20'))
+    browser.run('document.dispatchEvent(new ClipboardEvent('
+                '"paste", {clipboardData: new DataTransfer()}))')
+    assert text_of(browser, '#problem') == [
+        'There is no picture in the clipboard']
+
+
 @pytest.mark.parametrize('size', (PHONE, DESKTOP), ids=('phone', 'desktop'))
 @pytest.mark.parametrize('scheme', ('light', 'dark'))
-def test_layout(open_page, pack, size, scheme):
-    browser, runner = open_page(pack(net.BinaryMLP(200)))
+@pytest.mark.parametrize('kind', ('drawing', 'picture'))
+def test_layout(open_page, pack, pack_colour, size, scheme, kind):
+    is_drawn = kind == 'drawing'
+    browser, runner = open_page(
+        pack(net.BinaryMLP(200)) if is_drawn else pack_colour('cnv-1-1'))
     browser.emulate(*size, prefers_color_scheme=scheme)
-    browser.run('bnn.draw([[[.3, .2], [.7, .2], [.45, .8]]])')
+    browser.run('bnn.input.draw([[[.3, .2], [.7, .2], [.45, .8]]])'
+                if is_drawn else 'bnn.input.example(1)')
     assert_agrees(browser, runner)
     assert browser.run(
         'return document.documentElement.scrollWidth') == size[0]
+    buttons = '#clear', '#undo' if is_drawn else '#choose', '#example'
     boxes = {name: browser.run(
         'const box = document.querySelector(arguments[0])'
         '.getBoundingClientRect();'
         'return [box.left, box.top, box.right, box.bottom]', name)
-        for name in ('#pad', '#clear', '#undo', '#example', '#seen', '#digit',
-                     '#bars', '.layer canvas', '#numbers')}
+        for name in ('#pad', *buttons, '#seen', '#class', '#bars',
+                     '.layer canvas', '#numbers')}
     for left, top, right, bottom in boxes.values():
         assert 0 <= left < right <= size[0] and 0 <= top < bottom
     left, top, right, bottom = boxes['#pad']
     assert right - left == pytest.approx(bottom - top, abs=1)
     assert right - left >= 240
-    for name in ('#clear', '#undo', '#example'):  # as large as a finger
+    for name in buttons:  # as large as a finger
         assert boxes[name][3] - boxes[name][1] >= 44
     # The answer is seen while one draws.
-    assert boxes['#digit'][3] <= size[1]
+    assert boxes['#class'][3] <= size[1]
+    # No name of a class is cut.
+    assert browser.run(
+        'return [...document.querySelectorAll("#bars .name")].every('
+        'one => one.scrollWidth <= one.clientWidth)')
     background, ink, soft = (_luminance(browser.run(
         'return getComputedStyle(document.querySelector(arguments[0]))'
         '[arguments[1]]', *which)) for which in (
-            ('body', 'backgroundColor'), ('#digit', 'color'),
+            ('body', 'backgroundColor'), ('#class', 'color'),
             ('#about', 'color')))
     assert (background > .5) == (scheme == 'light')
     for color in (ink, soft):
         light, dark = max(color, background), min(color, background)
         assert (light + .05) / (dark + .05) >= 4.5
+
+
+def test_long_names_fit(open_page, pack_colour):
+    browser, _ = open_page(pack_colour('resnet20'))
+    for size in PHONE, DESKTOP:
+        browser.emulate(*size)
+        for i, name in enumerate(CLASSES):
+            lines = browser.run(
+                'showAnswer(bnn.net.classNames.map('
+                '(_, i) => Number(i === arguments[0])));'
+                'const one = document.getElementById("class");'
+                'return one.scrollWidth > one.clientWidth ? null'
+                ' : one.clientHeight / parseFloat('
+                'getComputedStyle(one).lineHeight)', i)
+            assert text_of(browser, '#class') == [name]
+            assert lines == pytest.approx(1, abs=.1)
 
 
 def _luminance(color):

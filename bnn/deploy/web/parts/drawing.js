@@ -1,6 +1,45 @@
-// Mouse, finger, buttons and keys: from them to strokes.
+// Mouse, finger, buttons and keys: from them to strokes, and to digits.
 
+{{strokes.js}}
+
+const style = STYLES[net.facts.dataset] || STYLES.mnist;
+let strokes = [];
 let pointer = null;
+// Where the keys draw, and whether their pen is down
+const cursor = {x: 0.5, y: 0.5, isDown: false, isShown: false};
+
+/* The pad */
+
+function drawPad(colors) {
+  const ratio = devicePixelRatio || 1;
+  const side = Math.round(pad.clientWidth * ratio);
+  if (pad.width !== side) pad.width = pad.height = side;
+  const context = pad.getContext('2d');
+  context.clearRect(0, 0, side, side);
+  context.lineCap = context.lineJoin = 'round';
+  context.strokeStyle = colors.ink;
+  context.lineWidth = side * 0.065;
+  for (const stroke of strokes) {
+    context.beginPath();
+    context.moveTo(stroke[0][0] * side, stroke[0][1] * side);
+    stroke.forEach(([x, y], i) => {
+      const [nextX, nextY] = stroke[i + 1] || [x, y];
+      context.quadraticCurveTo(x * side, y * side,
+        (x + nextX) / 2 * side, (y + nextY) / 2 * side);
+    });
+    context.stroke();
+  }
+  if (cursor.isShown && document.activeElement === pad) {
+    context.lineWidth = side * 0.008;
+    context.strokeStyle = context.fillStyle = colors.flip;
+    context.beginPath();
+    context.arc(cursor.x * side, cursor.y * side, side * 0.042, 0, 7);
+    context.stroke();
+    if (cursor.isDown) context.fill();
+  }
+  element('hint').style.display
+    = strokes.length || cursor.isShown ? 'none' : '';
+}
 
 function place(event) {
   const box = pad.getBoundingClientRect();
@@ -32,21 +71,13 @@ for (const kind of ['pointerup', 'pointercancel']) {
   });
 }
 
-/** A stroke is done: the answer is said, and timed. */
-function done() {
-  if (isDirty) predict();
-  wake();
-  say();
-  setTimeout(showTime, 150);
-}
-
 /* Buttons and keys */
 
 /** Replaces the strokes by others. */
 function draw(lines) {
   strokes = lines.map(stroke => stroke.map(point => [...point]));
   cursor.isDown = false;
-  isDirty = true;
+  changed();
   done();
 }
 
@@ -83,7 +114,7 @@ function press(event) {
     changed();
   } else if (key === ' ' || key === 'Enter') {
     if (pointer !== null || event.repeat) return true;
-      cursor.isShown = true;
+    cursor.isShown = true;
     cursor.isDown = !cursor.isDown;
     if (cursor.isDown) strokes.push([[cursor.x, cursor.y]]);
     changed();
@@ -104,3 +135,12 @@ pad.addEventListener('keydown', event => {
   if (press(event)) event.preventDefault();
 });
 for (const kind of ['focus', 'blur']) pad.addEventListener(kind, wake);
+
+const input = {
+  nothing: 'nothing drawn yet',
+  isEmpty: () => !strokes.length,
+  image: () => render(strokes, style),
+  paint: drawPad,
+  clear, example, draw,
+  get strokes() { return strokes; },
+};
