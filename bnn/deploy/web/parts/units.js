@@ -57,6 +57,9 @@ class Units {
     const {maps, rows, columns, n, x, y} = this;
     const ratio = devicePixelRatio || 1;
     const width = Math.round(this.canvas.clientWidth * ratio) || 300;
+    // What is drawn stays where the page only becomes higher.
+    if (this.ratio === ratio && this.canvas.width === width) return;
+    this.ratio = ratio;
     // Not much wider than high, a unit of 4.5 pixels of the page or more; of
     // a map 2 or more, or what makes a large map 38 pixels wide, and a square
     // between it and the next
@@ -76,7 +79,8 @@ class Units {
       y[i] = Math.round(cell * (
         Math.floor(map / perRow) * down + Math.floor(place / columns)));
     }
-    const gap = cell > 12 ? 2 : cell > 4 ? 1 : 0;
+    const isFine = cell <= 4 || isMap && cell < 8 * ratio;
+    const gap = isFine ? 0 : cell > 12 ? 2 : 1;
     // Without a gap the next square begins on the last pixel of this one.
     this.side = gap ? Math.floor(cell) - gap : Math.ceil(cell);
     this.canvas.width = width;
