@@ -29,7 +29,7 @@ function drawSeen() {
       const value = image[(c * size + i) % image.length];
       pixels.data[4 * i + c] = !net.signs ? value : value >= 128 ? 255 : 0;
     }
-    pixels.data[4 * i + 3] = 255;
+    pixels.data[4 * i + 3] = input.isEmpty() ? 0 : 255;
   }
   context.putImageData(pixels, 0, 0);
 }

@@ -423,6 +423,29 @@ def test_pictures_of_other_ways(way, open_page, pack_colour, tmp_path):
     assert_agrees(browser, runner)
 
 
+def test_many_classes_and_grey(open_page, make_rescale, tmp_path):
+    """Of many classes the likeliest ten are shown, the first above."""
+    W = numpy.random.RandomState(0).choice(
+        [-1, 1], (30, 96)).astype(numpy.int8)
+    names = [f'class {i}' for i in range(30)]
+    browser, runner = open_page(packing.pack(
+        [operations.Flatten(), operations.Linear(W=operations.Weights(
+            1, W, numpy.float32(.1)))],
+        (1, 8, 12), make_rescale('unit', 1), names, {'dataset': 'pictures'}))
+    path = tmp_path / 'a.png'
+    make_picture().save(path)
+    browser.driver.find_element('id', 'file').send_keys(str(path))
+    wait_for(browser, '!bnn.input.isEmpty()')
+    image = numpy.array(browser.run('return bnn.image'), numpy.uint8)
+    numpy.testing.assert_allclose(
+        image.reshape(1, 8, 12).astype(int),
+        pictures.load(path, (1, 8, 12), 'pictures')[0], atol=1)
+    order = numpy.argsort(-runner.scores(image[None])[0], kind='stable')[:10]
+    assert text_of(browser, '#bars .name') == [names[i] for i in order]
+    assert text_of(browser, '#class') == [names[order[0]]]
+    assert text_of(browser, '#size') == ['12×8']
+
+
 def test_picture_without_files(open_page, pack_colour):
     browser, _ = open_page(pack_colour('resnet20'))
     browser.run('document.dispatchEvent(new ClipboardEvent('
