@@ -58,7 +58,8 @@ def build(net_operations: list, input_shape: tuple, metadata: dict = None,
 
     Returns:
         onnx.ModelProto: The model, checked: uint8 (batch, channels, h, w)
-        ``'pixels'`` to float32 (batch, classes) ``'scores'``.
+        ``'pixels'``, with QONNX float32, to float32 (batch, classes)
+        ``'scores'``.
 
     Raises:
         ~bnn.errors.UserError: If ONNX is not installed.
@@ -72,7 +73,7 @@ def build(net_operations: list, input_shape: tuple, metadata: dict = None,
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
             graph.nodes, 'bnn',
-            [value(INPUT, onnx.TensorProto.UINT8, [
+            [value(INPUT, getattr(onnx.TensorProto, kind.pixels), [
                 kind.batch, *input_shape])],
             [value(OUTPUT, onnx.TensorProto.FLOAT, [
                 kind.batch, *graph.shape])],

@@ -29,9 +29,11 @@ class Graph:
         x (str): The name of the last result.
         batch (str or int): How many images there are.
         domains (tuple): Names and versions of operators beside ONNX's.
+        pixels (str): Type of the input, in ``onnx.TensorProto``.
     """
 
     batch = 'batch'
+    pixels = 'UINT8'
     domains = ()
 
     def __init__(self, onnx, input_shape):
@@ -83,6 +85,24 @@ class Graph:
         """Adds the product of the last result with weights."""
         self.apply('Gemm', self.weights(W), transB=1)
 
+    def add_pixels(self):
+        """Makes floats of the pixels."""
+        self.apply('Cast', to=self.onnx.TensorProto.FLOAT)
+
+    def add_batch_normalization(self, bn):
+        """Adds a :class:`~bnn.deploy.operations.BatchNormalization`."""
+        inv_std = 1 / numpy.sqrt(bn.var.astype(numpy.float64) + bn.eps)
+        self.apply('Sub', self.channels(bn.mean))
+        self.apply('Mul', self.channels(inv_std))
+        if (bn.gamma != 1).any():
+            self.apply('Mul', self.channels(bn.gamma))
+        if bn.beta.any():
+            self.apply('Add', self.channels(bn.beta))
+
+    def add_mean(self):
+        """Adds the mean over the image."""
+        self.apply('ReduceMean', numpy.int64([2, 3]), keepdims=0)
+
     def add_sign(self, threshold):
         """Adds +1 where the last result is >= a threshold, else -1."""
         self.x = self.node(
@@ -116,7 +136,7 @@ def _add(operation, graph):
 
 @_add.register
 def _(operation: operations.Rescale, graph):
-    graph.apply('Cast', to=graph.onnx.TensorProto.FLOAT)
+    graph.add_pixels()
     if operation.kind == 'binary':
         graph.add_sign(numpy.float32(128))
     elif operation.kind == 'signed':
@@ -178,14 +198,7 @@ def _(operation: operations.Convolution2D, graph):
 
 @_add.register
 def _(operation: operations.BatchNormalization, graph):
-    inv_std = 1 / numpy.sqrt(
-        operation.var.astype(numpy.float64) + operation.eps)
-    graph.apply('Sub', graph.channels(operation.mean))
-    graph.apply('Mul', graph.channels(inv_std))
-    if (operation.gamma != 1).any():
-        graph.apply('Mul', graph.channels(operation.gamma))
-    if operation.beta.any():
-        graph.apply('Add', graph.channels(operation.beta))
+    graph.add_batch_normalization(operation)
 
 
 @_add.register
@@ -252,7 +265,7 @@ def _(operation: operations.AveragePooling2D, graph):
 
 @_add.register
 def _(operation: operations.Mean, graph):
-    graph.apply('ReduceMean', numpy.int64([2, 3]), keepdims=0)
+    graph.add_mean()
 
 
 @_add.register

@@ -4,7 +4,9 @@ Weights and activations of one bit are ``BipolarQuant`` nodes, those of k bits
 ``Quant`` nodes of the domain ``qonnx.custom_op.general`` (`QONNX
 <https://github.com/fastmachinelearning/qonnx>`_).  The scales are those of
 the float graph: weights are whole numbers, and their step comes behind the
-sum.  These tools want a fixed batch, which is 1.
+sum.  These tools want a fixed batch, which is 1, and no casts: the pixels are
+float32.  They fold ``BatchNormalization`` into thresholds, which they do not
+with its parts.
 """
 import numpy
 
@@ -18,6 +20,18 @@ class Graph(operators.Graph):
 
     batch = 1
     domains = ((DOMAIN, VERSION),)
+    pixels = 'FLOAT'
+
+    def add_pixels(self):
+        pass
+
+    def add_batch_normalization(self, bn):
+        self.apply('BatchNormalization', bn.gamma, bn.beta, bn.mean, bn.var,
+                   epsilon=bn.eps)
+
+    def add_mean(self):
+        self.apply('GlobalAveragePool')
+        self.apply('Flatten')
 
     def add_sign(self, threshold):
         if numpy.any(threshold):

@@ -40,11 +40,15 @@ def test_nodes(described, make_rescale):
         assert nodes.count('BipolarQuant') == weights.count(1) + signs, name
         assert nodes.count('Quant') == levels + sum(
             1 < bits < 32 for bits in weights), name
-        assert not {'Where', 'Round', 'Gemm'} & set(nodes)
+        assert not {'Cast', 'Where', 'Round', 'Gemm', 'ReduceMean'} & set(
+            nodes)
+        assert nodes.count('BatchNormalization') == sum(
+            isinstance(one, operations.BatchNormalization) for one in found)
         assert {one.op_type for one in model.graph.node if one.domain} <= {
             'BipolarQuant', 'Quant'}
-        assert model.graph.input[0].type.tensor_type.shape.dim[
-            0].dim_value == 1
+        pixels = model.graph.input[0].type.tensor_type
+        assert pixels.shape.dim[0].dim_value == 1
+        assert pixels.elem_type == onnx.TensorProto.FLOAT
 
 
 @pytest.mark.parametrize('n, low, high, n_bits, signed, narrow, clips', [
@@ -92,11 +96,37 @@ def test_execution(name, described, make_rescale, make_images, make_net,
         wrapped = modelwrapper.ModelWrapper(model).transform(
             infer_shapes.InferShapes())
         scores = numpy.concatenate([onnx_exec.execute_onnx(
-            wrapped, {onnx_model.INPUT: x[i:i + 1]})[onnx_model.OUTPUT]
-            for i in range(len(x))])
+            wrapped, {onnx_model.INPUT: x[i:i + 1].astype(numpy.float32)})[
+                onnx_model.OUTPUT] for i in range(len(x))])
         exact = reference.run(found, x)
         theirs = chainer_scores(make_net(name)[1], reference.apply(
             found[0], x, numpy.float32))
         assert scores.argmax(axis=1).tolist() == theirs.argmax(
             axis=1).tolist(), kind
         assert abs(scores - exact).max() <= 1e-4 * abs(exact).max(), kind
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore')  # of hls4ml and what it imports
+@pytest.mark.parametrize('name', ['dorefa-3-3', 'dorefa-1-2'])
+def test_hls4ml(name, described, make_rescale, make_images, tmp_path):
+    """hls4ml converts the graph; its compiled program gives our classes."""
+    hls4ml = pytest.importorskip(
+        'hls4ml', reason='hls4ml is not installed: pip install hls4ml')
+    from qonnx.core import modelwrapper
+    from qonnx.util import cleanup
+
+    found, shape, model = build(name, 'unit', described, make_rescale)
+    model = cleanup.cleanup_model(modelwrapper.ModelWrapper(model))
+    options = {'backend': 'Vitis'}
+    converted = hls4ml.converters.convert_from_onnx_model(
+        model, output_dir=str(tmp_path), io_type='io_parallel',
+        hls_config=hls4ml.utils.config.config_from_onnx_model(
+            model, 'name', default_precision='fixed<40,20>', **options),
+        **options)
+    converted.compile()
+    x = make_images(8, shape)
+    exact = reference.run(found, x)
+    scores = converted.predict(x.astype(numpy.float32))
+    assert abs(scores - exact).max() <= 1e-3 * abs(exact).max()
+    assert scores.argmax(axis=1).tolist() == exact.argmax(axis=1).tolist()
