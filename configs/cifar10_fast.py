@@ -1,9 +1,9 @@
-"""A binary net for CIFAR-10 in two hours on two cores."""
+"""A binary net for CIFAR-10 in an hour or two on two cores."""
 from bnn.training.command_line import config
 
 CONFIG = config.Config(
     name='cifar10_fast',
-    title='CIFAR-10 in two hours on two cores: a wide binary net, 20 epochs',
+    title='CIFAR-10 in an hour or two on two cores: a wide net, 20 epochs',
     published=config.Published(
         None, 'none; airbench has 0.94 with floats and these sizes',
         reach=.88),

@@ -25,7 +25,8 @@ def rows(path):
 
 
 def test_there_are_some():
-    assert {'best', 'binary_net', 'lenet5', 'quantized_net'} <= set(NETS)
+    assert {'best', 'binary_net', 'cifar10_fast', 'lenet5',
+            'quantized_net'} <= set(NETS)
     files = list(predict.MODELS.iterdir())
     assert sum(file.stat().st_size for file in files) < _MOST
     for path in NETS.values():
@@ -71,15 +72,19 @@ def test_list():
     assert all(len(line.split()) > 3 for line in lines)
 
 
-def test_sample(capsys):
-    """The picture that comes with them is a seven to each net of digits."""
-    path = predict.MODELS / 'seven.png'
-    with Image.open(path) as picture:
-        assert picture.size != (28, 28)
-    for name in NETS:
-        if deploy.load(NETS[name]).packed.facts['dataset'] == 'mnist':
-            predict.main([name, str(path)])
-            assert ': 7, ' in capsys.readouterr().out
+@pytest.mark.parametrize('picture,dataset,found', [
+    ('seven.png', 'mnist', '7'), ('ship.png', 'cifar10', 'ship')])
+def test_sample(picture, dataset, found, capsys):
+    """Each net of these data knows the picture that comes with them."""
+    path = predict.MODELS / picture
+    with Image.open(path) as opened:
+        assert opened.size not in ((28, 28), (32, 32))
+    names = [name for name in NETS
+             if deploy.load(NETS[name]).packed.facts['dataset'] == dataset]
+    assert names
+    for name in names:
+        predict.main([name, str(path)])
+        assert f': {found}, ' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('name', NETS)
