@@ -50,6 +50,9 @@ class ProgressBar(extension.Extension):
             # The last batch of a run may reach beyond its last epoch.
             self._bar.update(
                 min(updater.epoch_detail, self._bar.total) - self._bar.n)
+            if updater.iteration == self._first + 1:
+                # tqdm redraws ten times a second, and a run may be shorter.
+                self._bar.refresh()
         elif now - self._last >= _INTERVAL:
             self._last = now
             self._out.write(
