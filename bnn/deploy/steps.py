@@ -163,7 +163,7 @@ def _byte_sums(stage):
     low, high = (0, 255) if stage.operand == 'pixels' else stage.operand_range
     W = stage.weights.values().astype(numpy.int64)
     reach = abs(W).sum(axis=1).max() * (255 + abs(low))
-    if (high - low > 255 or W.min() < -128 or W.max() > 127
+    if (high - low > 255 or abs(W).max() > byte_products.LARGEST
             or reach > stages.NEVER):
         return None
     columns = byte_products.arrange(W.astype(numpy.int8))

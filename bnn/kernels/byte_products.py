@@ -12,16 +12,18 @@ _ROWS, _COLUMNS, _DEPTH = (
 _BLOCK = 96
 
 # Whether the processor multiplies bytes: for 8 bits ahead of 8 popcounts and
-# of the BLAS.  Popcount of single bits is ahead of VNNI, and behind AMX.
+# of the BLAS.  Popcount of single bits is behind AMX, and ahead of the others.
 IS_AVAILABLE = byte_tiles.IS_AVAILABLE
 IS_AHEAD_OF_POPCOUNT = byte_tiles.HAS_AMX
+# The largest size of a number of the second factor
+LARGEST = byte_tiles.LARGEST
 
 
 def arrange(W: numpy.ndarray) -> bits.Columns:
     """Arranges the second factor of a product.
 
     Args:
-        W: int8 (n, k).
+        W: int8 (n, k), of at most the size :data:`LARGEST`.
 
     Returns:
         Columns, four numbers a word.

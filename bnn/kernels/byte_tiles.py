@@ -2,9 +2,10 @@
 
 A tile is :data:`ROWS` rows by 64 columns, as those of
 :mod:`bnn.kernels.tiles`.  A word has four bytes of a row, or of a column.  The
-sums are whole numbers of 32 bits.  AVX-512's VNNI multiplies a word of a row
-by those of 16 columns, Intel's matrix unit (AMX) 16 words of 16 rows by those
-of 16 columns.
+sums are whole numbers of 32 bits.  Intel's matrix unit (AMX) multiplies 16
+words of 16 rows by those of 16 columns, AVX-512's VNNI a word of a row by
+those of 16 columns.  AVX2 does so by 8 columns, for small columns alone: its
+sums of two products have 16 bits.
 """
 import functools
 
@@ -18,18 +19,25 @@ from bnn.kernels import tiles
 
 COLUMNS = tiles.COLUMNS
 HAS_AMX = amx.ask(tiles.FEATURES, 'int8')
-# Whether the processor multiplies bytes
-IS_AVAILABLE = HAS_AMX or bool(
+HAS_VNNI = bool(
     tiles.FEATURES.get('avx512vnni') and tiles.FEATURES.get('avx512f'))
+# Whether the processor multiplies bytes
+IS_AVAILABLE = HAS_AMX or HAS_VNNI or bool(tiles.FEATURES.get('avx2'))
 
-# Sums, columns and one row's word fit into the 32 registers of AVX-512.
-_VECTOR_ROWS = 6
-ROWS = amx.ROWS if HAS_AMX else _VECTOR_ROWS
+# Sums, columns and one row's word fit into the registers, 32 of AVX-512 or 16
+# of AVX2.
+_VNNI_ROWS, _AVX2_ROWS = 6, 4
+ROWS = amx.ROWS if HAS_AMX else _VNNI_ROWS if HAS_VNNI else _AVX2_ROWS
 # The length of a row is a multiple of so many bytes, the rest of them 0.
 DEPTH = 4 * amx.WORDS if HAS_AMX else 4
 
-_LANES = 16
-_WORDS = ir.VectorType(ir.IntType(32), _LANES)
+# Words whose sums of pairs fit into 16 bits, for columns of at most so much:
+# 2 * 255 * 8 * 8 < 2^15
+_RUN = _SMALL = 8
+# The largest size of a column's number
+LARGEST = 127 if HAS_AMX or HAS_VNNI else _SMALL
+
+_I32 = ir.IntType(32)
 _address, _size = numba.types.uintp, numba.types.intp
 
 
@@ -45,32 +53,71 @@ def byte_tile(typingctx, a, a_stride, b, n_words, y, y_stride):
     def generate(context, builder, signature, args):
         if HAS_AMX:
             multiply_tiles(builder, *args)
+        elif HAS_VNNI:
+            multiply_words(builder, *args)
         elif IS_AVAILABLE:  # else compiled all the same, but never called
-            multiply_vectors(builder, *args)
+            multiply_pairs(builder, *args)
         return context.get_dummy_value()
 
     return numba.types.void(
         _address, _size, _address, _size, _address, _size), generate
 
 
-def multiply_vectors(builder, a, a_stride, b, n_words, y, y_stride):
+def multiply_words(builder, a, a_stride, b, n_words, y, y_stride):
     """Writes the code of :func:`byte_tile` for VNNI."""
+    words = ir.VectorType(_I32, 16)
     dot = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(_WORDS, [_WORDS] * 3),
+        builder.module, ir.FunctionType(words, [words] * 3),
         'llvm.x86.avx512.vpdpbusd.512')
 
     def add(total, row, column):
         return builder.call(dot, [total, row, column])
 
-    n_vectors = COLUMNS // _LANES
-    sums = tiles.add_up(
-        builder, add, [tiles.row_address(builder, a, a_stride, i)
-                       for i in range(_VECTOR_ROWS)], [b], n_words, 0,
-        [[ir.Constant(_WORDS, [0] * _LANES)] * n_vectors] * _VECTOR_ROWS)
+    rows = [tiles.row_address(builder, a, a_stride, i)
+            for i in range(_VNNI_ROWS)]
+    _store(builder, tiles.add_up(
+        builder, add, rows, [b], n_words, 0, _zeros(words, _VNNI_ROWS, 4)),
+        y, y_stride, 0)
+
+
+def multiply_pairs(builder, a, a_stride, b, n_words, y, y_stride):
+    """Writes the code of :func:`byte_tile` for AVX2."""
+    words, pairs, octets = (ir.VectorType(ir.IntType(256 // n), n)
+                            for n in (8, 16, 32))
+    dot = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(pairs, [octets] * 2),
+        'llvm.x86.avx2.pmadd.ub.sw')
+    join = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(words, [pairs] * 2),
+        'llvm.x86.avx2.pmadd.wd')
+
+    def add(total, row, column):
+        products = builder.call(dot, [
+            builder.bitcast(row, octets), builder.bitcast(column, octets)])
+        return builder.bitcast(builder.add(
+            builder.bitcast(total, pairs), products), words)
+
+    def widen(total):
+        return builder.call(join, [
+            builder.bitcast(total, pairs), ir.Constant(pairs, [1] * 16)])
+
+    rows = [tiles.row_address(builder, a, a_stride, i)
+            for i in range(_AVX2_ROWS)]
+    for first in range(0, COLUMNS, 16):
+        _store(builder, tiles.add_up_in_runs(
+            builder, add, widen, _RUN, rows, [b], n_words, first,
+            _zeros(words, _AVX2_ROWS, 2)), y, y_stride, first)
+
+
+def _zeros(kind, n_rows, n_vectors):
+    return [[ir.Constant(kind, [0] * kind.count)] * n_vectors] * n_rows
+
+
+def _store(builder, sums, y, y_stride, first):
     for i, row in enumerate(sums):
         for v, vector in enumerate(row):
             tiles.store(builder, vector, tiles.row_address(
-                builder, y, y_stride, i), v * _LANES)
+                builder, y, y_stride, i), first + v * vector.type.count)
 
 
 #: Writes the code of :func:`byte_tile` for AMX.

@@ -14,7 +14,7 @@ COLUMNS, ROWS = tiles.COLUMNS, tiles.ROWS
 _LANES = tiles.LANES
 PLANES = 8
 
-_I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
+_I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
 _WORDS = ir.VectorType(_I32, _LANES)
 _address, _size = numba.types.uintp, numba.types.intp
 
@@ -41,9 +41,10 @@ def _product(n_rows, n_vectors):
                 args)
             for first in range(0, COLUMNS, n_vectors * _LANES):
                 counts = tiles.count(
-                    builder, [tiles.row_address(builder, a, a_stride, i)
-                              for i in range(n_rows)],
-                    b, n_words, first, n_vectors)
+                    builder, builder.xor, [
+                        tiles.row_address(builder, a, a_stride, i)
+                        for i in range(n_rows)],
+                    [b], n_words, first, n_vectors)
                 for i in range(n_rows):
                     _store_bits(
                         builder, counts[i],
@@ -75,9 +76,10 @@ def planes_tile(typingctx, a, a_stride, b, n_words, thresholds, out):
         a, a_stride, b, n_words, thresholds, out = args
         for first in range(0, COLUMNS, n_vectors * _LANES):
             counts = tiles.count(
-                builder, [tiles.row_address(builder, a, a_stride, i)
-                          for i in range(PLANES)],
-                b, n_words, first, n_vectors)
+                builder, builder.xor, [
+                    tiles.row_address(builder, a, a_stride, i)
+                    for i in range(PLANES)],
+                [b], n_words, first, n_vectors)
             totals = list(counts[PLANES - 1])
             for i in reversed(range(PLANES - 1)):
                 totals = [builder.add(builder.add(t, t), c)

@@ -4,8 +4,9 @@ A tile is a few packed rows by 64 packed columns.  For each word of the rows
 the step loads the columns' words, xors them with the row's and adds up the
 bits that differ; the sums stay in registers.  LLVM's own vectorizer takes
 half of AVX-512's registers and keeps the sums in memory, so the vectors are
-written out here.  On other processors LLVM splits them: the results are the
-same everywhere.
+written out here.  Without VPOPCNTDQ the bits of bytes are counted, and their
+sums widened before they overflow.  On other processors than x86 LLVM splits
+the vectors: the results are the same everywhere.
 """
 import llvmlite.binding
 import numba
@@ -42,8 +43,9 @@ LANES = 16 if IS_WIDE else 8
 VECTORS = 4 if IS_WIDE else 2
 _GROUPS = COLUMNS // (LANES * VECTORS)
 
-_I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _WORDS = ir.VectorType(_I32, LANES)
+_NO_BITS = ir.Constant(_WORDS, [0] * LANES)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _address, _size = numba.types.uintp, numba.types.intp
 
@@ -66,9 +68,9 @@ def xnor_tile(typingctx, a, a_stride, b, n_words, k, y, y_stride):
 
 def _multiply(builder, args, first):
     a, a_stride, b, n_words, k, y, y_stride = args
-    counts = count(builder, [row_address(builder, a, a_stride, i)
-                             for i in range(ROWS)],
-                   b, n_words, first, VECTORS)
+    counts = count(builder, builder.xor, [
+        row_address(builder, a, a_stride, i) for i in range(ROWS)],
+        [b], n_words, first, VECTORS)
     k = splat(builder, builder.trunc(k, _I32), _WORDS)
     for i in range(ROWS):
         row = row_address(builder, y, y_stride, i)
@@ -93,14 +95,12 @@ def masked_xnor_tile(typingctx, a, a_stride, b, masks, n_words, n_set, y,
         a, a_stride, b, masks, n_words, n_set, y, y_stride = args
         rows = [row_address(builder, a, a_stride, i) for i in range(ROWS)]
 
-        def add(total, row, signs, mask):
-            return builder.add(total, popcount(builder, builder.and_(
-                mask, builder.xor(row, signs))))
+        def differ(row, signs, mask):
+            return builder.and_(mask, builder.xor(row, signs))
 
         for first in range(0, COLUMNS, LANES * VECTORS):
-            counts = add_up(
-                builder, add, rows, [b, masks], n_words,
-                first, [[ir.Constant(_WORDS, [0] * LANES)] * VECTORS] * ROWS)
+            counts = count(builder, differ, rows, [b, masks], n_words,
+                           first, VECTORS)
             for v in range(VECTORS):
                 column = first + v * LANES
                 k = load(builder, word_address(builder, n_set, column),
@@ -121,41 +121,88 @@ def count_columns(typingctx, panel, n_words, counts):
     """Counts the bits of 64 columns, word for word, as int32."""
     def generate(context, builder, signature, args):
         panel, n_words, counts = args
-
-        def add(total, row, column):
-            return builder.add(total, popcount(builder, column))
-
         for first in range(0, COLUMNS, LANES):
-            (total,), = add_up(
-                builder, add, [panel], [panel], n_words,
-                first, [[ir.Constant(_WORDS, [0] * LANES)]])
+            (total,), = count(builder, lambda row, column: column, [panel],
+                              [panel], n_words, first, 1)
             store(builder, total, counts, first)
         return context.get_dummy_value()
 
     return numba.types.void(_address, _size, _address), generate
 
 
-def count(builder, rows, b, n_words, first, n_vectors):
-    """Counts in which bits rows and columns differ, in a loop over words.
+def count(builder, mix, rows, panels, n_words, first, n_vectors):
+    """Counts bits of something of rows and columns, in a loop over words.
 
     Args:
         builder (llvmlite.ir.IRBuilder): Where the code goes.
-        rows (list): Addresses of the rows.
-        b, n_words: Of the columns, as of :func:`xnor_tile`.
-        first (int): The first column.
+        mix (callable): Takes vectors: the word of a row, and the words of
+            columns in each panel; returns the bits to count.
+        rows, panels, n_words, first: As of :func:`add_up`.
         n_vectors (int): Vectors of columns.
 
     Returns:
         list of list: Vectors of int32, row by row.
 
     """
-    def add(total, row, column):
-        return builder.add(
-            total, popcount(builder, builder.xor(row, column)))
+    none = [[_NO_BITS] * n_vectors] * len(rows)
+    if IS_WIDE:
+        def add_words(total, *words):
+            return builder.add(total, _popcount(builder, mix(*words)))
 
-    return add_up(
-        builder, add, rows, [b], n_words, first,
-        [[ir.Constant(_WORDS, [0] * LANES)] * n_vectors] * len(rows))
+        return add_up(builder, add_words, rows, panels, n_words, first, none)
+
+    # Only bytes are counted fast: their sums are widened before they overflow.
+    octets = ir.VectorType(_I8, 4 * LANES)
+
+    def add(total, *words):
+        counts = _popcount(builder, builder.bitcast(mix(*words), octets))
+        return builder.bitcast(builder.add(
+            builder.bitcast(total, octets), counts), _WORDS)
+
+    def widen(total):
+        for bits, mask in (8, 0x00FF00FF), (16, 0x0000FFFF):
+            every, shift = (ir.Constant(_WORDS, [value] * LANES)
+                            for value in (mask, bits))
+            total = builder.add(
+                builder.and_(total, every),
+                builder.and_(builder.lshr(total, shift), every))
+        return total
+
+    return add_up_in_runs(builder, add, widen, 255 // 8, rows, panels,
+                          n_words, first, none)
+
+
+def add_up_in_runs(builder, add, widen, length, rows, panels, n_words, first,
+                   none):
+    """Adds up in numbers of few bits, a run of words at a time.
+
+    Args:
+        builder, add, rows, panels, n_words, first: As of :func:`add_up`.
+        widen (callable): Makes int32 of the sums of a run.
+        length (int): Words of a run, whose sums do not overflow.
+        none (list of list): Vectors of int32, all 0, row by row.
+
+    Returns:
+        list of list: Vectors of int32, row by row.
+
+    """
+    totals = [[cgutils.alloca_once_value(builder, zeros) for zeros in row]
+              for row in none]
+    with cgutils.for_range_slice(
+            builder, _I64(0), n_words, _I64(length)) as (word, _):
+        left = builder.sub(n_words, word)
+        n = builder.select(builder.icmp_signed('<', left, _I64(length)),
+                           left, _I64(length))
+        offset = builder.mul(word, _I64(4))
+        sums = add_up(
+            builder, add, [builder.add(row, offset) for row in rows],
+            [builder.add(panel, builder.mul(offset, _I64(COLUMNS)))
+             for panel in panels], n, first, none)
+        for targets, row in zip(totals, sums, strict=True):
+            for target, run in zip(targets, row, strict=True):
+                builder.store(builder.add(
+                    builder.load(target), widen(run)), target)
+    return [[builder.load(total) for total in row] for row in totals]
 
 
 def add_up(builder, add, rows, panels, n_words, first, sums):
@@ -210,12 +257,12 @@ def add_up(builder, add, rows, panels, n_words, first, sums):
     return results
 
 
-def popcount(builder, words):
-    """Counts the bits of each word of a vector."""
+def _popcount(builder, x):
+    """Counts the bits of each element of a vector."""
     function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(words.type, [words.type]),
-        f'llvm.ctpop.v{words.type.count}i32')
-    return builder.call(function, [words])
+        builder.module, ir.FunctionType(x.type, [x.type]),
+        f'llvm.ctpop.v{x.type.count}{x.type.element}')
+    return builder.call(function, [x])
 
 
 @intrinsic

@@ -23,16 +23,19 @@ ROOT = HERE.parents[2]
 def test_products(shape):
     m, k, n = shape
     x = numpy.random.randint(0, 256, (m, k)).astype(numpy.uint8)
-    W = numpy.random.randint(-128, 128, (n, k)).astype(numpy.int8)
-    x[:1], W[:1] = 255, -128
+    largest = byte_products.LARGEST
+    W = numpy.random.randint(-largest, largest + 1, (n, k)).astype(numpy.int8)
+    x[:1], W[:1], W[1:2] = 255, -largest, largest
     y = byte_products.multiply(x, byte_products.arrange(W))
     assert y.dtype == numpy.int32
     numpy.testing.assert_array_equal(y, x.astype(int) @ W.T.astype(int))
 
 
 @pytest.mark.parametrize('processor, multiply, instruction, n', [
-    ('icelake-server', byte_tiles.multiply_vectors, 'vpdpbusd', 24),
-    ('znver4', byte_tiles.multiply_vectors, 'vpdpbusd', 24),
+    ('haswell', byte_tiles.multiply_pairs, 'vpmaddubsw', 32),
+    ('znver3', byte_tiles.multiply_pairs, 'vpmaddwd', 32),
+    ('icelake-server', byte_tiles.multiply_words, 'vpdpbusd', 24),
+    ('znver4', byte_tiles.multiply_words, 'vpdpbusd', 24),
     ('sapphirerapids', byte_tiles.multiply_tiles, 'tdpbusd', 8)])
 def test_code_for_other_processors(processor, multiply, instruction, n):
     """Each tile compiles to the instruction that it is written for."""
