@@ -14,6 +14,7 @@ from bnn import environment
 
 environment.check(__file__)
 
+import dataclasses
 import os
 import sys
 
@@ -21,6 +22,7 @@ import numpy
 from chainer import training
 from chainer.training import extensions
 
+from bnn import errors
 from bnn.training import devices
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import parser
@@ -149,7 +151,33 @@ def choose() -> config_module.Config:
         base = find.get(words[0])
     options.add_argument('config', metavar='CONFIG',
                          help='a file of configs/, without .py')
-    return parser.parse(base, options, argv=words)
+    config = parser.parse(base, options, argv=words)
+    if config.teacher is None:
+        return config
+    path = teacher_file(config.teacher)
+    given = {name: path if name == 'teacher' else value
+             for name, value in config.given.items()}
+    return dataclasses.replace(config, teacher=path, given=given)
+
+
+def teacher_file(teacher: str) -> str:
+    """Returns the path of a teacher's model.
+
+    Args:
+        teacher: A path, or a configuration that reproduce.py has trained.
+
+    Raises:
+        ~bnn.errors.UserError: If it has not.
+    """
+    path = os.path.abspath(teacher)
+    if teacher in find.names() and not os.path.exists(path):
+        path = os.path.abspath(os.path.join(
+            'reproductions', teacher, 'seed-0', 'mlp.model'))
+        if not os.path.exists(path):
+            raise errors.UserError(
+                f'--teacher {teacher} is not trained: ./reproduce.py '
+                f'{teacher} --seeds 1 makes {path}')
+    return path
 
 
 def extend(trainer, config, dataset, tester, device, ranks):

@@ -106,12 +106,12 @@ def test_evaluation_refuses_what_is_of_training(script):
 def test_teacher(script, tmp_path):
     """A float net's scores are learned; the run goes on with it alone."""
     script.succeed('binary_net', '--net', 'FloatMLP', *short.RESUMED, '--unit',
-                   64, '--epoch', 5, '--out', 'float')
-    teacher = tmp_path / 'float' / 'mlp.model'
+                   64, '--epoch', 5, '--out', 'reproductions/float_mlp/seed-0')
+    teacher = tmp_path / 'reproductions' / 'float_mlp' / 'seed-0' / 'mlp.model'
     options = (*short.RESUMED, '--unit', 32, '--teacher-weight', 1, '--out',
                'run')
-    script.succeed('binary_net', *options, '--teacher', 'float/mlp.model',
-                   '--epoch', 5)
+    script.succeed('binary_net', *options, '--epoch', 5, '--teacher',
+                   'float_mlp')
     log = json.loads((tmp_path / 'run' / 'log').read_text())
     assert log[-1]['main/loss'] < .7 * log[0]['main/loss']
     # No label was seen.
@@ -137,12 +137,14 @@ def test_teacher_refused(script, trained):
     model = trained.out / 'mlp.model'
     for options, *words in (
             (['--teacher', 'none'], 'cannot read ', 'none: No such file'),
+            (['--teacher', 'lenet5'], 'not trained',
+             './reproduce.py lenet5 --seeds 1'),
             (['--teacher', model, '--input', 'signed'],
              'is of --input unit, but the net is of signed'),
             (['--teacher', model, '--teacher-weight', 0], 'not in (0, 1]'),
             (['--teacher', model, '--teacher-weight', 1.5], 'not in (0, 1]'),
             (['--teacher', model, '--temperature', 0], 'not above 0'),
-            (['--temperature', 3], '--teacher FILE')):
+            (['--temperature', 3], '--teacher MODEL')):
         line = script.refuse('binary_net', *short.MLP, *options)
         for word in words:
             assert word in line

@@ -211,8 +211,9 @@ class Config:
         _LEARNING, convert=setting.not_negative_float, metavar='EPS')
     teacher: str | None = setting.field(
         None, 'model whose scores are targets too: another net for the same '
-        'classes and images, with the same --input', _LEARNING,
-        metavar='FILE', kept='carried')
+        'classes and images, with the same --input; a file, or a '
+        'configuration that reproduce.py has trained', _LEARNING,
+        metavar='MODEL', kept='carried')
     teacher_weight: float = setting.field(
         .9, "the teacher's share of the loss; the rest is of the labels",
         _LEARNING, convert=setting.weight, metavar='SHARE')
@@ -464,7 +465,7 @@ class Config:
             return 'it belongs to --distributed'
         if name in ('teacher_weight', 'temperature') and (
                 self.teacher is None):
-            return 'it belongs to --teacher FILE'
+            return 'it belongs to --teacher MODEL'
         if name.startswith('bop_') and self.optimizer != 'bop':
             return f'it belongs to --optimizer bop, not {self.optimizer}'
         for wanted, names in ((('exponential', 'cosine'), ('lr_final',)),

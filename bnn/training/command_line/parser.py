@@ -59,9 +59,8 @@ def parse(base: config_module.Config, parser: script.Parser,
     found = vars(args)
     given = {name: value for name, value in found.items()
              if name in config_module.SETTINGS and value is not _NOT_GIVEN}
-    for name in 'data_dir', 'teacher':  # for runs that go on elsewhere
-        if given.get(name) is not None:
-            given[name] = os.path.abspath(given[name])
+    if given.get('data_dir') is not None:  # for runs that go on elsewhere
+        given['data_dir'] = os.path.abspath(given['data_dir'])
     return dataclasses.replace(base, **given, given=given)
 
 

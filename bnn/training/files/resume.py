@@ -160,7 +160,7 @@ def _with_teacher(config, snapshot):
         raise errors.UserError(
             f'--teacher is {config.teacher} of digest '
             f'{config.teacher_digest}, but {snapshot.path} was made with '
-            f'{path!r:.80} of digest {digest!r:.42}; name that file to go on')
+            f'{path!r:.400} of digest {digest!r:.42}; name that file to go on')
     return config
 
 
