@@ -35,3 +35,21 @@ def geometries(draw):
     n, channels, filters = (
         draw(strategies.integers(1, 23)) for _ in range(3))
     return (n, channels, *size), (filters, *ksize), stride, pad, dilate
+
+
+@strategies.composite
+def damages(draw):
+    """Draws a function that replaces a few pieces of bytes by others."""
+    number = strategies.integers(0, 1 << 20)
+    edits = draw(strategies.lists(strategies.tuples(
+        number, strategies.integers(0, 64), strategies.binary(max_size=64)),
+        min_size=1, max_size=4))
+
+    def damage(content):
+        content = bytearray(content)
+        for place, length, piece in edits:
+            at = place % (len(content) + 1)
+            content[at:at + length] = piece
+        return bytes(content)
+
+    return damage

@@ -4,10 +4,14 @@ import io
 import struct
 import tracemalloc
 
+import hypothesis
 import numpy
 import pytest
+from hypothesis import strategies
+from hypothesis.extra import numpy as arrays
 
 from bnn.data import idx
+from tests.helpers import random_cases
 
 
 def _pack(array, dims=None, kind=8):
@@ -59,6 +63,33 @@ def test_malformed(data, message):
             _read(packed, 3)
     with pytest.raises(ValueError, match='not IDX of labels'):
         _read(_pack(IMAGES), 1)
+
+
+@random_cases.settings
+@hypothesis.given(arrays.arrays(numpy.uint8, arrays.array_shapes(
+    min_dims=1, max_dims=3, min_side=0)), strategies.integers(0, 9))
+def test_any_array(array, level):
+    data = _pack(array)
+    for packed in data, gzip.compress(data, level):
+        if array.ndim in (1, 3):
+            numpy.testing.assert_array_equal(
+                _read(packed, array.ndim)[0], array)
+        else:
+            with pytest.raises(ValueError, match='not IDX of'):
+                _read(packed, 3)
+
+
+@hypothesis.settings(random_cases.settings, max_examples=300)
+@hypothesis.given(random_cases.damages(), strategies.booleans())
+def test_any_damage(damage, is_packed):
+    data = gzip.compress(_pack(IMAGES), mtime=0) if is_packed else (
+        _pack(IMAGES))
+    try:
+        result, _ = _read(damage(data), 3)
+    except ValueError as error:
+        assert '\n' not in str(error)
+    else:
+        assert (result.dtype, result.ndim) == (numpy.uint8, 3)
 
 
 def test_every_damage_of_gzip():

@@ -7,10 +7,14 @@ import subprocess
 import sys
 import tracemalloc
 
+import hypothesis
 import numpy
 import pytest
+from hypothesis import strategies
+from hypothesis.extra import numpy as arrays
 
 from bnn.data import pickles
+from tests.helpers import random_cases
 
 DATA = numpy.arange(2 * 5, dtype=numpy.uint8).reshape(2, 5) + 120
 BATCH = {'data': DATA, 'labels': [3, 9]}
@@ -192,6 +196,33 @@ def test_damaged_anywhere():
                 pickles.read(damaged)
             except ValueError as error:
                 assert '\n' not in str(error)
+
+
+@random_cases.settings
+@hypothesis.given(
+    arrays.arrays(numpy.uint8, arrays.array_shapes(min_dims=2, max_dims=2)),
+    strategies.lists(strategies.integers(0, 255)),
+    strategies.lists(strategies.text(
+        strategies.characters(codec='ascii'), min_size=1)),
+    strategies.sampled_from(PROTOCOLS))
+def test_any_batch(data, labels, names, protocol):
+    found = pickles.read(pickle.dumps({
+        b'data': data, b'labels': labels,
+        b'filenames': [name.encode() for name in names]}, protocol))
+    numpy.testing.assert_array_equal(found['data'], data)
+    assert found['labels'] == labels
+    assert [pickles.text(name) for name in found['filenames']] == names
+
+
+@hypothesis.settings(random_cases.settings, max_examples=500)
+@hypothesis.given(random_cases.damages(), strategies.sampled_from(
+    [PYTHON_2, PYTHON_2_TEXT, *(pickle.dumps(BATCH, protocol)
+                                for protocol in PROTOCOLS)]))
+def test_any_damage(damage, batch):
+    try:
+        assert isinstance(pickles.read(damage(batch)), dict)
+    except ValueError as error:
+        assert '\n' not in str(error)
 
 
 def test_no_pickle():

@@ -4,12 +4,16 @@ import os
 import shutil
 import tracemalloc
 
+import hypothesis
 import numpy
 import pytest
+from hypothesis import strategies
 from PIL import Image
 
 from bnn import errors
+from bnn.data import decoding
 from bnn.data import picture_files
+from tests.helpers import random_cases
 
 
 def _find(folder):
@@ -69,6 +73,42 @@ def test_what_is_a_picture(picture_folder, monkeypatch):
     assert _names(folder) == [f'cat/{name}' for name in (
         '00.png', '01.png', 'e.JPEG', 'f.Jpg', 'g.BMP', 'h.gif', 'i.webp',
         'j.ppm', 'k.pgm', 'm.png')] + ['dog/02.png', 'dog/03.png']
+
+
+# Names of files, most of them of pictures
+NAMES = strategies.tuples(
+    strategies.text(strategies.characters(
+        exclude_characters='/\0', exclude_categories=['Cs']),
+        min_size=1, max_size=8).filter(lambda name: name not in ('.', '..')),
+    strategies.sampled_from(['', '.txt', '.JPG', *decoding.EXTENSIONS])
+).map(''.join)
+
+
+@random_cases.settings
+@hypothesis.given(strategies.dictionaries(
+    NAMES.filter(lambda name: name[0] != '.'), strategies.sets(NAMES),
+    min_size=1, max_size=4))
+def test_any_folder(tmp_path_factory, classes):
+    """A file is found if it ends like a picture, in the order of names."""
+    folder = tmp_path_factory.mktemp('any')
+    expected = []
+    for label, name in enumerate(sorted(classes, key=os.fsencode)):
+        (folder / name).mkdir()
+        for file in sorted(classes[name], key=os.fsencode):
+            (folder / name / file).write_bytes(b'x')
+            if file[0] != '.' and file.lower().endswith(
+                    tuple(decoding.EXTENSIONS)):
+                expected.append((f'{name}/{file}', label))
+    found = picture_files.subfolders(str(folder))
+    try:
+        names, labels, sizes = picture_files.find(str(folder), found)
+    except errors.UserError as error:  # a class without pictures
+        assert len({label for _, label in expected}) < len(classes)
+        assert '\n' not in str(error)
+    else:
+        assert list(zip(map(os.fsdecode, names), labels.tolist(),
+                        strict=True)) == expected
+        assert (sizes == 1).all()
 
 
 def test_any_names(picture_folder):

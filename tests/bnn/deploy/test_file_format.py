@@ -3,6 +3,7 @@ import json
 import struct
 import zlib
 
+import hypothesis
 import numpy
 import pytest
 
@@ -10,6 +11,7 @@ from bnn import deploy
 from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import run
+from tests.helpers import random_cases
 
 
 @pytest.fixture(scope='module')
@@ -176,6 +178,17 @@ def test_mutations_are_found(n, contents):
         if changed != original:
             with pytest.raises(errors.UserError):
                 file_format.parse(changed)
+
+
+@hypothesis.settings(random_cases.settings, max_examples=500)
+@hypothesis.given(random_cases.damages())
+def test_any_damage(contents, damage):
+    for original in contents:
+        changed = damage(original)
+        if changed != original:
+            with pytest.raises(errors.UserError) as e:
+                file_format.parse(changed)
+            assert '\n' not in str(e.value)
 
 
 @pytest.mark.parametrize('n', (
