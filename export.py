@@ -3,10 +3,11 @@
 
     ./export.py result/latest/mlp.model              to predict.py's file
     ./export.py result/latest/mlp.model --to web -o digit.html
+    ./export.py best --to c                          a net of models/
 
 Reads a model of train_mnist.py or train.py, or a net of your own from any
 Python file, prints what each layer takes, and compares the predictions with
-Chainer's.
+Chainer's.  A net that is packed already becomes a web page or C.
 """
 from bnn import environment
 
@@ -20,6 +21,7 @@ import typing
 
 import numpy
 
+import predict
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import file_format
@@ -57,17 +59,18 @@ class Export:
     """What an exporter is given.
 
     Attributes:
-        trained (trained.Trained): The net in Chainer.
+        net (~bnn.deploy.stages.PackedNet): The net, packed.
+        out (str): The file or folder to write.
+        trained (trained.Trained): The net in Chainer, unless it was packed
+            already.
         operations (list of ~bnn.deploy.operations.Operation): What it
             computes, behind ``trained.rescale``.
-        net (~bnn.deploy.stages.PackedNet): The same, packed.
-        out (str): The file or folder to write.
     """
 
-    trained: trained_module.Trained
-    operations: list
     net: stages.PackedNet
     out: str
+    trained: trained_module.Trained | None = None
+    operations: list = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Format:
             net whose ``predict`` is compared with Chainer's.
         ran (str): What computes it then.
         needs (tuple of str): Packages to write it, and to run it.
+        of_packed (bool): Whether it can be written of a packed file alone.
     """
 
     words: str
@@ -95,6 +99,7 @@ class Format:
     run: typing.Callable = lambda export: run.Net(export.net)
     ran: str = 'packed'
     needs: tuple = ()
+    of_packed: bool = False
 
 
 def write_packed(export):
@@ -145,7 +150,7 @@ FORMATS = {
                      + f' {out} PICTURE'),
     'web': Format('a web page to draw digits on or to show pictures, of a net '
                   'below 4 MB', '.html', write_web,
-                  lambda out: f'open {out} in a browser'),
+                  lambda out: f'open {out} in a browser', of_packed=True),
     'onnx': Format('a graph of standard ONNX operators, float', '.onnx',
                    write_onnx,
                    lambda out: f'load {out} in onnxruntime (docs/onnx.md)',
@@ -156,7 +161,8 @@ FORMATS = {
                      lambda out: f'give {out} to FINN or hls4ml '
                      '(docs/onnx.md)', needs=('onnx',)),
     'c': Format('a folder with a net in C99, of whole numbers', '_c', write_c,
-                lambda out: f'make -C {out} && {out}/bnn IMAGE.pgm'),
+                lambda out: f'make -C {out} && {out}/bnn IMAGE.pgm',
+                of_packed=True),
 }
 
 
@@ -182,8 +188,10 @@ def _numbers(words):
 def make_parser():
     parser = script.Parser(__doc__, usage='MODEL [OPTION ...]')
     parser.add_argument('model', metavar='MODEL',
-                        help='mlp.model of a training, or FILE.py:NAME, a '
-                        'chainer.Chain in a Python file, which is executed')
+                        help='mlp.model of a training; FILE.py:NAME, a '
+                        'chainer.Chain in a Python file, which is executed; '
+                        'or a packed net, .bnn, or the name of one in '
+                        'models/')
     parser.add_argument(
         '--to', choices=list(FORMATS), default='packed',
         help='; '.join(f'{name}: {kind.words}'
@@ -309,6 +317,31 @@ def _load_own(args):
         args.weights, args.classes, args.dataset)
 
 
+def export_packed(args):
+    """Exports a net that is packed already."""
+    kind = FORMATS[args.to]
+    if not kind.of_packed:
+        names = ' or '.join(
+            name for name, kind in FORMATS.items() if kind.of_packed)
+        raise errors.UserError(
+            f'{args.model} is packed already: --to {names}; the others need '
+            'the model that it was made of')
+    for name in (*_OWN, 'data_dir', 'int8_ends', 'card', 'allow_modified'):
+        if getattr(args, name) not in (None, False):
+            raise errors.UserError(
+                f'--{name.replace("_", "-")} is of a model, and {args.model} '
+                'is packed already')
+    net = file_format.load(predict.find(args.model))
+    print(summary.table(table.rows(net)))
+    if args.summary:
+        return
+    # Of a shipped net not into models/
+    out = args.out or args.model.removesuffix('.bnn') + kind.suffix
+    for line in kind.write(Export(net, out)):
+        print(line)
+    script.say_next(predict=kind.then(shlex.quote(out)))
+
+
 def _load(args):
     """Loads the net, whichever way it is named."""
     if own_net.is_named(args.model):
@@ -346,6 +379,8 @@ def _read_data(trained, args):
 
 def main(argv=None):
     args = make_parser().parse_args(argv)
+    if args.model.endswith('.bnn') or args.model in predict.shipped():
+        return export_packed(args)
     kind = FORMATS[args.to]
     for package in kind.needs if args.check else kind.needs[:1]:
         onnx_model.require(package)
@@ -383,7 +418,7 @@ def main(argv=None):
             operations, rescale, agreement.pixels(
                 trained, data.train_images, range(_CALIBRATION))[0])
         net = make()
-    export = Export(trained, operations, net, out)
+    export = Export(net, out, trained, operations)
     print(summary.table(table.rows(net)))
     for line in kind.write(export):
         print(line)

@@ -126,6 +126,39 @@ def test_what_comes_next(binary_model, capsys, kind, words):
     assert line.startswith('to predict: ') and words in line
 
 
+@pytest.mark.parametrize('kind', ('web', 'c'))
+def test_of_a_packed_net(binary_model, capsys, kind):
+    """It gives what its model gives."""
+    def written(path):
+        path = pathlib.Path(path)
+        return [file.read_bytes() for file in (
+            sorted(path.iterdir()) if path.is_dir() else [path])]
+
+    assert export.main([binary_model, '-o', 'net.bnn']) == 0
+    assert export.main([binary_model, '--to', kind, '-o', 'a']) == 0
+    table = capsys.readouterr().out.splitlines()[0]
+    assert not export.main(['net.bnn', '--to', kind, '-o', 'b'])
+    out, err = capsys.readouterr()
+    assert out.startswith(table)
+    assert err.startswith('to predict:')
+    assert written('a') == written('b')
+
+
+def test_of_a_shipped_net(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    export.main(['best', '--to', 'web'])
+    export.main(['best', '--summary', '--to', 'c'])
+    assert [path.name for path in tmp_path.iterdir()] == ['best.html']
+    for words, message in (
+            (['--to', 'onnx'], 'best is packed already: --to web or c;'),
+            (['--to', 'web', '--card'], '^--card is of a model, and best is'),
+            (['--to', 'c', '--example', '1,28,28'], '^--example is of')):
+        with pytest.raises(errors.UserError, match=message):
+            export.main(['best', *words])
+    with pytest.raises(errors.UserError, match='cannot read none.bnn'):
+        export.main(['none.bnn', '--to', 'c'])
+
+
 def test_script_refuses(tmp_path):
     script = scripts.Call(tmp_path, 'export.py')
     (script.cwd / 'text.model').write_text('no model')
