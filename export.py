@@ -55,7 +55,6 @@ _OWN = 'weights', 'example', 'input', 'mean', 'std', 'classes', 'dataset'
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-
     """What an exporter is given.
 
     Attributes:
@@ -75,7 +74,6 @@ class Export:
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-
     """What a net is exported to.
 
     Attributes:

@@ -22,7 +22,6 @@ from bnn.reproduction import figure
 from bnn.reproduction import published
 from bnn.reproduction import results
 from bnn.training.command_line import config as config_module
-from bnn.training.command_line import parser as parser_module
 from bnn.training.command_line import script
 from bnn.training.command_line import setting
 from bnn.training.files import atomic
@@ -149,16 +148,15 @@ def list_configurations(configs):
 
 def make_parser():
     parser = script.Parser(__doc__, usage='[CONFIG] [OPTION ...]')
-    positive = parser_module.argument(setting.positive)
     parser.add_argument('name', nargs='?', metavar='CONFIG',
                         help='the configuration; without it all are listed')
-    parser.add_argument('--seeds', type=positive, metavar='N',
+    parser.add_argument('--seeds', type=setting.positive, metavar='N',
                         default=results.SEEDS,
                         help='run it with the seeds 0 to N-1 (default: 3)')
     parser.add_argument('--report', nargs='?', const='-', metavar='FILE',
                         help='print the table of what was run, or put it '
                         'into FILE between its marks')
-    for flag, kind in (('--epoch', positive), ('--gpu', int),
+    for flag, kind in (('--epoch', setting.positive), ('--gpu', int),
                        ('--data-dir', str), ('--dataset', str)):
         parser.add_argument(flag, type=kind, help='passed on to train.py')
     parser.add_argument('--dry-run', action='store_true',

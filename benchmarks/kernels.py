@@ -168,8 +168,7 @@ def cases(scale):
                 (elementwise, 'clip', (x, -1., 1.), 2),
                 (bits, 'pack', (x.reshape(-1, n),), 33 / 32),
                 (optimizers, 'adam', (
-                    x, g, m, v, 1e-3, .9, .999, 1e-8, 1., 1.), 7),
-                (optimizers, 'momentum_sgd', (x, g, v, .1, .9), 5)):
+                    x, g, m, v, 1e-3, .9, .999, 1e-8, 1., 1.), 7)):
             yield (name, n, call(getattr(module, name), *values),
                    call(getattr(reference, name), *values), 'NumPy',
                    -4 * n * n_passes)

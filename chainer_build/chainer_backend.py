@@ -40,7 +40,6 @@ def build_wheel(wheel_directory, config_settings=None,
 
     Returns:
         str: File name of the wheel.
-
     """
     wheel_directory = os.path.abspath(wheel_directory)
     try:
@@ -67,7 +66,6 @@ def find_sdist(directory):
 
     Returns:
         str: ``$CHAINER_SDIST`` if that is set, else the downloaded file.
-
     """
     path = os.environ.get('CHAINER_SDIST')
     if not path:
@@ -98,7 +96,6 @@ def apply_edits(root, edits):
     Args:
         root (str): The source tree.
         edits (iterable of edits.Edit): The edits, applied in this order.
-
     """
     for edit in edits:
         path = os.path.join(root, *edit.file.split('/'))

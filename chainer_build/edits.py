@@ -15,7 +15,6 @@ class Edit(NamedTuple):
         new: Text that takes its place.
         count: How many times ``old`` occurs in the file.
         reason: What breaks, or is slow, without the edit.
-
     """
     file: str
     old: str

@@ -14,7 +14,6 @@ from chainer import training
 import net
 import weight_clip
 from bnn.chainer_ops import adam
-from bnn.chainer_ops import momentum_sgd
 from bnn.kernels import batch_norm
 from bnn.kernels import convolution
 from bnn.kernels import elementwise
@@ -160,7 +159,7 @@ def test_kernels_against_their_definition(
         name, bits, bound, monkeypatch):
     monkeypatch.setattr(
         chainer.global_config, 'precision', bits, raising=False)
-    loss, fast = step(name, momentum_sgd.MomentumSGD)
+    loss, fast = step(name, chainer.optimizers.MomentumSGD)
     n_replaced = 0
     for module in (elementwise, batch_norm, pool, optimizers,
                    convolution, sign_convolution, signs, scaled_signs):
@@ -171,7 +170,7 @@ def test_kernels_against_their_definition(
                 n_replaced += 1
     assert n_replaced > 12
     monkeypatch.setattr(signs, 'Signs', SlowSigns)
-    expected_loss, slow = step(name, momentum_sgd.MomentumSGD)
+    expected_loss, slow = step(name, chainer.optimizers.MomentumSGD)
 
     assert abs(loss - expected_loss) < 1e-5 * expected_loss
     for key, value in slow.items():

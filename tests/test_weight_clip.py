@@ -6,13 +6,11 @@ import pytest
 
 import weight_clip
 from bnn.chainer_ops import adam
-from bnn.chainer_ops import momentum_sgd
 from tests.helpers import devices
 
 WeightClip = weight_clip.WeightClip
 OPTIMIZERS = (
     lambda: chainer.optimizers.SGD(lr=100), lambda: adam.Adam(alpha=100),
-    lambda: momentum_sgd.MomentumSGD(lr=100),
     lambda: chainer.optimizers.Adam(alpha=100),
     lambda: chainer.optimizers.MomentumSGD(lr=100))
 

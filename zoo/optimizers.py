@@ -5,13 +5,12 @@ import chainer
 
 import weight_clip
 from bnn.chainer_ops import adam
-from bnn.chainer_ops import momentum_sgd
 from bnn.training.command_line import config as config_module
 from zoo.latent_weights import bop
 from zoo.xnor_net import hooks
 
 OPTIMIZERS = {'adam': adam.Adam, 'sgd': chainer.optimizers.SGD,
-              'momentum': momentum_sgd.MomentumSGD, 'bop': bop.Bop}
+              'momentum': chainer.optimizers.MomentumSGD, 'bop': bop.Bop}
 
 
 def make(config: config_module.Config, model: chainer.Link
@@ -42,7 +41,7 @@ def make(config: config_module.Config, model: chainer.Link
               f'{", ".join(latent)}: their levels freeze as they grow; add a '
               'WeightClip (--clip weights)', file=sys.stderr)
     hooks.add_to(
-        model, min_gamma=config.min_gamma or None,
+        model, min_gamma=config.min_gamma,
         extra=config.gradient_scale,
         scale_gradient=config.optimizer == 'adam')
     if config.weight_decay:

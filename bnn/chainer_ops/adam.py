@@ -7,7 +7,6 @@ from bnn.kernels import optimizers
 
 
 class AdamRule(adam.AdamRule):
-
     """Chainer's update rule, whose update on the CPU is one pass.
 
     The bits are Chainer's.  Parameters that are not float32 or 64, AMSGrad
@@ -30,7 +29,6 @@ class AdamRule(adam.AdamRule):
 
 
 class Adam(chainer.optimizers.Adam):
-
     """Chainer's Adam, faster on the CPU.
 
     Arguments and result are those of :class:`chainer.optimizers.Adam`, bit

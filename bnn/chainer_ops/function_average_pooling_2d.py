@@ -11,7 +11,6 @@ from bnn.kernels import pool
 
 
 class AveragePooling2D(pooling_2d.Pooling2D):
-
     """Takes the mean of each window; see :func:`average_pooling_2d`."""
 
     def forward_cpu(self, inputs):

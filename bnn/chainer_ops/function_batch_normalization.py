@@ -11,7 +11,6 @@ from bnn.kernels import batch_norm
 
 
 class BatchNormalization(function_node.FunctionNode):
-
     """Normalizes by the statistics of a batch; see
     :func:`batch_normalization`.
     """
@@ -100,12 +99,8 @@ def apply(function: BatchNormalization,
 
     Args:
         function: :class:`BatchNormalization` or a subclass.
-        x: See :func:`batch_normalization`, as the others.
-        gamma: As ``x``.
-        beta: As ``x``.
-        running_mean: As ``x``.
-        running_var: As ``x``.
-        decay: As ``x``.
+        x, gamma, beta, running_mean, running_var, decay: See
+            :func:`batch_normalization`.
 
     Returns:
         What the function computes.

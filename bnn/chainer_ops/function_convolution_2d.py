@@ -11,7 +11,6 @@ from bnn.kernels import convolution
 
 
 class Convolution2DFunction(chainers.Convolution2DFunction):
-
     """Chainer's convolution; see :func:`convolution_2d`."""
 
     @property

@@ -11,7 +11,6 @@ from bnn.kernels import elementwise
 
 
 class Dropout(function_node.FunctionNode):
-
     """Drops what a key determines; see :func:`dropout`.
 
     Its gradient drops the same elements.

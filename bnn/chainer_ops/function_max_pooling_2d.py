@@ -12,7 +12,6 @@ from bnn.kernels import pool
 
 
 class MaxPooling2D(function_node.FunctionNode):
-
     """Takes the largest of each window; see :func:`max_pooling_2d`."""
 
     def __init__(self, ksize: tuple[int, int], stride: tuple[int, int],

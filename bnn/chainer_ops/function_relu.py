@@ -11,7 +11,6 @@ from bnn.kernels import elementwise
 
 
 class ReLU(function_node.FunctionNode):
-
     """Takes what is positive; see :func:`relu`."""
 
     def check_type_forward(self, in_types):
@@ -28,7 +27,6 @@ class ReLU(function_node.FunctionNode):
 
 
 class ReLUGradient(function_node.FunctionNode):
-
     """The gradient of :class:`ReLU`, which is linear in ``gy``."""
 
     def __init__(self, y: numpy.ndarray):

@@ -12,7 +12,6 @@ from bnn.chainer_ops import function_batch_normalization
 
 
 class BatchNormalization(L.BatchNormalization):
-
     """Chainer's batch normalization, faster on the CPU.
 
     Arguments, parameters and running averages are those of

@@ -9,7 +9,6 @@ from bnn.chainer_ops import function_convolution_2d
 
 
 class Convolution2D(L.Convolution2D):
-
     """Chainer's convolutional layer, faster on the CPU.
 
     Arguments and parameters are those of

@@ -50,7 +50,6 @@ def statistics(name, channels):
 
     Returns:
         tuple: Two tuples of float, a number for each channel.
-
     """
     return _GREY if (name in PICTURE_NAMES and channels == 1) else (
         STATISTICS[name])
@@ -82,7 +81,6 @@ def load(name, data_dir=None, allow_modified=False, workers=None, shape=None):
         UserError: There is no such name, a file is not what it should be or
             cannot be read, a folder cannot be written, or scikit-learn is
             missing.
-
     """
     # Each reads other archives and may download: together they take as long to
     # import as half of NumPy.

@@ -27,7 +27,6 @@ def pad_crop_flip(images, pad=4, flip=True):
     Returns:
         numpy.ndarray or cupy.ndarray: A new C-contiguous array of the shape
         and dtype of ``images``.
-
     """
     padded = _array_module(images).pad(
         images, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
@@ -52,7 +51,6 @@ def random_crop_flip(images, size):
 
     Raises:
         ValueError: The images are smaller.
-
     """
     _check_size(images, size)
     return _crop_flip(images, size, size)
@@ -87,7 +85,6 @@ def random_affine(images, degrees=10, scale=0.1, slant=0.1, shift=2):
     Returns:
         numpy.ndarray or cupy.ndarray: A new array of the shape and dtype of
         ``images``, values rounded to the nearest.
-
     """
     xp = _array_module(images)
     n, c, h, w = images.shape
@@ -119,7 +116,6 @@ def center_crop(images, size):
 
     Raises:
         ValueError: The images are smaller.
-
     """
     _check_size(images, size)
     top, left = ((side - size) // 2 for side in images.shape[2:])

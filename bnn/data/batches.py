@@ -31,7 +31,6 @@ def parse(file, data, allow_modified=False):
 
     Raises:
         ValueError: It is no such file.
-
     """
     if len(data) > MAX_FILE_BYTES:
         raise ValueError(f'more than {MAX_FILE_BYTES} bytes')

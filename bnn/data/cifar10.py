@@ -53,7 +53,6 @@ def load(data_dir=None, allow_modified=False, mirrors=MIRRORS):
         UnavailableError: It is not there and cannot be downloaded.
         UserError: A file is not what it should be or cannot be read, or the
             folder cannot be written.
-
     """
     places = [data_dir]
     if data_dir is None:

@@ -39,7 +39,6 @@ class Dataset:
         validation_labels (numpy.ndarray or None): As ``train_labels``.
         whitening (~bnn.kernels.whitening.Whitening or None): What whitens the
             images, where a net is to see them so.
-
     """
 
     name: str
@@ -85,7 +84,6 @@ class Dataset:
 
         Raises:
             UserError: They are other ones, or in another order.
-
         """
         if tuple(names) != self.class_names:
             ours, theirs = (
@@ -110,7 +108,6 @@ class Dataset:
 
         Returns:
             Dataset: The same images in three parts.
-
         """
         return dataclasses.replace(
             self, train_images=self.train_images[:-n],

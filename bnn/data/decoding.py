@@ -45,7 +45,6 @@ def decode(path, draft=True, shape=(3, SIZE, SIZE)):
     Raises:
         ValueError: The file cannot be read, is no such picture, truncated or
             too large (``PIL.Image.MAX_IMAGE_PIXELS``).
-
     """
     with _open(path) as picture:
         channels, height, width = shape
@@ -70,7 +69,6 @@ def read(path):
 
     Raises:
         ValueError: As :func:`decode`.
-
     """
     with _open(path) as picture:
         return numpy.asarray(_rgb(picture))
@@ -85,7 +83,6 @@ def resize(pixels, height, width):
 
     Returns:
         numpy.ndarray: uint8.
-
     """
     return numpy.asarray(Image.fromarray(pixels).resize(
         (width, height), Image.Resampling.BILINEAR))

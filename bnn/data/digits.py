@@ -21,7 +21,6 @@ def load():
 
     Raises:
         UserError: scikit-learn is not installed.
-
     """
     try:
         from sklearn import datasets as sklearn_datasets
@@ -52,7 +51,6 @@ def enlarge(images):
     Returns:
         numpy.ndarray: uint8, shape ``(n, 1, 28, 28)``, values 0 to 255, the
         outer two pixels 0.
-
     """
     # Pixel o of 24 lies at o/3 - 1/3 on the grid of 8: every weight is a
     # number of thirds, so integers give the same bytes on every machine.

@@ -53,7 +53,6 @@ def fetch(urls, path, verify, missing, advice, contact_s=CONTACT_S,
         UnavailableError: No mirror delivered the file.
         UserError: Mirrors delivered the file with wrong content, or the file
             cannot be written.
-
     """
     reasons = {}
     kind = dataset.UnavailableError
@@ -136,7 +135,8 @@ def _pieces(response, max_bytes):
         if sys.stderr.isatty() and (
                 not piece or time.monotonic() - drawn > .1):
             drawn = time.monotonic()
-            print(f'\r  {done / 1e6:.1f} of {total / 1e6:.1f} MB',
+            of_total = f' of {total / 1e6:.1f}' if total >= 0 else ''
+            print(f'\r  {done / 1e6:.1f}{of_total} MB',
                   end='' if piece else '\n', file=sys.stderr, flush=True)
         if done > max_bytes:
             raise _MirrorError(f'more than {max_bytes} bytes')

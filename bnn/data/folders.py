@@ -11,7 +11,6 @@ def root():
     Returns:
         str: ``$CHAINER_DATASET_ROOT``, or else ``~/.chainer/dataset``, as
         ``chainer.dataset.get_dataset_root()``.
-
     """
     return os.environ.get('CHAINER_DATASET_ROOT') or os.path.join(
         '~', '.chainer', 'dataset')
@@ -28,7 +27,6 @@ def resolve(path):
 
     Raises:
         UserError: It exists and is not a folder.
-
     """
     folder = os.path.abspath(os.path.expanduser(path))
     if os.path.lexists(folder) and not os.path.isdir(folder):
@@ -45,7 +43,6 @@ def reading(path):
 
     Raises:
         UserError: It cannot be read.
-
     """
     try:
         yield
@@ -68,7 +65,6 @@ def open_file(path, advice):
 
     Raises:
         UserError: It is not a file, cannot be read, or its content is wrong.
-
     """
     if not os.path.isfile(path):
         # To open a named pipe would block.

@@ -31,7 +31,6 @@ def read(stream, ndim):
 
     Raises:
         ValueError: It is no such file.
-
     """
     try:
         if stream.peek(2)[:2] == b'\x1f\x8b':

@@ -57,7 +57,6 @@ def load(data_dir=None, workers=None):
     Raises:
         UnavailableError: There is no such folder. Nothing is downloaded.
         UserError: The folder lacks something or cannot be read.
-
     """
     folder = folders.resolve(
         os.path.join(folders.root(), 'imagenet') if data_dir is None
@@ -92,7 +91,6 @@ def load_own(data_dir, shape, workers=None):
         UnavailableError: There is no such folder.
         UserError: None is named, it lacks something or cannot be read, or too
             many pictures are broken.
-
     """
     if data_dir is None:
         raise errors.UserError('name the folder of the pictures: --data DIR')

@@ -77,7 +77,6 @@ def load(name, data_dir=None, allow_modified=False, mirrors=None):
         UnavailableError: Files are missing and cannot be downloaded.
         UserError: A file is not what it should be or cannot be read, or the
             folder cannot be written.
-
     """
     facts = FACTS[name]
     folder = folders.resolve(

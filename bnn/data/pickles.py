@@ -33,7 +33,6 @@ def read(data):
 
     Raises:
         ValueError: It is no such pickle.
-
     """
     try:
         found = _Unpickler(_check(data)).load()

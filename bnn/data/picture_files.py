@@ -28,7 +28,6 @@ def subfolders(folder):
 
     Raises:
         UserError: It cannot be read.
-
     """
     with folders.reading(folder), os.scandir(folder) as entries:
         return {
@@ -53,7 +52,6 @@ def find(folder, classes):
 
     Raises:
         UserError: A class has no pictures, or a folder cannot be read.
-
     """
     stamp = numpy.array(json.dumps([_VERSION, decoding.EXTENSIONS, classes]))
     cache = _cache_path(folder)

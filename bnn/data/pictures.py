@@ -35,7 +35,6 @@ class Pictures:
 
     Attributes:
         broken (Broken): The files found broken; slices share it.
-
     """
 
     dtype = numpy.dtype(numpy.uint8)
@@ -83,7 +82,6 @@ class Pictures:
 
         Raises:
             UserError: One of them is broken.
-
         """
         if isinstance(key, slice):
             return Pictures(self._folder, self._names[key], self._sizes[key],
@@ -109,7 +107,6 @@ class Pictures:
 
         Raises:
             UserError: Too many of the files are broken.
-
         """
         indices = self._check(indices)
         with self._lock:
@@ -134,7 +131,6 @@ class Pictures:
 
         Args:
             indices (sequence of int or numpy.ndarray): Which.
-
         """
         indices = self._check(indices)
         with self._lock:
@@ -163,7 +159,6 @@ class Broken:
     Args:
         folder (str): The folder of the part, for messages.
         n (int): How many pictures it has.
-
     """
 
     def __init__(self, folder, n):
@@ -187,7 +182,6 @@ class Broken:
 
         Raises:
             UserError: They are too many.
-
         """
         with self._lock:
             if path in self._paths:
@@ -212,7 +206,6 @@ class Broken:
 
         Raises:
             UserError: They are too many.
-
         """
         with self._lock:
             untold, self._untold = self._untold, {}

@@ -17,7 +17,6 @@ class Operation:
 
     Attributes:
         name (str): The link that it is of, ``'block2/conv'``; else empty.
-
     """
 
     name: str = ''
@@ -36,7 +35,6 @@ class Rescale(Operation):
             ``'standard'``: (p / 255 - mean) / std; ``'binary'``: +1 from 128
             up, else -1.
         mean, std (tuple of float): Of each channel, for ``'standard'``.
-
     """
 
     kind: str
@@ -48,7 +46,6 @@ class Rescale(Operation):
 
         Returns:
             tuple: Two float64 (n_channels,); ``None`` for ``'binary'``.
-
         """
         if self.kind == 'binary':
             return None
@@ -74,7 +71,6 @@ class Whiten(Operation):
     Attributes:
         mean (numpy.ndarray): float32 (n,).
         matrix (numpy.ndarray): float32 (n, n).
-
     """
 
     mean: numpy.ndarray
@@ -93,7 +89,6 @@ class Weights:
             (filters,), or the step of k-bit weights, (); ``None`` is 1.
         levels (int or None): How many values a weight can have; ``None``:
             2^bits.
-
     """
 
     bits: int
@@ -121,7 +116,6 @@ class Linear(Operation):
     Attributes:
         W (Weights): (out, in).
         b (numpy.ndarray or None): float32 (out,).
-
     """
 
     W: Weights
@@ -141,7 +135,6 @@ class Convolution2D(Operation):
         stride, pad, dilate (tuple of int): (h, w).
         pad_value (int): What the padding is, 0 or 1.
         groups (int): Groups of channels.
-
     """
 
     W: Weights
@@ -166,7 +159,6 @@ class BatchNormalization(Operation):
     Attributes:
         gamma, beta, mean, var (numpy.ndarray): float32 (channels,).
         eps (float): Added to the variance.
-
     """
 
     gamma: numpy.ndarray
@@ -189,7 +181,6 @@ class Sign(Operation):
 
     Attributes:
         shift (numpy.ndarray or None): float32 (channels,), along axis 1.
-
     """
 
     shift: numpy.ndarray = None
@@ -202,7 +193,6 @@ class Quantize(Operation):
     Attributes:
         n (int or float): Levels in a unit.
         low, high (float): Range, multiples of 1/n.
-
     """
 
     n: int
@@ -229,7 +219,6 @@ class RPReLU(Operation):
 
     Attributes:
         gamma, zeta, beta (numpy.ndarray): float32 (channels,).
-
     """
 
     gamma: numpy.ndarray
@@ -244,7 +233,6 @@ class _Pooling(Operation):
     Attributes:
         ksize, stride, pad (tuple of int): (h, w).
         cover_all (bool): Whether the sizes are rounded up.
-
     """
 
     ksize: tuple
@@ -297,7 +285,6 @@ class KeepScale(Operation):
     Attributes:
         ksize (tuple of int or None): Of that convolution.
         stride, pad (tuple of int): Likewise.
-
     """
 
     ksize: tuple = None
@@ -321,7 +308,6 @@ class Swap(Operation):
 
     Attributes:
         shape (tuple of int): Of what goes on, of an example.
-
     """
 
     shape: tuple
@@ -341,7 +327,6 @@ class PadChannels(Operation):
 
     Attributes:
         before, after (int): How many, in front of its own and behind them.
-
     """
 
     before: int

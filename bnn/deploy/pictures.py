@@ -46,7 +46,6 @@ def load(path, input_shape, dataset='mnist'):
 
     Raises:
         ~bnn.errors.UserError: If there is no such file, or it is no picture.
-
     """
     try:
         pixels = decoding.read(path)
@@ -115,7 +114,6 @@ def light_on_dark(grey):
 
     Returns:
         tuple: uint8 (h, w), str.
-
     """
     edge = numpy.concatenate(
         [grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
@@ -135,7 +133,6 @@ def center(grey, size):
 
     Returns:
         tuple: uint8 of that size, and in words what was done.
-
     """
     background = int(numpy.percentile(grey, 25))
     ink = numpy.clip(grey.astype(numpy.int64) - background, 0, None)

@@ -23,7 +23,6 @@ def run(net_operations, images, dtype=numpy.float64, watch=None):
 
     Returns:
         numpy.ndarray: The result of the last one.
-
     """
     x, kept = images, []
     for operation in net_operations:
@@ -44,7 +43,6 @@ def step(operation, x, kept, dtype):
 
     Returns:
         numpy.ndarray: The result.
-
     """
     if isinstance(operation, operations.KeepScale):
         kept.append(keep_scale(operation, x))
@@ -113,7 +111,6 @@ def convolve(x, W, stride, dilate, groups):
 
     Returns:
         numpy.ndarray: (n, filters, h_out, w_out).
-
     """
     parts = [numpy.moveaxis(numpy.tensordot(
         patches(part, W.shape[2:], stride, dilate), filters,
@@ -222,7 +219,6 @@ def pooled(operation, x, combine, outside):
 
     Returns:
         numpy.ndarray: (batch, channels, h_out, w_out).
-
     """
     size = operation.output_shape(x.shape[1:])[1:]
     after = [max(0, (n - 1) * s + k - p - length) for n, s, k, p, length in

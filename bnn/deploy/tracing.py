@@ -32,7 +32,6 @@ def trace(model: chainer.Link, example) -> list[operations.Operation]:
     Raises:
         ~bnn.errors.UserError: If the net has a function that is not
             supported: which one, in which layer, and what to use instead.
-
     """
     x = chainer.Variable(example)
     chains = _Chains(model)

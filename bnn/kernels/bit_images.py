@@ -62,7 +62,6 @@ def unpack_channels(words: numpy.ndarray, n_channels: int) -> numpy.ndarray:
 
 
 class BitConvolution:
-
     """A convolution of packed images, arranged for this machine.
 
     Args:

@@ -105,7 +105,6 @@ def aligned(shape: tuple[int, ...], dtype: numpy.dtype) -> numpy.ndarray:
 
 
 class Columns:
-
     """Packed rows in the order that the product reads its second factor in.
 
     Args:

@@ -1,7 +1,4 @@
-"""Updates of the optimizers, in one pass over the parameters.
-
-NumPy arrays of float32 or 64.
-"""
+"""Adam in one pass over the parameters.  NumPy arrays of float32 or 64."""
 import numba
 import numpy
 
@@ -49,36 +46,6 @@ def _adam(x, grad, m, v, alpha, rate1, rate2, eps, keep, eta):
         m[i] += rate1 * (g - m[i])
         v[i] += rate2 * (g * g - v[i])
         x[i] = keep * x[i] - eta * (alpha / (numpy.sqrt(v[i]) + eps) * m[i])
-
-
-def momentum_sgd(x: numpy.ndarray, grad: numpy.ndarray, v: numpy.ndarray,
-                 lr: float, momentum: float) -> None:
-    r"""Makes one update of SGD with momentum, in place.
-
-    .. math::
-
-        v \leftarrow \mathrm{momentum} \cdot v - \mathrm{lr} \cdot g, \qquad
-        x \leftarrow x + v
-
-    The operations are in Chainer's order, so that the bits are Chainer's.
-
-    Args:
-        x: Parameters, float32 or 64, C-contiguous; changed.
-        grad: Gradient, of the shape and dtype of ``x``.
-        v: Velocity, as ``x``; changed.
-        lr: Learning rate.
-        momentum: Share of the velocity that stays.
-    """
-    scalar = x.dtype.type
-    _momentum_sgd(x.size, *map(_flat, (x, grad, v)), scalar(lr),
-                  scalar(momentum))
-
-
-@threads.Kernel
-def _momentum_sgd(x, grad, v, lr, momentum):
-    for i in numba.prange(x.size):
-        v[i] = momentum * v[i] - lr * grad[i]
-        x[i] += v[i]
 
 
 def _flat(x):

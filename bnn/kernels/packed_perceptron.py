@@ -23,7 +23,6 @@ _NO_BITS = numpy.empty((0, 0), numpy.uint32)
 
 
 class Perceptron:
-
     """Linear layers on bits, arranged for this machine.
 
     Output ``j`` of layer ``l`` is 1 where its operand and ``weights[l][j]``

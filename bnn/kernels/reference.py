@@ -80,11 +80,6 @@ def adam(x, grad, m, v, alpha, beta1, beta2, eps=1e-8, keep=1., eta=1.):
     x[...] = keep * x - eta * (alpha / (numpy.sqrt(v) + eps) * m)
 
 
-def momentum_sgd(x, grad, v, lr, momentum):
-    v[...] = momentum * v - lr * grad
-    x += v
-
-
 def pack(x):
     bits = numpy.packbits(x >= 0, axis=-1, bitorder='little')
     words = numpy.zeros((*x.shape[:-1], -(-x.shape[-1] // 32)), '<u4')

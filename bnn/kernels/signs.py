@@ -79,7 +79,6 @@ def _part_has_others(x):
 
 
 class Signs:
-
     """The signs of a matrix, for several products.
 
     Args:

@@ -44,7 +44,6 @@ _VERSION = _hash_sources()
 
 
 class Kernel:
-
     """A kernel, compiled once for all threads and once for one.
 
     Numba keeps the machine code for the next process.

@@ -142,7 +142,6 @@ def count(builder, mix, rows, panels, n_words, first, n_vectors):
 
     Returns:
         list of list: Vectors of int32, row by row.
-
     """
     none = [[_NO_BITS] * n_vectors] * len(rows)
     if IS_WIDE:
@@ -184,7 +183,6 @@ def add_up_in_runs(builder, add, widen, length, rows, panels, n_words, first,
 
     Returns:
         list of list: Vectors of int32, row by row.
-
     """
     totals = [[cgutils.alloca_once_value(builder, zeros) for zeros in row]
               for row in none]
@@ -220,7 +218,6 @@ def add_up(builder, add, rows, panels, n_words, first, sums):
 
     Returns:
         list of list: Vectors, row by row.
-
     """
     rows = [_pointer(builder, row, _I32) for row in rows]
     n_vectors, kind = len(sums[0]), sums[0][0].type

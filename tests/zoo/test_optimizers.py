@@ -7,7 +7,6 @@ import numpy
 
 import link_binary_linear
 from bnn.chainer_ops import adam
-from bnn.chainer_ops import momentum_sgd
 from bnn.training.command_line import config as config_module
 from zoo import optimizers
 from zoo.latent_weights import bop
@@ -74,7 +73,8 @@ def test_weights_alone_decay(capsys):
 def test_kinds(capsys):
     for name, kind in (
             ('adam', adam.Adam), ('sgd', chainer.optimizers.SGD),
-            ('momentum', momentum_sgd.MomentumSGD), ('bop', bop.Bop)):
+            ('momentum', chainer.optimizers.MomentumSGD),
+            ('bop', bop.Bop)):
         model = make_model()
         optimizer = optimizers.make(config_module.Config(
             optimizer=name, clip='none', bop_adaptivity=.25,

@@ -84,7 +84,7 @@ def prepared_links(model: chainer.Link) -> list[chainer.Link]:
             and (getattr(link, 'scaled', False) or id(link) in in_blocks)]
 
 
-def add_to(model: chainer.Link, min_gamma: float | None = .01,
+def add_to(model: chainer.Link, min_gamma: float = .01,
            extra: float = 1., scale_gradient: bool = True):
     """Adds XNOR-Net's hooks to a model of its blocks, or of scaled weights.
 
@@ -94,8 +94,8 @@ def add_to(model: chainer.Link, min_gamma: float | None = .01,
 
     Args:
         model (~chainer.Link): A model that an optimizer was set up with.
-        min_gamma (float or None): Least gamma.  XNOR-Net-PyTorch has 0.01
-            for LeNet-5 and NIN, and no limit, ``None``, for AlexNet.
+        min_gamma (float): Least gamma; 0 bounds none.  XNOR-Net-PyTorch has
+            0.01 for LeNet-5 and NIN, and no limit for AlexNet.
         extra (float): See :class:`GradientScale`.
         scale_gradient (bool): Whether to add a :class:`GradientScale`.  It is
             meant for Adam; the steps of other optimizers grow with the
@@ -116,7 +116,7 @@ def add_to(model: chainer.Link, min_gamma: float | None = .01,
         if scale_gradient:
             link.W.update_rule.add_hook(GradientScale(extra))
         link.W.update_rule.add_hook(WeightPreparation())
-    if links and min_gamma is not None:
+    if links and min_gamma:
         for link in model.links():
             if (isinstance(link, L.BatchNormalization)
                     and getattr(link, 'gamma', None) is not None):

@@ -80,7 +80,6 @@ class NIN(chainer.Chain):
         return F.mean(h, axis=(2, 3))
 
 
-
 class NINImageNet(chainer.Chain):
     """NIN with binary middle layers for ImageNet.
 
@@ -144,7 +143,6 @@ class NINImageNet(chainer.Chain):
         h = self.block11(self.block10(h))
         h = function_relu.relu(self.conv12(self.bn12(h)))
         return F.mean(h, axis=(2, 3))
-
 
 
 def _fixed_batch_normalization(n_channels):

@@ -4,32 +4,11 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import script
-from bnn.training.command_line import setting
-
-
-def argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Returns an argument type whose errors say what is wrong."""
-    if convert in (str, int, float):
-        return convert
-
-    def converted(text):
-        try:
-            return convert(text)
-        except ValueError as e:
-            if str(e).startswith(('invalid literal', 'could not convert')):
-                raise
-            raise argparse.ArgumentTypeError(str(e)) from e
-
-    converted.__name__ = 'integer' if convert in (
-        setting.positive, setting.not_negative, setting.seed,
-        setting.side) else 'number'
-    return converted
 
 
 def parse(base: config_module.Config, parser: script.Parser,
@@ -80,7 +59,7 @@ def _add(group, name, one, default):
     elif one.convert is None:
         kwargs['action'] = argparse.BooleanOptionalAction
     else:
-        kwargs.update(type=argument(one.convert), metavar=one.metavar)
+        kwargs.update(type=one.convert, metavar=one.metavar)
         if one.choices:
             kwargs['choices'] = one.choices
         if one.several:

@@ -1,4 +1,5 @@
 """One field of a configuration: its default, its help and its check."""
+import argparse
 import dataclasses
 import math
 from collections.abc import Callable
@@ -74,65 +75,37 @@ def field(default: Any, help: str, group: str, **kwargs: Any) -> Any:
         metadata={'setting': Setting(help, group, **kwargs)})
 
 
-def positive(text: str) -> int:
-    """An integer of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise ValueError(f'{value} is less than 1')
-    return value
+class _Refused(ValueError, argparse.ArgumentTypeError):
+    """A value that is refused; argparse prints the reason."""
 
 
-def side(text: str) -> int:
-    """Height and width of an image, of a size that a net can take."""
-    value = int(text)
-    if not 1 <= value <= 1024:
-        raise ValueError(f'{value} is not in [1, 1024]')
-    return value
+def _number(kind, words, is_valid, reason):
+    def convert(text):
+        value = kind(text)
+        if not is_valid(value):
+            raise _Refused(f'{text} {reason}')
+        return value
+
+    convert.__name__ = words  # which argparse names
+    return convert
 
 
-def not_negative(text: str) -> int:
-    """An integer from 0 up."""
-    value = int(text)
-    if value < 0:
-        raise ValueError(f'{value} is less than 0')
-    return value
-
-
-def seed(text: str) -> int:
-    """An integer that NumPy takes for a seed."""
-    value = int(text)
-    if not 0 <= value < 2 ** 32:
-        raise ValueError(f'{value} is not in [0, 2^32)')
-    return value
-
-
-def positive_float(text: str) -> float:
-    """A finite number above 0."""
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise ValueError(f'{text} is not above 0')
-    return value
-
-
-def not_negative_float(text: str) -> float:
-    """A finite number from 0 up."""
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise ValueError(f'{text} is less than 0')
-    return value
-
-
-def weight(text: str) -> float:
-    """A number in (0, 1]."""
-    value = float(text)
-    if not 0 < value <= 1:
-        raise ValueError(f'{text} is not in (0, 1]')
-    return value
-
-
-def ratio(text: str) -> float:
-    """A number in [0, 1)."""
-    value = float(text)
-    if not 0 <= value < 1:
-        raise ValueError(f'{text} is not in [0, 1)')
-    return value
+#: An integer of at least 1
+positive = _number(int, 'integer', lambda n: n >= 1, 'is less than 1')
+#: An integer from 0 up
+not_negative = _number(int, 'integer', lambda n: n >= 0, 'is less than 0')
+#: Height and width of an image, of a size that a net can take
+side = _number(int, 'integer', lambda n: 1 <= n <= 1024, 'is not in [1, 1024]')
+#: An integer that NumPy takes for a seed
+seed = _number(
+    int, 'integer', lambda n: 0 <= n < 2 ** 32, 'is not in [0, 2^32)')
+#: A finite number above 0
+positive_float = _number(
+    float, 'number', lambda x: 0 < x < math.inf, 'is not above 0')
+#: A finite number from 0 up
+not_negative_float = _number(
+    float, 'number', lambda x: 0 <= x < math.inf, 'is less than 0')
+#: A number in (0, 1]
+weight = _number(float, 'number', lambda x: 0 < x <= 1, 'is not in (0, 1]')
+#: A number in [0, 1)
+ratio = _number(float, 'number', lambda x: 0 <= x < 1, 'is not in [0, 1)')

@@ -5,34 +5,23 @@ from typing import Any
 import chainer
 import chainer.links as L
 import numpy
-from chainer import function_node
-from chainer.utils import type_check
 
 from bnn import errors
+from bnn.chainer_ops import function_batch_normalization
 from bnn.chainer_ops import link_batch_normalization
 from bnn.kernels import batch_norm
 from bnn.training.ranks import alone
 
 
-class SynchronizedBatchNormalization(function_node.FunctionNode):
+class SynchronizedBatchNormalization(
+        function_batch_normalization.BatchNormalization):
     """Normalizes by the statistics of all ranks; see
     :func:`batch_normalization`.
     """
 
     def __init__(self, ranks: alone.Ranks, eps: float) -> None:
-        super().__init__()
+        super().__init__(eps)
         self._ranks = ranks
-        self.eps = eps
-        self.mean = self.var = None
-
-    def check_type_forward(self, in_types):
-        type_check.expect(in_types.size() == 3)
-        x, gamma, beta = in_types
-        type_check.expect(x.dtype.kind == 'f', x.ndim >= 2)
-        type_check.expect(
-            gamma.dtype == x.dtype, beta.dtype == x.dtype,
-            gamma.ndim == 1, gamma.shape[0] == x.shape[1],
-            beta.shape == gamma.shape)
 
     def forward(self, inputs):
         self.retain_inputs((0, 1))

@@ -19,7 +19,6 @@ _MAX_EXPLAINED = 100
 
 @dataclasses.dataclass
 class Agreement:
-
     """What a comparison found.
 
     Attributes:
@@ -96,7 +95,6 @@ def predict(trained, x):
 
 
 class _Outputs(chainer.LinkHook):
-
     """Keeps what each link gave."""
 
     name = 'Outputs'

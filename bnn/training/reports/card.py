@@ -1,5 +1,6 @@
 """The card of a packed net: what it is, and how to make it again."""
 import hashlib
+import os
 import shlex
 import time
 from collections.abc import Mapping
@@ -120,6 +121,8 @@ def command(attributes: Mapping[str, Any], base: config_module.Config) -> str:
                     getattr(base, name),
                     getattr(base, _RESOLVED.get(name, name)))):
             continue
+        if name == 'teacher':
+            value = os.path.relpath(value)
         flag = config_module.flag(name)
         if isinstance(value, bool):
             words.append(flag if value else '--no-' + flag[2:])

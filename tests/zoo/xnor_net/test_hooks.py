@@ -240,7 +240,7 @@ def test_gammas_stay_positive():
 
 
 def test_min_gamma():
-    for min_gamma, expected in (.25, .25), (None, -4):
+    for min_gamma, expected in (.25, .25), (0, -4):
         model = make_model()
         optimizer = chainer.optimizers.SGD(lr=1).setup(model)
         hooks.add_to(model, min_gamma=min_gamma)
