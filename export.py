@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Export a trained net: packed to one bit per binary weight, or as ONNX.
+"""Export a trained net: packed to one bit per binary weight, C, web, ONNX.
 
     ./export.py result/latest/mlp.model              to predict.py's file
     ./export.py result/latest/mlp.model --to web -o digit.html
@@ -317,7 +317,7 @@ def _load_own(args):
 
 def export_packed(args):
     """Exports a net that is packed already."""
-    kind = FORMATS[args.to]
+    path, kind = predict.find(args.model), FORMATS[args.to]
     if not kind.of_packed:
         names = ' or '.join(
             name for name, kind in FORMATS.items() if kind.of_packed)
@@ -329,15 +329,24 @@ def export_packed(args):
             raise errors.UserError(
                 f'--{name.replace("_", "-")} is of a model, and {args.model} '
                 'is packed already')
-    net = file_format.load(predict.find(args.model))
+    net = file_format.load(path)
     print(summary.table(table.rows(net)))
     if args.summary:
         return
-    # Of a shipped net not into models/
+    # Of a shipped net by its name: into the current folder
     out = args.out or args.model.removesuffix('.bnn') + kind.suffix
+    refuse_the_model(out, path)
     for line in kind.write(Export(net, out)):
         print(line)
     script.say_next(predict=kind.then(shlex.quote(out)))
+
+
+def refuse_the_model(out, *paths):
+    """Raises UserError where a net would be written over what it is of."""
+    for path in paths:
+        if path and os.path.exists(out) and os.path.exists(path) and (
+                os.path.samefile(out, path)):
+            raise errors.UserError(f'--out {out} is the model itself')
 
 
 def _load(args):
@@ -377,7 +386,9 @@ def _read_data(trained, args):
 
 def main(argv=None):
     args = make_parser().parse_args(argv)
-    if args.model.endswith('.bnn') or args.model in predict.shipped():
+    is_name = not os.path.exists(args.model) and not any(
+        mark in args.model for mark in './\\')
+    if args.model.endswith('.bnn') or is_name:
         return export_packed(args)
     kind = FORMATS[args.to]
     for package in kind.needs if args.check else kind.needs[:1]:
@@ -395,11 +406,8 @@ def main(argv=None):
             numpy.float32)))
         return
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
-    for path in args.model.rpartition('.py:')[0] + '.py', args.model, (
-            args.weights):
-        if path and os.path.exists(out) and os.path.exists(path) and (
-                os.path.samefile(out, path)):
-            raise errors.UserError(f'--out {out} is the model itself')
+    refuse_the_model(out, args.model.rpartition('.py:')[0] + '.py',
+                     args.model, args.weights)
     operations, rescale = trained.operations(), trained.rescale
 
     def make():

@@ -177,11 +177,14 @@ def test(net, data):
 
 def describe_test(net, found):
     """Returns the lines for a test."""
-    width = max(len(str(max(map(max, found['confusion'])))), 4) + 1
+    # As much of the names as a terminal has room for
+    longest, n = max(map(len, net.class_names)), len(net.class_names)
+    width = 1 + max(len(str(max(map(max, found['confusion'])))), 4, min(
+        longest, 79 // (n + 1) - 1))
     lines = [f'{found["dataset"]}: accuracy {found["accuracy"]:.4f} on '
              f'{found["images"]} images, {found["images_per_second"]:,} '
              'images/s']
-    if len(net.class_names) <= 20:
+    if n <= 20:
         names = [name[:width - 1] for name in net.class_names]
         lines += ['rows: what it is, columns: what it was taken for',
                   ''.join(name.rjust(width) for name in ['', *names])]
@@ -225,7 +228,9 @@ def main(argv=None):
         sys.stdout.flush()
     dataset = net.packed.facts.get('dataset')
     if dataset in list(datasets.TITLES):  # A list takes unhashable values too.
-        script.say_next(test=f'{command} --dataset {dataset}')
+        script.say_next(test=f'{command} ' + (
+            '--data DIR' if dataset in datasets.PICTURE_NAMES
+            else f'--dataset {dataset}'))
 
 
 def run():

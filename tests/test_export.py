@@ -155,8 +155,18 @@ def test_of_a_shipped_net(tmp_path, monkeypatch):
             (['--to', 'c', '--example', '1,28,28'], '^--example is of')):
         with pytest.raises(errors.UserError, match=message):
             export.main(['best', *words])
-    with pytest.raises(errors.UserError, match='cannot read none.bnn'):
-        export.main(['none.bnn', '--to', 'c'])
+    for name, message in (('none.bnn', 'cannot read none.bnn'),
+                          ('none', '^none: .* there are: best, ')):
+        with pytest.raises(errors.UserError, match=message):
+            export.main([name, '--to', 'c'])
+
+
+def test_a_packed_net_stays(binary_model):
+    assert export.main([binary_model, '-o', 'net.bnn']) == 0
+    before = pathlib.Path('net.bnn').read_bytes()
+    with pytest.raises(errors.UserError, match='is the model itself'):
+        export.main(['net.bnn', '--to', 'web', '-o', './net.bnn'])
+    assert pathlib.Path('net.bnn').read_bytes() == before
 
 
 def test_script_refuses(tmp_path):

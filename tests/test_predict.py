@@ -114,7 +114,7 @@ def test_own_pictures(tmp_path, monkeypatch, held):
     assert '--size is 7' in train.refuse(
         *evaluate, '--data', 'data', '--size', 7)
     printed = pack.succeed('run/mlp.model', '-o', 'net.bnn').stdout
-    assert '12 test images of images in data' in printed
+    assert '12 test images of pictures of data' in printed
     assert deploy.load(str(tmp_path / 'net.bnn')).input_shape == (3, 6, 6)
     line, = script.succeed(
         'net.bnn', 'data/val/class 1/0.jpg').stdout.splitlines()

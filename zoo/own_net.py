@@ -60,7 +60,7 @@ def load(words: str, input_shape: tuple[int, int, int],
         net = net.predictor
     if not isinstance(net, chainer.Link):
         raise errors.UserError(
-            f'{words} gives a {type(net).__name__}, not a chainer.Chain')
+            f'{words} gives {type(net).__name__}, not a chainer.Chain')
 
     def score():
         with (chainer.using_config('train', False),

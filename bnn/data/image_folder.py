@@ -121,7 +121,7 @@ def load_own(data_dir, shape, workers=None):
 
 def _dataset(name, folder, classes, data):
     return dataset.Dataset(
-        name, f'images in {os.path.basename(folder)}', *data,
+        name, f'pictures of {os.path.basename(folder)}', *data,
         class_names=tuple(classes), source=folder)
 
 
@@ -202,8 +202,9 @@ def _find_classes(folder, parts):
 def _check_number(folder, classes):
     if len(classes) < 2:
         raise errors.UserError(
-            f'{folder} has {len(classes)} folders of classes, not 2 or more: '
-            f'pictures must lie in {os.path.basename(folder)}/<class>/')
+            f'{folder} has {len(classes)} '
+            f'folder{"s" * (len(classes) != 1)} of classes, not 2 or more: '
+            f'pictures must lie in {folder}/<class>/')
 
 
 def _cores():

@@ -17,6 +17,8 @@ CENTRE = 14.
 _INK = .2
 # Data sets of which only what is drawn counts, not where and how large
 _OF_DRAWINGS = 'mnist', 'digits'
+# Data sets of images that are light on dark
+_LIGHT_ON_DARK = *_OF_DRAWINGS, 'fashion-mnist'
 # A pixel is coloured where its channels are so far apart, a picture where so
 # large a share of its pixels is: yellowish paper is grey.
 _COLOUR, _COLOURED = 64, .1
@@ -27,12 +29,13 @@ _ASPECT = 2
 def load(path, input_shape, dataset='mnist'):
     """Reads a picture as a net wants it.
 
-    A net of one channel gets grey, light on dark: a picture whose edge is
-    rather light is inverted.  One of exactly the net's size is taken as it
-    is; else of digits (``'mnist'``, ``'digits'``) what is drawn is scaled
-    into a box of 20 pixels and put with its centre of mass where MNIST's have
-    it, and of anything else the whole picture is scaled.  For a net of own
-    pictures (``'pictures'``) it is made as for its training.
+    A net of one channel gets grey, that of digits and Fashion-MNIST light on
+    dark: a picture whose edge is rather light is inverted.  One of exactly
+    the net's size is taken as it is; else of digits (``'mnist'``,
+    ``'digits'``) what is drawn is scaled into a box of 20 pixels and put with
+    its centre of mass where MNIST's have it, and of anything else the whole
+    picture is scaled.  For a net of own pictures (``'pictures'``) it is made
+    as for its training.
 
     A picture of another kind than the net's gets a warning on standard error.
 
@@ -68,7 +71,9 @@ def load(path, input_shape, dataset='mnist'):
             x = decoding.resize(pixels, height, width).transpose(2, 0, 1)
             how = f'scaled from {size}'
         return numpy.ascontiguousarray(x), how
-    grey, how = light_on_dark(to_grey(pixels))
+    grey, how = to_grey(pixels), 'grey'
+    if dataset in _LIGHT_ON_DARK:
+        grey, how = light_on_dark(grey)
     if grey.shape == tuple(input_shape[1:]):
         how += ', as it is'
     elif dataset in _OF_DRAWINGS:
@@ -85,7 +90,8 @@ def _doubts(pixels, input_shape, dataset):
     channels, *wanted = input_shape
     height, width = pixels.shape[:2]
     spread = pixels.max(axis=2) - pixels.min(axis=2)
-    if channels == 1 and (spread >= _COLOUR).mean() > _COLOURED:
+    if channels == 1 and dataset != 'pictures' and (  # whose own may be grey
+            spread >= _COLOUR).mean() > _COLOURED:
         yield 'has colours, and the net sees grey alone'
     elif channels == 3 and not spread.any():
         yield 'is grey, and the net is of colours'

@@ -135,8 +135,8 @@ def test_int8_ends(script, tmp_path):
      'of none, def make_net(): return Sized(...), and name it, '),
     ('net.py:Broken', 'net.py:Broken cannot be made: RuntimeError: a b '
      '(line 32 of net.py)'),
-    ('net.py:make_pair', 'net.py:make_pair gives a tuple, not a'),
-    ('net.py:sizes', 'net.py:sizes gives a module, not a'),
+    ('net.py:make_pair', 'net.py:make_pair gives tuple, not a'),
+    ('net.py:sizes', 'net.py:sizes gives module, not a'),
     ('net.py:Wrong', 'Sigmoid behind conv is not supported: use relu'),
     ('net.py:Net --weights none', 'cannot read none'),
     ('net.py:Net --classes a,b', 'a net of 3 scores cannot be packed with'),

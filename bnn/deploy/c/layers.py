@@ -145,7 +145,8 @@ def _check(net):
 
 
 def _refusal(name, words, at_end=False):
-    hint = '. --int8-ends makes 8-bit numbers of the first and the last layer'
+    hint = ('. Exported from its model with --int8-ends, the first and the '
+            'last layer have 8-bit numbers')
     return errors.UserError(
         f'{name} cannot go to C: {words}, and the C net is of whole numbers'
         f'{hint if at_end else ""}')

@@ -19,7 +19,7 @@ def test_load(picture_folder):
     before = numpy.random.get_state()[1].copy()
     data = datasets.load('imagenet', f'{picture_folder}/', workers=2)
     numpy.testing.assert_array_equal(before, numpy.random.get_state()[1])
-    assert (data.name, data.title) == ('imagenet', 'images in pets')
+    assert (data.name, data.title) == ('imagenet', 'pictures of pets')
     assert data.class_names == ('cat', 'dog')
     assert data.source == str(picture_folder)
     for images, labels, n in (
@@ -110,7 +110,7 @@ def test_default_folder(picture_folder, monkeypatch):
             datasets.UnavailableError, match='there is no .*/imagenet/train:'):
         datasets.load('imagenet')
     picture_folder.rename(picture_folder.parent / 'imagenet')
-    assert datasets.load('imagenet').title == 'images in imagenet'
+    assert datasets.load('imagenet').title == 'pictures of imagenet'
 
 
 def test_workers(picture_folder):
@@ -138,7 +138,7 @@ def _remove(*names):
      'the same classes, but only one of them has cat and 1 more$'),
     (_remove('train/cat', 'train/dog'), errors.UserError,
      '/pets/train has 0 folders of classes, not 2 or more: pictures must'),
-    (_remove('train/cat', 'val/cat'), errors.UserError, 'has 1 folders'),
+    (_remove('train/cat', 'val/cat'), errors.UserError, 'has 1 folder of'),
     (_remove('val/dog'), errors.UserError,
      '/pets: train and val must have .* one of them has dog$'),
     (lambda folder: [(folder / f'val/fox{i}').mkdir() for i in range(3)],
@@ -175,7 +175,7 @@ def test_own_is_held_or_read(picture_folder, monkeypatch, n_bytes):
     monkeypatch.setattr(image_folder, 'HELD_BYTES', n_bytes)
     data = _load_own(picture_folder)
     assert (data.name, data.title, data.class_names, data.source) == (
-        'pictures', 'images in pets', ('cat', 'dog'), str(picture_folder))
+        'pictures', 'pictures of pets', ('cat', 'dog'), str(picture_folder))
     for images, labels, n in (
             (data.train_images, data.train_labels, 12),
             (data.test_images, data.test_labels, 4)):
@@ -244,10 +244,10 @@ def _one(folder):
 @pytest.mark.parametrize('change, match', [
     (shutil.rmtree, '^there is no .*/pets: it must hold a folder'),
     (_remove('train', 'val'), '/pets has 0 folders of classes, not 2'),
-    (_remove('val'), '/pets has 1 folders .* must lie in pets/<class>/'),
-    (_remove('train/cat'), '/pets/train has 1 folders'),
+    (_remove('val'), '/pets has 1 folder of .* must lie in .*/pets/<class>/'),
+    (_remove('train/cat'), '/pets/train has 1 folder of'),
     (_remove('val/dog'), 'train and val must have the same classes'),
-    (_remove('train'), '/pets has 1 folders'),
+    (_remove('train'), '/pets has 1 folder of'),
     (lambda folder: (folder / 'train' / 'cat').rename(folder / 'train/x'),
      'only one of them has cat and 1 more'),
     (lambda folder: [path.rename(path.with_suffix('.txt'))

@@ -105,6 +105,19 @@ def test_other_nets(save):
     assert found.shape == MNIST and how.endswith('scaled from 70x50')
 
 
+def test_light_pictures_of_an_unknown_net(save):
+    """They are inverted for data that are known to be light on dark."""
+    x = numpy.full((28, 28), 255, numpy.uint8)
+    x[9:12] = numpy.random.randint(0, 100, (3, 28))
+    for dataset, is_inverted in (
+            ('mnist', True), ('digits', True), ('fashion-mnist', True),
+            (None, False), ('something', False)):
+        found, how = pictures.load(save(x), MNIST, dataset)
+        assert (found[0] == (255 - x if is_inverted else x)).all()
+        assert how.split(',')[0] == (
+            'dark on light' if is_inverted else 'grey')
+
+
 @pytest.mark.parametrize('shape', ((1, 16, 16), (3, 16, 16)))
 def test_own_pictures_as_trained(shape, tmp_path):
     """The very pixels of the training, of large JPEGs too."""
@@ -135,8 +148,9 @@ def test_another_kind(save, capsys):
     for pixels, shape, dataset, words in (
             (grey, MNIST, 'pictures', ''), (grey, MNIST, 'mnist', ''),
             (colour, CIFAR, 'pictures', ''), (paper, MNIST, 'mnist', ''),
-            (colour, MNIST, 'pictures', 'has colours, and the net sees grey'),
-            (colour, MNIST, 'mnist', 'has colours'),
+            (colour, MNIST, 'pictures', ''),
+            (colour, MNIST, 'mnist', 'has colours, and the net sees grey'),
+            (colour, MNIST, None, 'has colours'),
             (grey, CIFAR, 'cifar10', 'is grey, and the net is of colours'),
             (grey[:, :16], MNIST, 'pictures', 'is 16x40, and the net sees it '
              'squeezed to 28x28'),

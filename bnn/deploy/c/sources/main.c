@@ -12,6 +12,10 @@
 
 #include "bnn_net.h"
 
+#define WORD(x) #x
+#define SIZE_OF(width, height) WORD(width) "x" WORD(height)
+#define SIZE SIZE_OF(BNN_WIDTH, BNN_HEIGHT)
+
 static int next_number(FILE *f)
 {
     int c, n = 0;
@@ -38,7 +42,7 @@ static const char *read_image(FILE *f, uint8_t *image)
     height = next_number(f);
     largest = next_number(f);
     if (width != BNN_WIDTH || height != BNN_HEIGHT)
-        return "is not of the size of the net";
+        return "is not of the net's size, " SIZE;
     if (largest < 1 || largest > 255)
         return "has pixels of more than 8 bits";
     for (i = 0; i < BNN_HEIGHT * BNN_WIDTH; i++)

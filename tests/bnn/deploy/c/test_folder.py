@@ -128,7 +128,7 @@ def test_table(pack):
 
 @pytest.mark.parametrize('name, words', [
     ('lenet5', 'conv1 cannot go to C: its weights are floats, and the C net '
-     'is of whole numbers. --int8-ends makes 8-bit'),
+     'is of whole numbers. Exported from its model'),
     ('dorefa-2-32', 'l1 cannot go to C: it gives floats, and'),
     ('dorefa-32-2', 'l1 cannot go to C: its weights are floats'),
     ('FloatMLP-1', 'l1 cannot go to C: its weights are floats'),
