@@ -63,6 +63,9 @@ function plane({data}, c) {
   return out;
 }
 
+/** Grey data sets, whose images are light on dark. */
+const LIGHT_ON_DARK = ['mnist', 'digits', 'fashion-mnist'];
+
 /** Inverts grey whose edge is rather light. */
 function lightOnDark(values, [height, width]) {
   const edge = Array.from(values.filter((_, i) => i < width
@@ -88,7 +91,7 @@ function imageOf(pixels, [channels, ...wanted], dataset) {
   const isGrey = channels === 1;
   const planes = isGrey ? [grey(pixels)]
     : [0, 1, 2].map(c => plane(pixels, c));
-  if (isGrey && dataset !== 'pictures') {
+  if (LIGHT_ON_DARK.includes(dataset)) {
     planes[0] = lightOnDark(planes[0], size);
   }
   const isCut = !isGrey && dataset === 'imagenet';

@@ -131,7 +131,8 @@ def test_scores_of_every_net(shape, pack, net_names, described, make_images):
 @pytest.mark.parametrize('size', ((32, 32), (50, 41), (300, 200), (9, 14)))
 @pytest.mark.parametrize('shape, dataset', (
     ((3, 32, 32), 'cifar10'), ((3, 32, 40), 'pictures'),
-    ((1, 28, 28), 'fashion_mnist'), ((1, 20, 28), 'pictures'),
+    ((1, 28, 28), 'fashion-mnist'), ((1, 20, 28), 'pictures'),
+    ((1, 28, 28), None),
     ((3, 227, 227), 'imagenet')))
 def test_image_of_a_picture(size, shape, dataset, tmp_path):
     """The page makes the image that predict.py makes of a picture."""
