@@ -315,6 +315,17 @@ def _load_own(args):
         args.weights, args.classes, args.dataset)
 
 
+def is_packed(model):
+    """Tells whether a model is a packed file, or the name of one."""
+    if model.endswith('.bnn'):
+        return True
+    try:
+        with open(model, 'rb') as f:
+            return f.read(len(file_format.MAGIC)) == file_format.MAGIC
+    except OSError:
+        return not any(mark in model for mark in './\\')
+
+
 def export_packed(args):
     """Exports a net that is packed already."""
     path, kind = predict.find(args.model), FORMATS[args.to]
@@ -334,7 +345,7 @@ def export_packed(args):
     if args.summary:
         return
     # Of a shipped net by its name: into the current folder
-    out = args.out or args.model.removesuffix('.bnn') + kind.suffix
+    out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     refuse_the_model(out, path)
     for line in kind.write(Export(net, out)):
         print(line)
@@ -386,9 +397,7 @@ def _read_data(trained, args):
 
 def main(argv=None):
     args = make_parser().parse_args(argv)
-    is_name = not os.path.exists(args.model) and not any(
-        mark in args.model for mark in './\\')
-    if args.model.endswith('.bnn') or is_name:
+    if is_packed(args.model):
         return export_packed(args)
     kind = FORMATS[args.to]
     for package in kind.needs if args.check else kind.needs[:1]:

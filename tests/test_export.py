@@ -134,10 +134,10 @@ def test_of_a_packed_net(binary_model, capsys, kind):
         return [file.read_bytes() for file in (
             sorted(path.iterdir()) if path.is_dir() else [path])]
 
-    assert export.main([binary_model, '-o', 'net.bnn']) == 0
+    assert export.main([binary_model, '-o', 'net.nbin']) == 0
     assert export.main([binary_model, '--to', kind, '-o', 'a']) == 0
     table = capsys.readouterr().out.splitlines()[0]
-    assert not export.main(['net.bnn', '--to', kind, '-o', 'b'])
+    assert not export.main(['net.nbin', '--to', kind, '-o', 'b'])
     out, err = capsys.readouterr()
     assert out.startswith(table)
     assert err.startswith('to predict:')
