@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Pictures decoded per second, by threads, beside what training asks for.
 
+    benchmarks/decode_images.py
     benchmarks/decode_images.py --demand 1500 --data-dir ~/imagenet
 
 Pictures of a folder, or else synthetic ones of ImageNet's size and larger:

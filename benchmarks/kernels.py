@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Speed of the kernels for training, beside NumPy, the BLAS and Chainer.
 
+    benchmarks/kernels.py
+    benchmarks/kernels.py --only weight_gradient sign_convolution rule
+
 The products of signs stand beside the float32 BLAS, binarizing or packing
 included; convolutions and pools beside Chainer's; the others beside their
 definition in plain NumPy, bnn/kernels/reference.py.  A rate stands beside
@@ -9,8 +12,6 @@ is that of the copy.
 
 The second table shows where bnn.kernels.signs does well to pack, or to take
 the processor's matrix unit, rather than the BLAS.
-
-    benchmarks/kernels.py --only weight_gradient sign_convolution rule
 """
 import argparse
 import functools

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Time of a training iteration against units, batch and threads.
 
+    benchmarks/scaling.py
+    benchmarks/scaling.py --rounds 1
+
 Whole iterations of ./train_mnist.py beside the floor of the same shapes, both
 as in train_step.py.  --record draws docs/figures/scaling.png, too.
 """

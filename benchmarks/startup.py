@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Seconds from the start to the first iteration's and prediction's end.
 
+    benchmarks/startup.py
+    benchmarks/startup.py --rounds 1
+
 Of ./train_mnist.py, beside a bare import of Chainer and the same data, loaded;
 and of a program that loads a packed net, beside a bare import of NumPy.  A
 first start of each, which does not count, compiles the kernels and fills the

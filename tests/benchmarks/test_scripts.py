@@ -217,3 +217,13 @@ def test_web_page(tmp_path):
     _, table = run('web_page', tmp_path / 'net.bnn', '--dataset', 'digits',
                    '--images', '5', '--rounds', '2')
     assert table['net.bnn'][-1] == '0 of 5'
+
+
+@pytest.mark.parametrize('name', (
+    'decode_images', 'epoch_time', 'inference', 'kernels', 'scaling',
+    'startup', 'train_step', 'web_page'))
+def test_help_begins_with_examples(name):
+    text = (ROOT / 'benchmarks' / f'{name}.py').read_text().partition('"""')[2]
+    first, second = text.splitlines()[2:4]
+    assert second.startswith(f'    benchmarks/{name}.py')
+    assert first.startswith(('    benchmarks/', '    ./export.py MODEL'))
