@@ -41,6 +41,7 @@ def test_card(name):
                              f'{hashlib.sha256(contents).hexdigest()}')
     script, config, *_ = found['trained by'].strip('`').split()
     assert script == './train.py' and config in find.names()
+    assert re.fullmatch('[0-9a-f]{12}', found['commit'])  # not -dirty
     net = deploy.load(path)
     assert found['takes'].startswith(
         f'uint8 images {"x".join(map(str, net.input_shape))}')
