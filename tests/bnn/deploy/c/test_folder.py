@@ -161,7 +161,8 @@ def test_makefile_and_pictures(pack, make_images, tmp_path):
     assert call('a.pgm', 'b.pgm') == (
         0, f'a.pgm: {expected}\nb.pgm: {expected}\n', '')
     for name, words in (
-            ('short', 'ends too early'), ('large', "is not of the net's size, 28x28"),
+            ('short', 'ends too early'),
+            ('large', "is not of the net's size, 28x28"),
             ('none', 'is no PGM'), ('missing', 'cannot be opened')):
         code, out, error = call(f'{name}.pgm')
         assert (code, out) == (1, '')
