@@ -15,6 +15,7 @@ environment.check(__file__)
 
 import argparse
 import dataclasses
+import functools
 import os
 import shlex
 import typing
@@ -132,10 +133,6 @@ def write_onnx(export, kind=operators.Graph):
             f'1/{n_float / n_packed:.1f} of {n_float:,}']
 
 
-def write_qonnx(export):
-    return write_onnx(export, qonnx.Graph)
-
-
 def write_c(export):
     c_net = folder.export(export.net)
     folder.write(c_net, export.out, atomic.write)
@@ -155,7 +152,8 @@ FORMATS = {
                    lambda export: onnx_model.Net(export.out),
                    'in onnxruntime', ('onnx', 'onnxruntime')),
     'qonnx': Format('ONNX with the quantizers of QONNX, for FINN and hls4ml',
-                     '.qonnx.onnx', write_qonnx,
+                     '.qonnx.onnx',
+                     functools.partial(write_onnx, kind=qonnx.Graph),
                      lambda out: f'give {out} to FINN or hls4ml '
                      '(docs/onnx.md)', needs=('onnx',)),
     'c': Format('a folder with a net in C99, of whole numbers', '_c', write_c,
