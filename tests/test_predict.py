@@ -116,9 +116,13 @@ def test_own_pictures(tmp_path, monkeypatch, held):
     printed = pack.succeed('run/mlp.model', '-o', 'net.bnn').stdout
     assert '12 test images of pictures of data' in printed
     assert deploy.load(str(tmp_path / 'net.bnn')).input_shape == (3, 6, 6)
-    line, = script.succeed(
-        'net.bnn', 'data/val/class 1/0.jpg').stdout.splitlines()
+    done = script.succeed('net.bnn', 'data/val/class 1/0.jpg')
+    line, = done.stdout.splitlines()
     assert ': class ' in line and line.endswith('(scaled from 40x30)')
+    assert done.stderr.endswith('predict.py net.bnn --data DIR\n')
+    # The names of the classes are whole.
+    assert ' class 0 class 1\n' in script.succeed(
+        'net.bnn', '--data', 'data').stdout
     result = script.succeed('net.bnn', '--data', 'data', '--json')
     found = json.loads(result.stdout)
     assert f'accuracy {found["accuracy"]:.4f} in Chainer' in printed

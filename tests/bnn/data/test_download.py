@@ -200,3 +200,8 @@ def test_progress_on_a_terminal_only(fetch, monkeypatch):
     fetch('good')
     assert terminal.getvalue().splitlines()[-1] == '  0.3 of 0.3 MB'
     assert '\x1b' not in terminal.getvalue()
+    # Where a mirror does not say how much comes
+    response = io.BytesIO(bytes(300_000))
+    response.headers = {}
+    assert b''.join(download._pieces(response, 1 << 20)) == bytes(300_000)
+    assert terminal.getvalue().splitlines()[-1] == '  0.3 MB'
