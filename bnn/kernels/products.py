@@ -6,6 +6,7 @@ processor has a unit for pairs of bfloat16.
 import numba
 import numpy
 
+from bnn.kernels import bits
 from bnn.kernels import float_tiles
 from bnn.kernels import threads
 
@@ -15,12 +16,13 @@ PRECISIONS = 'float32', 'bfloat16'
 FASTER = PRECISIONS[float_tiles.UNIT != float_tiles.FLOATS]
 
 _COLUMNS = float_tiles.COLUMNS
+# -1, and a pair of bfloat16 of it
+_MINUS_ONE, _MINUS_ONES = numpy.uint32(0xBF800000), numpy.uint32(0xBF80BF80)
 # Words of a panel, which the second cache holds together with the rows
 _WORDS = 512
 
 
-def multiply_rounded(a: numpy.ndarray, b: numpy.ndarray,
-                     is_exact: bool = False) -> numpy.ndarray:
+def multiply_rounded(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
     """Rounds two matrices to bfloat16 and multiplies them.
 
     The products are exact and the sums of float32: a sum of ``k`` terms is
@@ -30,25 +32,85 @@ def multiply_rounded(a: numpy.ndarray, b: numpy.ndarray,
     Args:
         a: float32 (m, k), any strides.
         b: float32 (k, n), any strides.
-        is_exact: Whether ``b`` is of 8-bit numbers already, as signs are.
 
     Returns:
         float32 (m, n).
     """
     unit = float_tiles.UNIT
     if unit == float_tiles.FLOATS:
-        return round_to_bfloat16(a).dot(
-            b if is_exact else round_to_bfloat16(b))
-    (m, k), n = a.shape, b.shape[1]
-    y = numpy.zeros((m, n), numpy.float32)
-    if y.size and k:
-        n_words = float_tiles.whole(-(-k // 2), float_tiles.WORDS[unit])
-        rows = numpy.zeros((float_tiles.whole(m, float_tiles.ROWS[unit]),
-                            2 * n_words), numpy.uint16)
-        _round_rows(a.size, numpy.ascontiguousarray(a), rows)
-        _multiply(y.size * k // 32, rows.view('f'), numpy.ascontiguousarray(b),
+        return round_to_bfloat16(a).dot(round_to_bfloat16(b))
+    y = _result(a, b.shape[1])
+    if a.size:
+        _multiply(_work(y, b), _rows(a, unit), numpy.ascontiguousarray(b),
                   unit, y)
     return y
+
+
+def multiply_columns(a: numpy.ndarray, W: bits.Columns) -> numpy.ndarray:
+    """Multiplies a matrix by packed signs: ``a W^T``.
+
+    A sum of ``k`` terms is off by at most ``k`` 2^-23 times the sum of the
+    sizes of its terms.
+
+    Args:
+        a: float32 (m, k), any strides.
+        W: Signs, (n, k).
+
+    Returns:
+        float32 (m, n).
+    """
+    y = _result(a, W.n)
+    if a.size:
+        _multiply_columns(_work(y, a.T), numpy.ascontiguousarray(a), W.tiles,
+                          y)
+    return y
+
+
+def multiply_rows(a: numpy.ndarray, W: numpy.ndarray, k: int,
+                  precision: str = 'float32') -> numpy.ndarray:
+    """Multiplies a matrix by packed signs: ``a W``.
+
+    Args:
+        a: float32 (m, n), any strides; rounded, see
+            :func:`multiply_rounded`, with the precision ``'bfloat16'``.
+        W: Packed signs, uint32 (n, words), see :func:`bnn.kernels.bits.pack`.
+        k: Signs in a row.
+        precision: One of :data:`PRECISIONS`.
+
+    Returns:
+        float32 (m, k).
+    """
+    unit = float_tiles.FLOATS
+    if precision == 'bfloat16':
+        unit = float_tiles.UNIT
+        if unit == float_tiles.FLOATS:
+            a = round_to_bfloat16(a)
+    y = _result(a, k)
+    if a.size:
+        _multiply_rows(_work(y, W), _rows(a, unit), W, unit, y)
+    return y
+
+
+def _result(a, n):
+    # Where there are no terms, no kernel begins the sums.
+    return (numpy.empty if a.size else numpy.zeros)(
+        (len(a), n), numpy.float32)
+
+
+def _work(y, b):
+    return y.size * len(b) // 32
+
+
+def _rows(a, unit):
+    """Returns the words of a matrix for a unit, whole blocks of it."""
+    if unit == float_tiles.FLOATS:
+        return numpy.ascontiguousarray(a)
+    m, k = a.shape
+    n_words = float_tiles.whole(-(-k // 2), float_tiles.WORDS[unit])
+    rows = numpy.zeros((float_tiles.whole(m, float_tiles.ROWS[unit]),
+                        2 * n_words), numpy.uint16)
+    _round_rows(a.size, numpy.ascontiguousarray(a), rows)
+    return rows.view('f')
 
 
 def round_to_bfloat16(x: numpy.ndarray) -> numpy.ndarray:
@@ -83,16 +145,14 @@ def _round_rows(a, rows):
 
 @threads.Kernel
 def _multiply(rows, b, unit, y):
-    n_rows, n_words = rows.shape
     k, n = b.shape
+    n_words = rows.shape[1]
     for t in numba.prange(-(-n // _COLUMNS)):
         first = t * _COLUMNS
         width = min(_COLUMNS, n - first)
         zeros = numpy.zeros(_COLUMNS, numpy.float32)
         panel = numpy.zeros((_WORDS, _COLUMNS), numpy.uint32)
-        # A whole tile adds to the result itself.
-        n_whole = len(y) if width == _COLUMNS and n_rows == len(y) else 0
-        sums = numpy.zeros((n_rows - n_whole, _COLUMNS), numpy.float32)
+        sums = numpy.zeros((len(rows), _COLUMNS), numpy.float32)
         for word in range(0, n_words, _WORDS):
             length = min(_WORDS, n_words - word)
             for i in range(length):
@@ -102,14 +162,97 @@ def _multiply(rows, b, unit, y):
                     else zeros[:width],
                     b[low + 1, first:first + width] if low + 1 < k
                     else zeros[:width], panel[i, :width])
-            float_tiles.multiply(
-                unit, rows[:, word:].ctypes.data, 4 * n_words, n_whole,
-                panel.ctypes.data, length, width, y[:, first:].ctypes.data,
-                4 * n)
-            float_tiles.multiply(
-                unit, rows[:, word:].ctypes.data, 4 * n_words,
-                n_rows - n_whole, panel.ctypes.data, length, width,
-                sums.ctypes.data, 4 * _COLUMNS)
+            _add_product(unit, rows, word, panel, length, first, y, sums)
+
+
+@threads.Kernel
+def _multiply_columns(rows, columns, y):
+    k = rows.shape[1]
+    for t in numba.prange(len(columns)):
+        panel = numpy.empty((_WORDS, _COLUMNS), numpy.uint32)
+        sums = numpy.zeros((len(rows), _COLUMNS), numpy.float32)
+        for term in range(0, k, _WORDS):
+            length = min(_WORDS, k - term)
+            for i in range(length):
+                _expand(columns[t, (term + i) // 32], (term + i) % 32,
+                        panel[i])
+            _add_product(float_tiles.FLOATS, rows, term, panel, length,
+                         t * _COLUMNS, y, sums)
+
+
+@numba.njit(error_model='numpy')
+def _expand(words, bit, signs):
+    """Makes float32 of one bit of each word."""
+    for i in range(words.size):
+        signs[i] = _MINUS_ONE ^ (
+            (words[i] >> numpy.uint32(bit)) << numpy.uint32(31))
+
+
+@threads.Kernel
+def _multiply_rows(rows, W, unit, y):
+    n = len(W)
+    n_words = rows.shape[1]
+    is_paired = unit != float_tiles.FLOATS
+    for t in numba.prange(-(-y.shape[1] // _COLUMNS)):
+        first = t * _COLUMNS // 32
+        panel = numpy.zeros((_WORDS, _COLUMNS), numpy.uint32)
+        sums = numpy.zeros((len(rows), _COLUMNS), numpy.float32)
+        for word in range(0, n_words, _WORDS):
+            length = min(_WORDS, n_words - word)
+            for i in range(length):
+                for j in range(min(2, W.shape[1] - first)):
+                    signs = panel[i, 32 * j:]
+                    if is_paired:
+                        # Terms that are not there are multiplied by 0.
+                        low = min(2 * (word + i), n - 1)
+                        high = min(low + 1, n - 1)
+                        _expand_pair(W[low, first + j], W[high, first + j],
+                                     signs)
+                    else:
+                        _expand_row(W[word + i, first + j], signs)
+            _add_product(unit, rows, word, panel, length, 32 * first, y,
+                         sums)
+
+
+@numba.njit(error_model='numpy')
+def _expand_row(word, signs):
+    """Makes float32 of the bits of a word."""
+    for i in range(32):
+        signs[i] = _MINUS_ONE ^ (
+            (word >> numpy.uint32(i)) << numpy.uint32(31))
+
+
+@numba.njit(error_model='numpy')
+def _expand_pair(low, high, signs):
+    """Makes pairs of bfloat16 of the bits of two words."""
+    one = numpy.uint32(1)
+    for i in range(32):
+        bit = numpy.uint32(i)
+        signs[i] = _MINUS_ONES ^ (
+            ((low >> bit) & one) << numpy.uint32(15)) ^ (
+            (high >> bit) << numpy.uint32(31))
+
+
+@numba.njit(error_model='numpy')
+def _add_product(unit, rows, word, panel, n_words, first, y, sums):
+    """Adds the product of rows by a panel to columns of the result.
+
+    ``sums`` is for what is no whole tile of it.
+    """
+    n, width = y.shape[1], min(_COLUMNS, y.shape[1] - first)
+    # A whole tile adds to the result itself.
+    n_whole = len(y) if width == _COLUMNS and len(rows) == len(y) else 0
+    if word == 0:
+        for i in range(n_whole):
+            y[i, first:first + width] = 0
+    float_tiles.multiply(
+        unit, rows[:, word:].ctypes.data, rows.strides[0], n_whole,
+        panel.ctypes.data, n_words, width, y[:, first:].ctypes.data, 4 * n)
+    float_tiles.multiply(
+        unit, rows[:, word:].ctypes.data, rows.strides[0],
+        len(rows) - n_whole, panel.ctypes.data, n_words, width,
+        sums.ctypes.data, 4 * _COLUMNS)
+    if word + n_words == rows.shape[1]:
         for i in range(n_whole, len(y)):
             for j in range(width):
                 y[i, first + j] = sums[i, j]

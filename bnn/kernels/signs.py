@@ -1,12 +1,13 @@
 """Products of a matrix with signs.  NumPy and CuPy arrays.
 
-On the CPU a product goes the way that is sooner done:
+On the CPU the signs are packed, and a product of float32 goes the way that is
+sooner done:
 
-- signs by signs: packed, by XNOR and popcount
-  (:func:`bnn.kernels.bits.xnor_product`);
-- gradients with the precision ``'bfloat16'``: rounded, on the processor's
-  unit for such numbers (:mod:`bnn.kernels.products`);
-- everything else, and everything on a GPU: by the BLAS.
+- signs by signs: by XNOR and popcount (:func:`bnn.kernels.bits.xnor_product`);
+- numbers by signs, which are unpacked a panel at a time
+  (:mod:`bnn.kernels.products`), with the precision ``'bfloat16'`` on the
+  processor's unit for such numbers;
+- few numbers, other dtypes, and everything on a GPU: by the BLAS.
 
 Products of signs by signs are exact for less than 2^24 terms, so that the
 way makes no difference.
@@ -26,7 +27,7 @@ from bnn.kernels import threads
 if typing.TYPE_CHECKING:
     from bnn.kernels.elementwise import Array
 
-# With fewer multiplications of signs by signs the BLAS is sooner done.
+# With fewer multiplications by signs the BLAS is sooner done.
 # benchmarks/kernels.py measures it.
 MIN_PRODUCTS = 1 << 18
 
@@ -120,9 +121,10 @@ class Signs:
             (m, n), of that dtype.
         """
         if _is_packed(x, self._W):
-            y = bits.xnor_product(
-                bits.pack(x), self._packed_columns(), x.shape[1])
-            return y.astype(x.dtype, copy=False)
+            columns = self._packed_columns()
+            if x.shape[1] < 1 << 24 and is_signs(x):
+                return bits.xnor_product(bits.pack(x), columns, x.shape[1])
+            return products.multiply_columns(x, columns)
         return x.dot(self.array.T)
 
     def apply_transposed(self, g: Array, precision: str = 'float32') -> Array:
@@ -136,8 +138,11 @@ class Signs:
         Returns:
             (m, k), of that dtype.
         """
+        if _is_packed(g, self._W):
+            return products.multiply_rows(
+                g, self._packed_rows(), self._W.shape[1], precision)
         if _is_rounded(precision, g):
-            return products.multiply_rounded(g, self.array, is_exact=True)
+            g = products.round_to_bfloat16(g)
         return g.dot(self.array)
 
     def _packed_rows(self):
@@ -174,9 +179,8 @@ def weight_gradient(gy: Array, x: Array, precision: str = 'float32'
 
 def _is_packed(x, W):
     """Tells whether a product is one of packed signs."""
-    return (isinstance(x, numpy.ndarray)
-            and x.size * len(W) >= MIN_PRODUCTS and x.shape[1] < 1 << 24
-            and x.dtype in (numpy.float32, numpy.float64) and is_signs(x))
+    return (isinstance(x, numpy.ndarray) and x.dtype == numpy.float32
+            and len(x) * W.size >= MIN_PRODUCTS)
 
 
 def _is_rounded(precision, g):

@@ -5,6 +5,7 @@ import numpy
 import pytest
 from hypothesis import strategies
 
+from bnn.kernels import bits
 from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import reference
@@ -36,20 +37,36 @@ def unit(request, monkeypatch):
 
 
 @random_cases.settings
-@hypothesis.given(m=SIZES, k=SIZES, n=SIZES, is_turned=strategies.booleans(),
-                  is_exact=strategies.booleans())
-@hypothesis.example(m=3, k=1500, n=70, is_turned=False, is_exact=False)
-def test_product(unit, m, k, n, is_turned, is_exact):
-    """A sum of k terms is off by k eps of the sum of their sizes at most."""
+@hypothesis.given(m=SIZES, k=SIZES, n=SIZES, is_turned=strategies.booleans())
+@hypothesis.example(m=3, k=1500, n=70, is_turned=False)
+def test_product(unit, m, k, n, is_turned):
     a = draw(k, m).T if is_turned else draw(m, k)
     b = draw(k, n)
-    if is_exact:
-        b = reference.binarize(b)
-    y = products.multiply_rounded(a, b, is_exact)
-    a, b = (reference.round_to_bfloat16(v).astype('d') for v in (a, b))
-    assert y.dtype == numpy.float32 and y.shape == (m, n)
-    assert (abs(y - a @ b) <= k * EPS * (abs(a) @ abs(b))).all()
+    y = products.multiply_rounded(a, b)
+    check(y, *map(reference.round_to_bfloat16, (a, b)))
     assert y.flags.writeable
+
+
+@random_cases.settings
+@hypothesis.given(m=SIZES, k=SIZES, n=SIZES, is_turned=strategies.booleans())
+@hypothesis.example(m=3, k=1500, n=70, is_turned=False)
+@hypothesis.example(m=70, k=70, n=1500, is_turned=False)
+def test_products_by_packed_signs(unit, m, k, n, is_turned):
+    W = draw(n, k)
+    packed, W = bits.pack(W), reference.binarize(W)
+    a = draw(k, m).T if is_turned else draw(m, k)
+    check(products.multiply_columns(a, bits.Columns(packed)), a, W.T)
+    g = draw(n, m).T if is_turned else draw(m, n)
+    check(products.multiply_rows(g, packed, k), g, W)
+    check(products.multiply_rows(g, packed, k, 'bfloat16'),
+          reference.round_to_bfloat16(g), W)
+
+
+def check(y, a, b):
+    """A sum of k terms is off by k eps of the sum of their sizes at most."""
+    assert y.dtype == numpy.float32 and y.shape == (len(a), b.shape[1])
+    a, b = a.astype('d'), b.astype('d')
+    assert (abs(y - a @ b) <= len(b) * EPS * (abs(a) @ abs(b))).all()
 
 
 def test_not_finite(unit):
@@ -60,19 +77,26 @@ def test_not_finite(unit):
                     'f')
     b = numpy.array([[1, -1, 1], [1, 1, -1]], 'f')
     with numpy.errstate(invalid='ignore'):
-        y = products.multiply_rounded(a, b)
-    numpy.testing.assert_array_equal(y, [
-        [inf, -inf, inf], [-inf, inf, -inf], [nan] * 3, [nan] * 3,
-        [inf, nan, nan]])
+        found = [products.multiply_rounded(a, b), *(
+            products.multiply_rows(a, bits.pack(b), 3, precision)
+            for precision in products.PRECISIONS)]
+    for y in found:
+        numpy.testing.assert_array_equal(y, [
+            [inf, -inf, inf], [-inf, inf, -inf], [nan] * 3, [nan] * 3,
+            [inf, nan, nan]])
 
 
 def test_threads_give_the_same_bits(unit):
     a, b = draw(200, 300), draw(300, 1000)
+    W = bits.pack(draw(300, 1000))
     results, before = set(), numba.get_num_threads()
     try:
         for n in range(1, before + 1):
             numba.set_num_threads(n)
-            results.add(products.multiply_rounded(a, b).tobytes())
+            results.add(tuple(y.tobytes() for y in (
+                products.multiply_rounded(a, b),
+                products.multiply_rows(a, W, 1000, 'bfloat16'),
+                products.multiply_columns(b, bits.Columns(W)))))
     finally:
         numba.set_num_threads(before)
     assert len(results) == 1
