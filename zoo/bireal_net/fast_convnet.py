@@ -5,37 +5,30 @@ import chainer.links as L
 from chainer import initializers
 
 from bnn.chainer_ops import function_max_pooling_2d
-from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
-from zoo.binarynet import link_binary_convolution_2d
-from zoo.surrogates import sign
+from zoo.bireal_net import link_bireal_block
 
 
 class FastConvNet(chainer.Chain):
-    r"""64C3 - MP2 - 64C3 - 256C3 - MP2 - 256C3 - 256C3 - MP2 - 256C3 - mean.
+    """64C3 - MP2 - 64C3 - 256C3 - MP2 - 256C3 - 256C3 - MP2 - 256C3 - mean.
 
     All convolutions are 3x3 with padding 1, and batch normalization follows
-    each.  ``conv1`` and the last layer ``l7`` are float.  The widths and the
-    pools right behind the widening convolutions are those of `airbench
-    <https://arxiv.org/abs/2404.00498>`_, the float net of the shortest
-    training for CIFAR-10 on a GPU.  The even convolutions have the real-valued
-    shortcut of `Bi-Real Net <https://arxiv.org/abs/1808.00278>`_, section
-    3.2:
+    each.  The widths and the pools right behind the widening convolutions are
+    those of `airbench <https://arxiv.org/abs/2404.00498>`_, the float net of
+    the shortest training for CIFAR-10 on a GPU.
 
-    .. math::
-
-        h_1 &= \mathrm{BN}(\mathrm{pool}(x * W_1)) \\
-        h_i &= \mathrm{BN}(\mathrm{sign}(h_{i-1}) * \mathrm{sign}(W_i))
-            + h_{i-1}, && i = 2, 4, 6 \\
-        h_i &= \mathrm{BN}(\mathrm{pool}(
-            \mathrm{sign}(h_{i-1}) * \mathrm{sign}(W_i))), && i = 3, 5
+    The first convolution, ``conv1`` with batch normalization ``bn1``, and the
+    last layer, ``l7``, are float.  The others, ``block2`` to ``block6``, have
+    a shortcut each, so that what ``conv1`` found is added up, as real
+    numbers, to the end: see
+    :class:`~zoo.bireal_net.link_bireal_block.BiRealBlock`.
 
     Args:
         n_out (int): Number of classes.
-        binary (bool): If ``False``, the float twin: ReLU in place of the
-            sign, and float weights.  ``surrogate`` then has no effect.
-        width (int): Channels of the first layer, 64 above; from ``conv3`` on
+        binary (bool): If ``False``, the float twin: no sign, no binary
+            weights, and ReLU.  ``surrogate`` then has no effect.
+        width (int): Channels of the first layer, 64 above; from ``block3`` on
             there are four times as many.
         surrogate (str): Gradient of the sign, see
             :func:`zoo.surrogates.sign.sign`.
@@ -46,27 +39,17 @@ class FastConvNet(chainer.Chain):
     def __init__(self, n_out: int = 10, binary: bool = True, width: int = 64,
                  surrogate: str = 'ste', binary_weights: bool = True):
         super().__init__()
-        self.binary = binary
-        self.surrogate = surrogate
-        convolution = (link_binary_convolution_2d.BinaryConvolution2D
-                       if binary and binary_weights else
-                       link_convolution_2d.Convolution2D)
-        channels = 3, width, width, *[4 * width] * 4
+        channels = width, width, *[4 * width] * 4
         with self.init_scope():
-            for i, (n_in, n_next) in enumerate(zip(channels, channels[1:]), 1):
-                setattr(self, f'conv{i}', (
-                    convolution if i > 1 else
-                    link_convolution_2d.Convolution2D)(
-                        n_in, n_next, 3, pad=1, nobias=True,
-                        initialW=initializers.HeNormal()))
-                setattr(self, f'b{i}', (
-                    link_batch_normalization.BatchNormalization(n_next)))
-            self.l7 = L.Linear(channels[-1], n_out)
-
-    def activate(self, x: chainer.Variable) -> chainer.Variable:
-        """Applies the sign, or ReLU in the float twin."""
-        return (sign.sign(x, self.surrogate) if self.binary
-                else function_relu.relu(x))
+            self.conv1 = link_convolution_2d.Convolution2D(
+                3, width, 3, pad=1, nobias=True,
+                initialW=initializers.HeNormal())
+            self.bn1 = link_batch_normalization.BatchNormalization(width)
+            for i, (n_in, n_next) in enumerate(zip(channels, channels[1:]), 2):
+                setattr(self, f'block{i}', link_bireal_block.BiRealBlock(
+                    n_in, n_next, pool=i in (3, 5), binary=binary,
+                    surrogate=surrogate, binary_weights=binary_weights))
+            self.l7 = L.Linear(n_next, n_out)
 
     def forward(self, x) -> chainer.Variable:
         """Computes the class scores.
@@ -78,11 +61,10 @@ class FastConvNet(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        pool = function_max_pooling_2d.max_pooling_2d
-        h = self.b1(pool(self.conv1(x), 2))
-        h = self.b2(self.conv2(self.activate(h))) + h
-        h = self.b3(pool(self.conv3(self.activate(h)), 2))
-        h = self.b4(self.conv4(self.activate(h))) + h
-        h = self.b5(pool(self.conv5(self.activate(h)), 2))
-        h = self.b6(self.conv6(self.activate(h))) + h
+        h = self.bn1(function_max_pooling_2d.max_pooling_2d(self.conv1(x), 2))
+        h = self.block2(h)
+        h = self.block3(h)
+        h = self.block4(h)
+        h = self.block5(h)
+        h = self.block6(h)
         return self.l7(F.mean(h, axis=(2, 3)))

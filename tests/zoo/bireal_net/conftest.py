@@ -1,4 +1,5 @@
 """What the nets with real-valued shortcuts have to do."""
+import chainer
 import numpy
 import pytest
 
@@ -33,3 +34,30 @@ def check_packed():
             run.Net(packed).scores(images), scores, rtol=0,
             atol=1e-6 * abs(scores).max())
     return check
+
+
+@pytest.fixture
+def apply_block(reference):
+    """A function that computes a BiRealBlock in NumPy from its parameters."""
+    def shaped(param):
+        return param.array.reshape(-1, 1, 1)
+
+    def apply(block, x, binary, stride=1, pool=False):
+        W = block.conv.W.array
+        h, short = x, x[:, :, ::stride, ::stride]
+        if binary:
+            h = reference.sign(h - shaped(block.sign.alpha))
+            W = reference.sign(W)
+        h = reference.convolution(
+            h, W, chainer.Variable(numpy.zeros(1)), stride, 1)
+        if pool:
+            h, short = (reference.pool(v, numpy.max, 2) for v in (h, short))
+        n_zeros = (len(W) - W.shape[1]) // 2
+        short = numpy.pad(short, ((0, 0), (n_zeros,) * 2, (0, 0), (0, 0)))
+        h = reference.normalize(block.bn, h, 2e-5) + short
+        if not binary:
+            return numpy.maximum(h, 0)
+        h = h - shaped(block.rprelu.gamma)
+        h = numpy.where(h > 0, h, h * shaped(block.rprelu.beta))
+        return h + shaped(block.rprelu.zeta)
+    return apply

@@ -10,11 +10,11 @@ FastConvNet = fast_convnet.FastConvNet
 # Weights, shape of the result before the pool, multiply-adds
 LAYERS = {
     'conv1': ((64, 3, 3, 3), (64, 32, 32), 1_769_472),
-    'conv2': ((64, 64, 3, 3), (64, 16, 16), 9_437_184),
-    'conv3': ((256, 64, 3, 3), (256, 16, 16), 37_748_736),
-    'conv4': ((256, 256, 3, 3), (256, 8, 8), 37_748_736),
-    'conv5': ((256, 256, 3, 3), (256, 8, 8), 37_748_736),
-    'conv6': ((256, 256, 3, 3), (256, 4, 4), 9_437_184),
+    'block2/conv': ((64, 64, 3, 3), (64, 16, 16), 9_437_184),
+    'block3/conv': ((256, 64, 3, 3), (256, 16, 16), 37_748_736),
+    'block4/conv': ((256, 256, 3, 3), (256, 8, 8), 37_748_736),
+    'block5/conv': ((256, 256, 3, 3), (256, 8, 8), 37_748_736),
+    'block6/conv': ((256, 256, 3, 3), (256, 4, 4), 9_437_184),
     'l7': ((10, 256), (10,), 2_560),
 }
 
@@ -37,30 +37,17 @@ def test_layers(layer_table, layer_shapes, binary):
         assert work[name] == macs
 
 
-def pool(x):
-    n, channels, h, w = x.shape
-    return x.reshape(n, channels, h // 2, 2, w // 2, 2).max(axis=(3, 5))
-
-
 @pytest.mark.parametrize('binary', [True, False])
-def test_forward(reference, binary):
+def test_forward(reference, apply_block, binary):
     nobias = chainer.Variable(numpy.zeros(1))
     x = numpy.random.normal(0, 1, (2, 3, 16, 16))
     with chainer.using_config('dtype', numpy.float64):
         model = FastConvNet(3, binary, width=2)
     reference.disturb(model)
-    h = x
-    for i in range(1, 7):
-        W, short = model[f'conv{i}'].W.array, h
-        if i > 1 and binary:
-            h, W = reference.sign(h), reference.sign(W)
-        elif i > 1:
-            h = numpy.maximum(h, 0)
-        h = reference.convolution(h, W, nobias, pad=1)
-        h = reference.normalize(
-            model[f'b{i}'], pool(h) if i % 2 else h, 2e-5)
-        if i % 2 == 0:
-            h = h + short
+    h = reference.convolution(x, model.conv1.W.array, nobias, pad=1)
+    h = reference.normalize(model.bn1, reference.pool(h, numpy.max, 2), 2e-5)
+    for i in range(2, 7):
+        h = apply_block(model[f'block{i}'], h, binary, pool=i in (3, 5))
     h = reference.linear(h.mean(axis=(2, 3)), model.l7.W.array, model.l7.b)
     with chainer.using_config('train', False):
         numpy.testing.assert_allclose(model(x).array, h, rtol=1e-8)

@@ -79,11 +79,7 @@ def test_surrogate():
     assert abs(grads[0] - grads[1]).max() > 1e-3 * abs(grads[0]).max()
 
 
-def shaped(param):
-    return param.array.reshape(-1, 1, 1)
-
-
-def test_forward(reference):
+def test_forward(reference, apply_block):
     nobias = chainer.Variable(numpy.zeros(1))
     x = numpy.random.normal(0, 1, (2, 3, 12, 12))
     for binary in True, False:
@@ -94,24 +90,8 @@ def test_forward(reference):
         h = reference.normalize(model.bn1, h, 2e-5)
         h = h if binary else numpy.maximum(h, 0)
         for i in range(2, 20):
-            block = model[f'block{i}']
-            W, short, stride = block.conv.W.array, h, 1
-            if len(W) != W.shape[1]:
-                stride = 2
-                zeros = numpy.zeros_like(h[:, :W.shape[1] // 2, ::2, ::2])
-                short = numpy.concatenate(
-                    [zeros, h[:, :, ::2, ::2], zeros], axis=1)
-            if binary:
-                h = reference.sign(h - shaped(block.sign.alpha))
-                W = reference.sign(W)
-            h = reference.convolution(h, W, nobias, stride, 1)
-            h = reference.normalize(block.bn, h, 2e-5) + short
-            if binary:
-                h -= shaped(block.rprelu.gamma)
-                h = numpy.where(h > 0, h, h * shaped(block.rprelu.beta))
-                h += shaped(block.rprelu.zeta)
-            else:
-                h = numpy.maximum(h, 0)
+            h = apply_block(model[f'block{i}'], h, binary,
+                            stride=1 + (i in (8, 14)))
         h = reference.normalize(model.bn20, h.mean(axis=(2, 3)), 2e-5)
         h = reference.linear(h, model.l20.W.array, model.l20.b)
         with chainer.using_config('train', False):
