@@ -30,7 +30,6 @@ from bnn.deploy import int8
 from bnn.deploy import operations as operations_module
 from bnn.deploy import packing
 from bnn.deploy import run
-from bnn.deploy import stages
 from bnn.deploy import table
 from bnn.deploy.c import folder
 from bnn.deploy.onnx import model as onnx_model
@@ -55,38 +54,17 @@ _OWN = 'weights', 'example', 'input', 'mean', 'std', 'classes', 'dataset'
 
 
 @dataclasses.dataclass(frozen=True)
-class Export:
-    """What an exporter is given.
-
-    Attributes:
-        net (~bnn.deploy.stages.PackedNet): The net, packed.
-        out (str): The file or folder to write.
-        trained (trained.Trained): The net in Chainer, unless it was packed
-            already.
-        operations (list of ~bnn.deploy.operations.Operation): What it
-            computes, behind ``trained.rescale``.
-    """
-
-    net: stages.PackedNet
-    out: str
-    trained: trained_module.Trained | None = None
-    operations: list = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(frozen=True)
 class Format:
     """What a net is exported to.
 
     Attributes:
         words (str): What it is, for the help.
         suffix (str): Of the file, if none is named.
-        write (callable): Takes an :class:`Export`, writes it, returns lines
-            to print.
+        write (callable): Takes the packed net, the file or folder, and the
+            operations that it was made of, behind its rescaling; returns
+            what to print.
         then (callable): Takes the file or folder as a word of the shell,
             returns how to predict with it.
-        run (callable): Takes an :class:`Export` that was written, returns a
-            net whose ``predict`` is compared with Chainer's.
-        ran (str): What computes it then.
         needs (tuple of str): Packages to write it, and to run it.
         of_packed (bool): Whether it can be written of a packed file alone.
     """
@@ -95,48 +73,48 @@ class Format:
     suffix: str
     write: typing.Callable
     then: typing.Callable
-    run: typing.Callable = lambda export: run.Net(export.net)
-    ran: str = 'packed'
     needs: tuple = ()
     of_packed: bool = False
 
 
-def write_packed(export):
-    contents = file_format.dump(export.net)
-    with atomic.write(export.out) as f:
-        f.write(contents)
-    total = table.rows(export.net)[-1]['float bytes']
-    return [f'{export.out}: {len(contents):,} bytes, '
-            f'1/{total / len(contents):.1f} of {total:,} bytes in float32']
+def write_packed(net, out, operations):
+    contents = file_format.dump(net)
+    write_file(out, contents)
+    total = table.rows(net)[-1]['float bytes']
+    return (f'{out}: {len(contents):,} bytes, '
+            f'1/{total / len(contents):.1f} of {total:,} bytes in float32')
 
 
-def write_web(export):
-    contents = page.make(export.net).encode()
-    with atomic.write(export.out) as f:
-        f.write(contents)
-    return [f'{export.out}: {len(contents):,} bytes, opens in a browser '
-            'without a network']
+def write_web(net, out, operations=()):
+    contents = page.make(net).encode()
+    write_file(out, contents)
+    return (f'{out}: {len(contents):,} bytes, opens in a browser without a '
+            'network')
 
 
-def write_onnx(export, kind=operators.Graph):
-    n_packed = len(file_format.dump(export.net))
-    n_float = table.rows(export.net)[-1]['float bytes']
+def write_onnx(net, out, operations, kind=operators.Graph):
+    n_packed = len(file_format.dump(net))
+    n_float = table.rows(net)[-1]['float bytes']
     model = onnx_model.build(
-        [export.net.rescale, *export.operations], export.net.input_shape, {
-            **export.net.facts, 'classes': export.net.class_names,
+        [net.rescale, *operations], net.input_shape, {
+            **net.facts, 'classes': net.class_names,
             'packed_bytes': n_packed, 'float_bytes': n_float}, kind)
     contents = model.SerializeToString()
-    with atomic.write(export.out) as f:
-        f.write(contents)
-    return [f'{export.out}: {len(contents):,} bytes, weights as float32, '
+    write_file(out, contents)
+    return (f'{out}: {len(contents):,} bytes, weights as float32, '
             f'opset {onnx_model.OPSET}; packed it takes {n_packed:,} bytes, '
-            f'1/{n_float / n_packed:.1f} of {n_float:,}']
+            f'1/{n_float / n_packed:.1f} of {n_float:,}')
 
 
-def write_c(export):
-    c_net = folder.export(export.net)
-    folder.write(c_net, export.out, atomic.write)
-    return [summary.table(c_net.rows)]
+def write_c(net, out, operations=()):
+    c_net = folder.export(net)
+    folder.write(c_net, out, atomic.write)
+    return summary.table(c_net.rows)
+
+
+def write_file(path, contents):
+    with atomic.write(path) as f:
+        f.write(contents)
 
 
 FORMATS = {
@@ -149,13 +127,12 @@ FORMATS = {
     'onnx': Format('a graph of standard ONNX operators, float', '.onnx',
                    write_onnx,
                    lambda out: f'load {out} in onnxruntime (docs/onnx.md)',
-                   lambda export: onnx_model.Net(export.out),
-                   'in onnxruntime', ('onnx', 'onnxruntime')),
+                   ('onnx', 'onnxruntime')),
     'qonnx': Format('ONNX with the quantizers of QONNX, for FINN and hls4ml',
                      '.qonnx.onnx',
                      functools.partial(write_onnx, kind=qonnx.Graph),
                      lambda out: f'give {out} to FINN or hls4ml '
-                     '(docs/onnx.md)', needs=('onnx',)),
+                     '(docs/onnx.md)', ('onnx',)),
     'c': Format('a folder with a net in C99, of whole numbers', '_c', write_c,
                 lambda out: f'make -C {out} && {out}/bnn IMAGE.pgm',
                 of_packed=True),
@@ -232,7 +209,7 @@ def make_parser():
             '--' + name, metavar='X,...', type=_numbers,
             help='of each channel, of pixels in [0, 1]')
     group.add_argument(
-        '--dataset', choices=list(datasets.STATISTICS),
+        '--dataset', choices=list(datasets.SHAPES),
         help='compare on its test set (default: on random images)')
     group.add_argument(
         '--classes', metavar='A,...', type=lambda words: words.split(','),
@@ -240,45 +217,40 @@ def make_parser():
     return parser
 
 
-def check(export, data, args):
+def check(trained, operations, net, data, words, explain):
     """Prints how the predictions of what was written stand to Chainer's.
 
     Returns:
         tuple: 1 if some of them differ and nobody knows why, else 0; the
         accuracy of what was written.
     """
-    kind, names = FORMATS[args.to], export.net.class_names
-    found = agreement.compare(
-        export.trained, export.operations, kind.run(export), data,
-        explain=not args.int8_ends)
+    found = agreement.compare(trained, operations, net, data, explain=explain)
     if data.name is None:
-        print(f'{found.n} random images: predictions {kind.ran} that differ '
+        print(f'{found.n} random images: predictions {words} that differ '
               f'from Chainer: {len(found.differing)}')
     else:
         print(f'{found.n} test images of {data.title}: accuracy '
               f'{found.chainer_accuracy:.4f} in Chainer, '
-              f'{found.packed_accuracy:.4f} {kind.ran}; '
+              f'{found.packed_accuracy:.4f} {words}; '
               f'predictions that differ: {len(found.differing)}')
-    if args.int8_ends:
+    if not explain:
         return 0, found.packed_accuracy
-    for i, theirs, ours, words in found.differing:
+    names = trained.class_names
+    for i, theirs, ours, reason in found.differing:
         print(f'image {i}, {names[theirs]} in Chainer, {names[ours]} '
-              f'{kind.ran}: {words or "no tie explains it"}')
-    return (int(any(words is None for *_, words in found.differing)),
+              f'{words}: {reason or "no tie explains it"}')
+    return (int(any(reason is None for *_, reason in found.differing)),
             found.packed_accuracy)
 
 
-def write_card(export, args, accuracy):
+def write_card(trained, model, net, out, accuracy):
     """Writes the card of a packed net beside it, and says where."""
-    path = os.path.splitext(export.out)[0] + '.md'
-    text = card.make(
-        os.path.splitext(os.path.basename(export.out))[0], export.net,
-        file_format.dump(export.net), export.trained.attributes,
-        find.get(export.trained.attributes['name']), accuracy,
-        os.path.getmtime(args.model))
-    with atomic.write(path) as f:
-        f.write(text.encode())
-    print(f'{path}: its card')
+    stem = os.path.splitext(out)[0]
+    write_file(stem + '.md', card.make(
+        os.path.basename(stem), net, file_format.dump(net),
+        trained.attributes, find.get(trained.attributes['name']), accuracy,
+        os.path.getmtime(model)).encode())
+    print(f'{stem}.md: its card')
 
 
 def _load_own(args):
@@ -345,8 +317,7 @@ def export_packed(args):
     # Of a shipped net by its name: into the current folder
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     refuse_the_model(out, path)
-    for line in kind.write(Export(net, out)):
-        print(line)
+    print(kind.write(net, out))
     script.say_next(predict=kind.then(shlex.quote(out)))
 
 
@@ -431,13 +402,17 @@ def main(argv=None):
             operations, rescale, agreement.pixels(
                 trained, data.train_images, range(_CALIBRATION))[0])
         net = make()
-    export = Export(net, out, trained, operations)
     print(summary.table(table.rows(net)))
-    for line in kind.write(export):
-        print(line)
-    status, accuracy = check(export, data, args) if args.check else (0, None)
+    print(kind.write(net, out, operations))
+    status = 0
+    if args.check:
+        ran, words = (
+            (onnx_model.Net(out), 'in onnxruntime') if args.to == 'onnx' else
+            (run.Net(net), 'packed'))
+        status, accuracy = check(
+            trained, operations, ran, data, words, not args.int8_ends)
     if args.card:
-        write_card(export, args, accuracy)
+        write_card(trained, args.model, net, out, accuracy)
     if not status:
         script.say_next(predict=kind.then(shlex.quote(out)))
     return status

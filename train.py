@@ -27,7 +27,6 @@ from bnn.training import devices
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import parser
 from bnn.training.command_line import script
-from bnn.training.files import copies
 from bnn.training.files import folders
 from bnn.training.files import model_file
 from bnn.training.files import resume
@@ -322,7 +321,7 @@ def finish_signs(model, config, dataset, tester, device, ranks, path, entry,
         entry (dict): The entry of the log whose model it is.
         attributes (dict): What the file is to say, see :func:`saving.save`.
     """
-    arrays = copies.take(model)
+    arrays = keep_best.take(model)
     drawn_weights.choose(model, 'signs')
     running_statistics.recompute(model, batches.one_pass(
         dataset, 'train', config, _LARGE_BATCH), device)
@@ -332,7 +331,7 @@ def finish_signs(model, config, dataset, tester, device, ranks, path, entry,
         saving.save_model(
             path, model, config, dataset, device, entry, test, **attributes,
             test_weights='signs')
-    copies.restore(model, arrays)
+    keep_best.restore(model, arrays)
     drawn_weights.choose(model, config.tested_weights, config.test_draws)
 
 

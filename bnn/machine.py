@@ -40,12 +40,19 @@ def _commit():
     if not os.path.exists(os.path.join(_ROOT, '.git')):
         return None  # not that of a repository around it
     try:
-        return subprocess.run(
-            ['git', '-C', _ROOT, 'describe', '--always', '--dirty',
-             '--exclude=*', '--abbrev=12'], check=True, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
+        commit = _git('rev-parse', '--short=12', 'HEAD')
+        # What measurements write down does not change what is measured.
+        is_changed = _git('diff-index', '--name-only', 'HEAD', '--', '.',
+                          ':!benchmarks/results', ':!docs/figures')
     except (OSError, subprocess.CalledProcessError):
         return None
+    return commit + '-dirty' * bool(is_changed)
+
+
+def _git(*words):
+    return subprocess.run(
+        ['git', '-C', _ROOT, *words], check=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
 
 
 def _cpu():

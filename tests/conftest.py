@@ -3,8 +3,6 @@ import numpy
 import pytest
 
 from tests.helpers import devices
-from tests.helpers import made_data
-from tests.helpers import results as results_module
 from tests.helpers import scripts
 
 
@@ -52,27 +50,3 @@ def trained(tmp_path_factory):
         *script.SMALL, '--plot', '--epoch', 2, '--out', 'run')
     script.out = script.cwd / 'run'
     return script
-
-
-@pytest.fixture(scope='session')
-def results():
-    """The module :mod:`tests.helpers.results`."""
-    return results_module
-
-
-@pytest.fixture(scope='session')
-def write_mnist():
-    """:func:`~tests.helpers.made_data.write_mnist`."""
-    return made_data.write_mnist
-
-
-@pytest.fixture(scope='session')
-def write_cifar10():
-    """:func:`~tests.helpers.made_data.write_cifar10`."""
-    return made_data.write_cifar10
-
-
-@pytest.fixture(scope='session')
-def write_pictures():
-    """:func:`~tests.helpers.made_data.write_pictures`."""
-    return made_data.write_pictures

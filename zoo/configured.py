@@ -1,5 +1,4 @@
 """A net as a configuration asks for it."""
-import dataclasses
 from typing import Any
 
 import chainer
@@ -38,8 +37,6 @@ DATA = {
     'LeNet5': data.NAMES,
     **dict.fromkeys(('NINImageNet', 'AlexNet'), data.IMAGENET_NAMES),
 }
-# A damaged model file may name many more, each of which takes time to make.
-_MAX_LAYERS = 1000
 # What a constructor calls a field, where it calls it otherwise
 _ARGUMENTS = {'unit': 'n_units', 'layers': 'n_layers',
               'binarize': 'stochastic', 'weight_scale': 'scaled',
@@ -47,6 +44,11 @@ _ARGUMENTS = {'unit': 'n_units', 'layers': 'n_layers',
 _VALUES = {'binarize': {'deterministic': False, 'stochastic': True},
            'weights': {'binary': True, 'float': False},
            'weight_scale': {'corrected': True, 'ste': 'ste', 'none': False}}
+#: The arguments of the constructors and the fields that check them; sizes of
+#: the data as sizes of a layer
+ARGUMENTS = {'n_in': 'unit', 'n_out': 'unit', **{
+    _ARGUMENTS.get(name, name): name
+    for names in FIELDS.values() for name in names}}
 # Fields of binary layers, which a float twin has none of
 _OF_BINARY = ('weights', 'binarize', 'surrogate', 'weight_scale',
               'input_scale', 'pad_value', 'clip', 'lr_scale', 'weight_init',
@@ -80,9 +82,6 @@ def check(config: config_module.Config) -> None:
                 or 'binary' in FIELDS[config.net] and not config.binary
                 or 'kind' in FIELDS[config.net] and config.kind == 'float'
                 or 'w_bits' in FIELDS[config.net] and config.w_bits == 32)
-    if config.layers > _MAX_LAYERS:
-        raise errors.UserError(
-            f'--layers {config.layers}: at most {_MAX_LAYERS}')
     for name in config.given:
         takers = [net for net, fields in FIELDS.items() if name in fields]
         if takers and config.net not in takers:
@@ -171,22 +170,35 @@ def of_model(config: config_module.Config) -> config_module.Config:
         raise errors.UserError(
             f'{path} is damaged or of another program: its net_args is '
             f'{arguments!r:.80}')
-    values = {}
-    for name in FIELDS[config.net]:
-        argument = _ARGUMENTS.get(name, name)
-        if argument not in arguments or name in _FREE:
-            continue
-        value = arguments[argument]
-        for word, one in _VALUES.get(name, {}).items():
-            if type(one) is type(value) and one == value:
-                value = word
-        if name not in config.given:
-            values[name] = config_module.check(name, value, path)
-        elif config.evaluate and config.given[name] != value:
-            raise errors.UserError(
-                f'{config_module.flag(name)} is {config.given[name]}, but '
-                f'{path} is of a net with {value!r:.80}; leave it out')
-    return dataclasses.replace(config, **values)
+    return config_module.take(config, {
+        name: _word(name, arguments[_ARGUMENTS.get(name, name)])
+        for name in FIELDS[config.net]
+        if _ARGUMENTS.get(name, name) in arguments and name not in _FREE},
+        path)
+
+
+def check_argument(argument: str, value: Any) -> None:
+    """Checks an argument of a net that a file holds.
+
+    Args:
+        argument: Its name.
+        value: Its value, as JSON gave it.
+
+    Raises:
+        KeyError: If no net has it.
+        TypeError, ValueError: If no configuration could have given it.
+    """
+    name = ARGUMENTS[argument]
+    config_module.SETTINGS[name].check(
+        _word(name, value), config_module.DEFAULTS[name])
+
+
+def _word(name, value):
+    """Returns the value of a field that makes this one of its argument."""
+    if name not in _VALUES:
+        return value
+    return next((word for word, one in _VALUES[name].items()
+                 if type(one) is type(value) and one == value), None)
 
 
 def _words(shape):

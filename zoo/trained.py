@@ -14,26 +14,12 @@ from bnn.kernels import whitening as whitening_module
 from bnn.training.command_line import config as config_module
 from bnn.training.files import model_file
 from bnn.training.learning import inputs
+from zoo import configured
 from zoo import nets
-from zoo.binarynet import convnet
-from zoo.quantized_net import qst
-from zoo.surrogates import sign
 
 # The attributes of a model file that go into a packed net
 _FACTS = ('net', 'net_class', 'dataset', 'input', 'epoch', 'test_accuracy',
           'loss')
-# The arguments of the nets, by the values that they may have
-_SIZES = ('n_in', 'n_layers', 'n_out', 'n_units', 'width')
-# Small layers take time rather than memory, which model_file.bounded limits.
-_MAX_LAYERS = 1000
-_RATIOS = ('dropout_hidden', 'dropout_input')
-_CHOICES = {
-    **dict.fromkeys(('batch_norm', 'binary', 'binary_weights', 'input_scale',
-                     'shift', 'stochastic'), (False, True)),
-    **dict.fromkeys(('a_bits', 'w_bits'), qst.BITS),
-    'kind': convnet.KINDS, 'pad_value': (0, 1),
-    'quantizer': qst.QUANTIZERS, 'scaled': (True, 'ste', False),
-    'surrogate': tuple(sign.SIGNS)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,17 +127,19 @@ def load(path: str) -> Trained:
                 f'{path} is damaged or of another program: its {words} is '
                 f'{attributes.get(words)!r:.40}')
     for argument, value in net_args.items():
-        if not _is_valid(argument, value):
+        try:
+            configured.check_argument(argument, value)
+        except (KeyError, ValueError, TypeError) as e:
             raise errors.UserError(
                 f'{path} is damaged or of another program: its net_args has '
-                f'{argument!a:.40} = {value!r:.40}')
+                f'{argument!a:.40} = {value!r:.40}') from e
     try:
         with model_file.bounded(path):
             predictor = nets.NETS[name](**net_args)
     except (TypeError, ValueError) as e:  # arguments of another net
-        words = ' '.join(str(e).split())
         raise errors.UserError(
-            f'{path} does not say how its net was made: {words}') from e
+            f'{path} does not say how its net was made: '
+            f'{errors.one_line(e)}') from e
     model_file.load(path, L.Classifier(predictor))
     shape = datasets.SHAPES.get(dataset)
     if shape is None:
@@ -185,15 +173,3 @@ def _is_fact(value):
     """Tells whether a value from JSON is a word or a finite number."""
     return (isinstance(value, str) and value.isprintable()
             or type(value) in (int, float) and abs(value) < math.inf)
-
-
-def _is_valid(argument, value):
-    """Tells whether an argument of a net may have a value from JSON."""
-    if argument in _SIZES:
-        return type(value) is int and value > 0 and (
-            argument != 'n_layers' or value <= _MAX_LAYERS)
-    if argument in _RATIOS:
-        return type(value) in (int, float) and 0 <= value < 1
-    # 1 == True, so the types are compared too.
-    return any(type(value) is type(one) and value == one
-               for one in _CHOICES.get(argument, ()))

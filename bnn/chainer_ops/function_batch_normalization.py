@@ -94,13 +94,15 @@ def apply(function: BatchNormalization,
           gamma: chainer.Variable | numpy.ndarray,
           beta: chainer.Variable | numpy.ndarray,
           running_mean: numpy.ndarray | None,
-          running_var: numpy.ndarray | None, decay: float) -> chainer.Variable:
+          running_var: numpy.ndarray | None, decay: float,
+          n_ranks: int = 1) -> chainer.Variable:
     """Applies a function and updates the averages by its statistics.
 
     Args:
         function: :class:`BatchNormalization` or a subclass.
         x, gamma, beta, running_mean, running_var, decay: See
             :func:`batch_normalization`.
+        n_ranks: Ranks that the statistics are over.
 
     Returns:
         What the function computes.
@@ -109,7 +111,7 @@ def apply(function: BatchNormalization,
     if running_mean is not None:
         batch_norm.moving_averages(
             running_mean, running_var, function.mean, function.var,
-            x.size // function.mean.size, decay)
+            x.size // function.mean.size * n_ranks, decay)
     return y
 
 

@@ -118,7 +118,7 @@ def _read_archive(stream, allow_modified=False):
         raise ValueError(f'damaged gzip data ({error})') from None
     except (tarfile.TarError, RecursionError) as error:
         raise ValueError(
-            f'damaged tar data ({" ".join(str(error).split())})') from None
+            f'damaged tar data ({errors.one_line(error)})') from None
     missing = [file for file in batches.FILES if file not in parsed]
     if missing:
         raise ValueError(f'it lacks {", ".join(missing)}')

@@ -151,4 +151,4 @@ def _reason(error):
     # The text of a URLError wraps its cause in brackets.
     if not isinstance(error, urllib.error.HTTPError):
         error = getattr(error, 'reason', error)
-    return ' '.join(str(error).split()) or type(error).__name__
+    return errors.one_line(error)

@@ -35,23 +35,6 @@ def resolve(path):
 
 
 @contextlib.contextmanager
-def reading(path):
-    """Makes one line of whatever the system says while a path is read.
-
-    Args:
-        path (str): The file or folder.
-
-    Raises:
-        UserError: It cannot be read.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise errors.UserError(
-            f'cannot read {path}: {error.strerror or error}') from None
-
-
-@contextlib.contextmanager
 def open_file(path, advice):
     """Opens a file to read bytes, and says which it is in an error.
 
@@ -70,7 +53,7 @@ def open_file(path, advice):
         # To open a named pipe would block.
         raise errors.UserError(f'{path} is not a file')
     try:
-        with reading(path), open(path, 'rb') as stream:
+        with errors.reading(path), open(path, 'rb') as stream:
             yield stream
     except ValueError as error:
         raise errors.UserError(f'{path}: {error}; {advice}') from None

@@ -9,7 +9,6 @@ import numpy
 
 from bnn import errors
 from bnn.data import decoding
-from bnn.data import folders
 
 # To be changed with what the cache holds
 _VERSION = 2
@@ -29,7 +28,7 @@ def subfolders(folder):
     Raises:
         UserError: It cannot be read.
     """
-    with folders.reading(folder), os.scandir(folder) as entries:
+    with errors.reading(folder), os.scandir(folder) as entries:
         return {
             entry.name: entry.stat().st_mtime_ns
             for entry in sorted(entries, key=lambda entry: entry.name)
@@ -79,7 +78,7 @@ def _scan(folder, classes):
     names, labels, sizes = [], [], []
     for label, name in enumerate(classes):
         path = os.path.join(folder, name)
-        with folders.reading(path), os.scandir(path) as entries:
+        with errors.reading(path), os.scandir(path) as entries:
             found = sorted(
                 (os.fsencode(f'{name}/{entry.name}'), entry.stat().st_size)
                 for entry in entries

@@ -99,20 +99,16 @@ def load(path: str) -> stages.PackedNet:
         ~bnn.errors.UserError: If the file cannot be read, is not a packed
             net, is damaged or of a later version, or contradicts itself.
     """
-    try:
-        if not os.path.isfile(path) and os.path.exists(path):
-            raise errors.UserError(f'{path} is not a file')
-        with open(path, 'rb') as f:
-            size = os.fstat(f.fileno()).st_size
-            try:
-                head = f.read(_HEADER.size)
-                _check_header(head, size)  # before the rest is read
-                return parse(head + f.read(size - len(head)))
-            except errors.UserError as e:
-                raise errors.UserError(f'{path} {e}') from None
-    except OSError as e:
-        raise errors.UserError(
-            f'cannot read {path}: {e.strerror or e}') from e
+    if not os.path.isfile(path) and os.path.exists(path):
+        raise errors.UserError(f'{path} is not a file')
+    with errors.reading(path), open(path, 'rb') as f:
+        size = os.fstat(f.fileno()).st_size
+        try:
+            head = f.read(_HEADER.size)
+            _check_header(head, size)  # before the rest is read
+            return parse(head + f.read(size - len(head)))
+        except errors.UserError as e:
+            raise errors.UserError(f'{path} {e}') from None
 
 
 def _check_header(head, size):
@@ -169,8 +165,8 @@ def parse(contents: bytes) -> stages.PackedNet:
         validation.check(net)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError,
             OverflowError, RecursionError) as e:
-        words = ' '.join(str(e).split()) or type(e).__name__
-        raise errors.UserError(f'contradicts itself: {words}') from e
+        raise errors.UserError(
+            f'contradicts itself: {errors.one_line(e)}') from e
     return net
 
 

@@ -117,30 +117,14 @@ class _Chains(chainer.LinkHook):
         self.path = self._around.pop()
 
 
-class _Names(chainer.Serializer):
-    """Notes which link has which array.
-
-    Attributes:
-        names (dict): The ids of parameters and persistent arrays to the
-            paths of their links.
-    """
-
-    def __init__(self, path='', names=None):
-        self._path = path
-        self.names = {} if names is None else names
-
-    def __getitem__(self, key):
-        return _Names(f'{self._path}/{key}'.strip('/'), self.names)
-
-    def __call__(self, key, value):
-        self.names.setdefault(id(value), self._path)
-        return value
-
-
 def _names(model):
-    names = _Names()
-    names.save(model)
-    return names.names
+    """Returns the ids of arrays and the paths of the links that have them."""
+    names = {}
+    for path, link in model.namedlinks():
+        for value in vars(link).values():
+            names.setdefault(id(getattr(value, 'array', value)),
+                             path.strip('/'))
+    return names
 
 
 def _needed(y):

@@ -156,7 +156,7 @@ def read(configs: dict[str, config_module.Config], folder: str
             except (ValueError, KeyError, TypeError, IndexError) as e:
                 found.pop(name, None)
                 print(f'warning: {path} is damaged '
-                      f'({" ".join(str(e).split())}); left out',
+                      f'({errors.one_line(e)}); left out',
                       file=sys.stderr)
     return found
 
@@ -228,11 +228,8 @@ def write(text: str, path: str) -> None:
     Raises:
         ~bnn.errors.UserError: If the file or its marks are not there.
     """
-    try:
-        with open(path) as f:
-            old = f.read()
-    except OSError as e:
-        raise errors.UserError(f'cannot read {path}: {e.strerror}') from e
+    with errors.reading(path), open(path) as f:
+        old = f.read()
     if (any(old.count(mark) != 1 for mark in MARKS)
             or old.index(MARKS[0]) > old.index(MARKS[1])):
         raise errors.UserError(

@@ -68,19 +68,15 @@ def _check_gpu(gpu):
                 f'--gpu {gpu}: CuPy is not installed; run: '
                 'pip install -r requirements-gpu.txt')
         raise errors.UserError(
-            f'--gpu {gpu}: CUDA cannot be used: {_one_line(reason)} (a driver '
-            'is needed, and CuPy with its CUDA libraries: pip install -r '
-            'requirements-gpu.txt)')
+            f'--gpu {gpu}: CUDA cannot be used: {errors.one_line(reason)} (a '
+            'driver is needed, and CuPy with its CUDA libraries: pip install '
+            '-r requirements-gpu.txt)')
     try:
         count = cuda.cupy.cuda.runtime.getDeviceCount()
     except cuda.cupy.cuda.runtime.CUDARuntimeError as e:
         raise errors.UserError(
-            f'--gpu {gpu}: CUDA finds no GPU: {_one_line(e)}') from e
+            f'--gpu {gpu}: CUDA finds no GPU: {errors.one_line(e)}') from e
     if gpu >= count:
         raise errors.UserError(
             f'--gpu {gpu}: there is no such GPU; this machine has {count}, '
             'numbered from 0')
-
-
-def _one_line(error):
-    return ' '.join(str(error).split()) or type(error).__name__

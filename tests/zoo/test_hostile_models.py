@@ -11,6 +11,7 @@ from chainer.serializers import npz
 
 from bnn import errors
 from bnn.training.files import model_file
+from zoo import configured
 from zoo import nets
 from zoo import trained
 
@@ -75,8 +76,7 @@ class Model:
 
 def mutations(attributes, random):
     """Yields attributes of which one, or one argument, is another."""
-    arguments = [*attributes['net_args'], *trained._SIZES, *trained._RATIOS,
-                 *trained._CHOICES]
+    arguments = [*attributes['net_args'], *configured.ARGUMENTS]
     while True:
         value = VALUES[random.randint(len(VALUES))]
         if random.randint(2):

@@ -37,10 +37,9 @@ def require(name: str = 'onnx'):
     try:
         return importlib.import_module(name)
     except ImportError as e:
-        words = ' '.join(str(e).split())
         raise errors.UserError(
-            f'--to onnx needs {name}: pip install onnx onnxruntime ({words})'
-        ) from e
+            f'--to onnx needs {name}: pip install onnx onnxruntime '
+            f'({errors.one_line(e)})') from e
 
 
 def build(net_operations: list, input_shape: tuple, metadata: dict = None,

@@ -4,6 +4,7 @@ The files of ``configs/`` fill it in, the command line overrides its fields,
 a snapshot and a model file keep it.
 """
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from bnn import data
@@ -104,7 +105,7 @@ class Config:
         1000, 'units in each hidden layer', _NET, convert=setting.positive,
         flags=('-u',), metavar='N')
     layers: int = setting.field(
-        2, 'hidden layers', _NET, convert=setting.positive, metavar='N')
+        2, 'hidden layers', _NET, convert=setting.depth, metavar='N')
     width: int = setting.field(
         128, 'filters of the first layer', _NET, convert=setting.positive,
         metavar='N')
@@ -514,3 +515,32 @@ def check(name: str, value: Any, path: str) -> Any:
         raise errors.UserError(
             f'{path} is damaged or of another program: its {flag(name)} is '
             f'{value!r:.80}') from e
+
+
+def take(config: Config, found: dict[str, Any], path: str,
+         free: Sequence[str] = ()) -> Config:
+    """Takes settings that were not given from a file.
+
+    Args:
+        config: The configuration.
+        found: The settings that the file has, as JSON gave them.
+        path: The file.
+        free: Settings that a test may have otherwise.
+
+    Returns:
+        The configuration with them.
+
+    Raises:
+        ~bnn.errors.UserError: If the command line could not have given one,
+            or ``--evaluate`` has another value.
+    """
+    values = {}
+    for name, value in found.items():
+        if name not in config.given:
+            values[name] = check(name, value, path)
+        elif (config.evaluate and name not in free
+              and config.given[name] != value):
+            raise errors.UserError(
+                f'{flag(name)} is {config.given[name]}, but {path} is of a '
+                f'net with {value!r:.80}; leave it out')
+    return dataclasses.replace(config, **values)

@@ -96,6 +96,9 @@ positive = _number(int, 'integer', lambda n: n >= 1, 'is less than 1')
 not_negative = _number(int, 'integer', lambda n: n >= 0, 'is less than 0')
 #: Height and width of an image, of a size that a net can take
 side = _number(int, 'integer', lambda n: 1 <= n <= 1024, 'is not in [1, 1024]')
+#: Layers of a net; a damaged file may name many more, each of which takes time
+depth = _number(
+    int, 'integer', lambda n: 1 <= n <= 1000, 'is not in [1, 1000]')
 #: An integer that NumPy takes for a seed
 seed = _number(
     int, 'integer', lambda n: 0 <= n < 2 ** 32, 'is not in [0, 2^32)')

@@ -96,13 +96,9 @@ def digest(path: str) -> str:
         ~bnn.errors.UserError: If it cannot be read.
     """
     state = hashlib.blake2b(digest_size=20)
-    try:
-        with open(path, 'rb') as f:
-            while chunk := f.read(_CHUNK):
-                state.update(chunk)
-    except OSError as e:
-        raise errors.UserError(
-            f'cannot read {path}: {e.strerror or e}') from e
+    with errors.reading(path), open(path, 'rb') as f:
+        while chunk := f.read(_CHUNK):
+            state.update(chunk)
     return state.hexdigest()
 
 
@@ -254,12 +250,8 @@ class _open:
         self._path = path
 
     def __enter__(self):
-        try:
-            with open(self._path, 'rb') as f:
-                magic = f.read(8)
-        except OSError as e:
-            raise errors.UserError(
-                f'cannot read {self._path}: {e.strerror or e}') from e
+        with errors.reading(self._path), open(self._path, 'rb') as f:
+            magic = f.read(8)
         if magic[:2] == b'PK':
             raise errors.UserError(
                 f'{self._path} is a snapshot, not a model file; use --resume '
@@ -280,4 +272,4 @@ class _open:
     def _damaged(self, error):
         return errors.UserError(
             f'{self._path} is damaged or not a model file: '
-            f'{" ".join(str(error).split())}')
+            f'{errors.one_line(error)}')

@@ -245,16 +245,6 @@ def take_from_model(config: config_module.Config, names: list[str],
         raise errors.UserError(
             f'{path} is of the net {theirs!r:.80}, not {config.net}; take a '
             'configuration of that net, ./train.py lists them')
-    values = {}
-    for name in names:
-        if name not in attributes:
-            continue
-        if name not in config.given:
-            values[name] = config_module.check(name, attributes[name], path)
-        elif (config.evaluate and name not in _FREE_IN_TESTS
-              and config.given[name] != attributes[name]):
-            raise errors.UserError(
-                f'{config_module.flag(name)} is {config.given[name]}, but '
-                f'{path} is of a net with {attributes[name]!r:.80}; leave it '
-                'out')
-    return dataclasses.replace(config, **values)
+    return config_module.take(
+        config, {name: attributes[name] for name in names
+                 if name in attributes}, path, _FREE_IN_TESTS)

@@ -198,7 +198,7 @@ def read(path: str) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
     except Exception as e:  # a hostile file can raise anything in the readers
         raise errors.UserError(
             f'{path} is damaged or not a snapshot: '
-            f'{" ".join(str(e).split()) or type(e).__name__}') from e
+            f'{errors.one_line(e)}') from e
     return arrays, settings
 
 
@@ -257,7 +257,7 @@ def restore(snapshot: Any, trainer: training.Trainer) -> None:
             npz.NpzDeserializer(values).load(trainer)
     except (KeyError, ValueError, TypeError) as e:
         raise errors.UserError(
-            f'{path} does not fit this run: {" ".join(str(e).split())}'
+            f'{path} does not fit this run: {errors.one_line(e)}'
         ) from e
     # Chainer reads an optimizer's moments in whatever shape they have.
     for name, optimizer in trainer.updater.get_all_optimizers().items():

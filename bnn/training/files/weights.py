@@ -30,12 +30,8 @@ def load(path: str, net: chainer.Link) -> None:
             hostile, or is of another net: the first difference.  The net is
             then as it was.
     """
-    try:
-        with open(path, 'rb') as f:
-            is_npz = f.read(2) == b'PK'
-    except OSError as e:
-        raise errors.UserError(
-            f'cannot read {path}: {e.strerror or e}') from e
+    with errors.reading(path), open(path, 'rb') as f:
+        is_npz = f.read(2) == b'PK'
     if is_npz:
         _load_npz(path, net)
     else:
@@ -63,7 +59,7 @@ def _load_npz(path, net):
     except Exception as e:  # a hostile file can raise anything in the readers
         raise errors.UserError(
             f'{path} is damaged or holds no weights: '
-            f'{" ".join(str(e).split()) or type(e).__name__}') from e
+            f'{errors.one_line(e)}') from e
     npz.NpzDeserializer(arrays).load(net)
 
 

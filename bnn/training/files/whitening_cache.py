@@ -64,4 +64,4 @@ def _read(path, n, digest):
     except Exception as e:  # a hostile file can raise anything in the readers
         raise errors.UserError(
             f'{path} is damaged or not a whitening of this data: '
-            f'{" ".join(str(e).split()) or type(e).__name__}') from e
+            f'{errors.one_line(e)}') from e

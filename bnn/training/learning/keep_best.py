@@ -2,12 +2,36 @@
 from typing import Any
 
 import chainer
+import numpy
 from chainer import training
+from chainer.serializers import npz
 from chainer.training import extension
 
-from bnn.training.files import copies
-
 _KEY = 'validation/main/accuracy'
+
+
+def take(target: Any) -> dict[str, numpy.ndarray]:
+    """Copies what a link or an optimizer serializes, to the host.
+
+    Args:
+        target (~chainer.Link or ~chainer.Optimizer): What to copy.
+
+    Returns:
+        Names to arrays, for :func:`restore`.
+    """
+    return {name: numpy.array(value)
+            for name, value in npz.serialize(target).items()}
+
+
+def restore(target: Any, arrays: dict[str, numpy.ndarray]) -> None:
+    """Puts a copy back, into the very arrays.
+
+    Args:
+        target (~chainer.Link or ~chainer.Optimizer): What was copied.
+        arrays: What :func:`take` returned.
+    """
+    # What there was not then is left as it is: moments that are None.
+    npz.NpzDeserializer(arrays, strict=False).load(target)
 
 
 def best(log: list[dict[str, Any]]) -> dict[str, Any]:
@@ -37,7 +61,7 @@ class KeepBest(extension.Extension):
 
     def __init__(self, model: chainer.Link) -> None:
         self._model = model
-        self._arrays = copies.take(model)
+        self._arrays = take(model)
 
     def trigger(self, trainer: training.Trainer) -> bool:
         return trainer.updater.is_new_epoch
@@ -45,11 +69,11 @@ class KeepBest(extension.Extension):
     def __call__(self, trainer: training.Trainer) -> None:
         log = trainer.get_extension('LogReport').log
         if best(log) is log[-1]:
-            self._arrays = copies.take(self._model)
+            self._arrays = take(self._model)
 
     def restore(self) -> None:
         """Puts the best epoch's parameters and statistics into the model."""
-        copies.restore(self._model, self._arrays)
+        restore(self._model, self._arrays)
 
     def serialize(self, serializer: Any) -> None:
         """Saves or loads the copy."""

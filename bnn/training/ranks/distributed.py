@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import chainer
+import chainer.links as L
 import chainermn
-import numpy
 from chainer.serializers import npz
 from mpi4py import MPI
 
@@ -166,18 +166,14 @@ class Ranks:
         """Averages the running statistics, before a test or a snapshot.
 
         ChainerMN's AllreducePersistent hands MPI the arrays of a GPU, which
-        an MPI has to be built for; this does not.  Integers stay as they are.
+        an MPI has to be built for; this does not.
         """
-        found = {}
-        model.serialize(_Persistent(found))
-        params = {id(param.array) for param in model.params()}
         # Sorted: Chainer walks a chain's children in no fixed order.
-        for _, array in sorted(found.items()):
-            if id(array) not in params and getattr(
-                    array, 'dtype', numpy.dtype(int)).kind == 'f':
-                with chainer.using_device(
-                        chainer.backend.get_device_from_array(array)):
-                    array[...] = self.average(array.astype('f8'))
+        for _, link in sorted(model.namedlinks()):
+            if isinstance(link, L.BatchNormalization):
+                with chainer.using_device(link.device):
+                    for array in link.avg_mean, link.avg_var:
+                        array[...] = self.average(array.astype('f8'))
 
     def exchange_broken(self, iterator: chainer.dataset.Iterator) -> None:
         """Lets each rank know of the images that the others found broken.
@@ -200,23 +196,3 @@ class Ranks:
     def describe_batch(self, batchsize: int) -> str:
         return (f'{batchsize} x {self.size} ranks, '
                 f'{type(self._comm).__name__}')
-
-
-class _Persistent(chainer.Serializer):
-    """Collects the arrays of a link, which Chainer has no other list of.
-
-    Args:
-        found (dict): Gets them, by their paths.
-        path (str): The path so far.
-    """
-
-    def __init__(self, found, path=''):
-        self._found = found
-        self._path = path
-
-    def __getitem__(self, key):
-        return _Persistent(self._found, f'{self._path}/{key}')
-
-    def __call__(self, key, value):
-        self._found[f'{self._path}/{key}'] = value
-        return value

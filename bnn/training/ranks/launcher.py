@@ -122,7 +122,7 @@ def communicator(name: str | None = None, gpu: int = -1
             '--distributed needs mpi4py; run: ' + _INSTALL) from e
     except RuntimeError as e:  # mpi4py without a library
         raise errors.UserError(
-            f'--distributed: {" ".join(str(e).split())}; load the MPI of this '
+            f'--distributed: {errors.one_line(e)}; load the MPI of this '
             f'machine, or run: {_INSTALL}') from e
     _joining = False
     _check_launcher(MPI)
@@ -132,7 +132,7 @@ def communicator(name: str | None = None, gpu: int = -1
         return chainermn.create_communicator(name, MPI.COMM_WORLD)
     except RuntimeError as e:  # NCCL is missing
         raise errors.UserError(
-            f'--communicator {name}: {" ".join(str(e).split())} (CuPy finds '
+            f'--communicator {name}: {errors.one_line(e)} (CuPy finds '
             'it when installed: pip install nvidia-nccl-cu13, or -cu12)'
         ) from e
 

@@ -9,7 +9,6 @@ import numpy
 from bnn import errors
 from bnn.chainer_ops import function_batch_normalization
 from bnn.chainer_ops import link_batch_normalization
-from bnn.kernels import batch_norm
 from bnn.training.ranks import alone
 
 
@@ -110,13 +109,9 @@ def batch_normalization(
     Raises:
         chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
     """
-    function = SynchronizedBatchNormalization(ranks, eps)
-    y, = function.apply((x, gamma, beta))
-    if running_mean is not None:
-        batch_norm.moving_averages(
-            running_mean, running_var, function.mean, function.var,
-            x.size // function.mean.size * ranks.size, decay)
-    return y
+    return function_batch_normalization.apply(
+        SynchronizedBatchNormalization(ranks, eps), x, gamma, beta,
+        running_mean, running_var, decay, ranks.size)
 
 
 def synchronize(model: chainer.Link, ranks: alone.Ranks) -> None:

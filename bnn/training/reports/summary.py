@@ -4,6 +4,7 @@ from typing import Any
 
 import chainer
 import numpy
+from chainer.serializers import npz
 
 from bnn.deploy import operations
 from bnn.deploy import tracing
@@ -11,24 +12,6 @@ from bnn.deploy import tracing
 # Signs stay signs behind these.
 _KEEP_SIGNS = (operations.Flatten, operations.MaxPooling2D,
                operations.KeepScale, operations.Keep)
-
-
-class _Sizes(chainer.Serializer):
-    """Notes how many values a link has of its own, without its children.
-
-    Attributes:
-        sizes (dict): By the names of parameters and persistent values.
-    """
-
-    def __init__(self):
-        self.sizes = {}
-
-    def __getitem__(self, key):
-        return _Sizes()
-
-    def __call__(self, key, value):
-        self.sizes[key] = numpy.size(value)
-        return value
 
 
 def summarize(predictor: chainer.Chain, x: numpy.ndarray
@@ -57,10 +40,13 @@ def summarize(predictor: chainer.Chain, x: numpy.ndarray
     is_signs = bool((abs(x) == 1).all())
     for operation in tracing.trace(predictor, x):
         shape = operation.output_shape(shape)
-        link, own = links[operation.name], _Sizes()
-        own.save(link)
-        if own.sizes:
-            rows.append(_row(operation, link, own.sizes, shape, is_signs))
+        link = links[operation.name]
+        # Of the link itself, without its children
+        sizes = {name: numpy.size(value)
+                 for name, value in npz.serialize(link).items()
+                 if '/' not in name}
+        if sizes:
+            rows.append(_row(operation, link, sizes, shape, is_signs))
         is_signs = isinstance(operation, operations.Sign) or (
             is_signs and isinstance(operation, _KEEP_SIGNS))
     words = {'layer': 'total', 'type': '', 'output': '', 'bits': ''}

@@ -14,6 +14,7 @@ from zoo.binary_neural_networks import float_mlp
 from zoo.binary_neural_networks import shallow_convnet
 from zoo.binarynet import convnet
 from zoo.binarynet import deep_binary_mlp
+from zoo.bireal_net import link_bireal_block
 from zoo.bireal_net import resnet20
 from zoo.bnn_pynq import cnv
 from zoo.quantized_net import quantized_mlp
@@ -56,8 +57,8 @@ NETS = {
     **{f'cnv-{w}-{a}': (_CIFAR, lambda w=w, a=a: cnv.CNV(
         w_bits=w, a_bits=a)) for w, a in ((1, 1), (1, 2), (2, 2), (32, 32))},
     'residual': (_MNIST, lambda: chainer.Sequential(
-        L.Convolution2D(1, 3, 3), resnet20.BiRealBlock(3, 5, 2),
-        resnet20.BiRealBlock(5, 5), lambda x: F.mean(x, axis=(2, 3)),
+        L.Convolution2D(1, 3, 3), link_bireal_block.BiRealBlock(3, 5, 2),
+        link_bireal_block.BiRealBlock(5, 5), lambda x: F.mean(x, axis=(2, 3)),
         L.Linear(5, 10))),
     'resnet20': (_CIFAR, lambda: resnet20.ResNet20(width=2)),
     'resnet20-float': (_CIFAR, lambda: resnet20.ResNet20(

@@ -3,12 +3,11 @@
 
        ./bnn digit.pgm                 its class
        ./bnn --scores digit.pgm        and the scores
-       ./bnn --raw images.bin          the class of each BNN_IMAGE_BYTES
-       ./bnn --time images.bin         microseconds an image, best of 20 */
+       ./bnn --raw-scores images.bin   the number of the class and the scores
+                                       of each BNN_IMAGE_BYTES */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "bnn_net.h"
 
@@ -80,49 +79,18 @@ static int classify(const char *path, int with_scores)
     return 0;
 }
 
-/* What there is room for is the benchmark's, not the net's. */
-static uint8_t images[1000][BNN_IMAGE_BYTES];
-
-static int classify_raw(FILE *f, int with_scores)
+static int classify_raw(FILE *f)
 {
-    while (fread(images[0], BNN_IMAGE_BYTES, 1, f) == 1) {
+    static uint8_t image[BNN_IMAGE_BYTES];
+    while (fread(image, BNN_IMAGE_BYTES, 1, f) == 1) {
         float scores[BNN_CLASSES];
         int i;
-        printf("%d", bnn_predict(images[0]));
-        if (with_scores) {
-            bnn_scores(images[0], scores);
-            for (i = 0; i < BNN_CLASSES; i++)
-                printf(" %.9g", scores[i]);
-        }
+        printf("%d", bnn_predict(image));
+        bnn_scores(image, scores);
+        for (i = 0; i < BNN_CLASSES; i++)
+            printf(" %.9g", scores[i]);
         printf("\n");
     }
-    return 0;
-}
-
-static int measure(FILE *f)
-{
-    const size_t n = fread(images, BNN_IMAGE_BYTES, 1000, f);
-    double best = 0;
-    long sum = 0;
-    int turn;
-    if (!n)
-        return 1;
-    for (turn = 0; turn < 20; turn++) {
-        const clock_t start = clock();
-        long done = 0;
-        double time;
-        do {
-            size_t i;
-            for (i = 0; i < n; i++)
-                sum += bnn_predict(images[i]);
-            done += (long)n;
-            time = (double)(clock() - start) / CLOCKS_PER_SEC;
-        } while (time < .01);
-        time *= 1e6 / (double)done;
-        if (!turn || time < best)
-            best = time;
-    }
-    printf("%.3f us an image (sum of the classes %ld)\n", best, sum);
     return 0;
 }
 
@@ -130,24 +98,21 @@ int main(int argc, char **argv)
 {
     const char *option = argc > 1 && argv[1][0] == '-' ? argv[1] : "";
     const int is_scores = !strcmp(option, "--scores");
-    const int is_raw_scores = !strcmp(option, "--raw-scores");
-    const int is_time = !strcmp(option, "--time");
-    const int is_raw = is_raw_scores || !strcmp(option, "--raw");
+    const int is_raw = !strcmp(option, "--raw-scores");
     int i = *option ? 2 : 1, status = 0;
-    if (i >= argc || (*option && !is_scores && !is_time && !is_raw)) {
+    if (i >= argc || (*option && !is_scores && !is_raw)) {
         fprintf(stderr, "usage: %s [--scores] IMAGE.pgm ...\n"
-                "       %s --raw|--raw-scores|--time FILE\n", argv[0],
-                argv[0]);
+                "       %s --raw-scores FILE ...\n", argv[0], argv[0]);
         return 2;
     }
     for (; i < argc; i++)
-        if (is_raw || is_time) {
+        if (is_raw) {
             FILE *f = fopen(argv[i], "rb");
             if (!f) {
                 fprintf(stderr, "%s cannot be opened\n", argv[i]);
                 return 1;
             }
-            status |= is_time ? measure(f) : classify_raw(f, is_raw_scores);
+            status |= classify_raw(f);
             fclose(f);
         } else {
             status |= classify(argv[i], is_scores);

@@ -9,6 +9,7 @@ import numpy
 import pytest
 
 from tests.bnn.training.ranks import conftest
+from tests.helpers import made_data
 from tests.helpers import scripts
 
 pytestmark = pytest.mark.slow
@@ -88,10 +89,10 @@ def test_evaluation_equals_one_process(work, n):
 class TestBrokenImages:
 
     @pytest.fixture
-    def write(self, write_pictures, tmp_path):
+    def write(self, tmp_path):
         """A function that writes pictures, n of each part broken."""
         def write(n):
-            write_pictures(tmp_path / 'data', n_train=20, n_val=20)
+            made_data.write_pictures(tmp_path / 'data', n_train=20, n_val=20)
             for part in 'train', 'val':
                 paths = sorted((tmp_path / 'data' / part).rglob('*.jpg'))
                 for path in paths[::len(paths) // n][:n]:

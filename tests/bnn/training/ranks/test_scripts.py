@@ -3,6 +3,9 @@ import re
 
 import pytest
 
+from tests.helpers import made_data
+from tests.helpers import results
+
 # The digits in batches of 100 of all ranks
 DATA = ('--dataset', 'digits', '--unit', 16, '--no-plot',
         '--optimizer', 'momentum')
@@ -20,7 +23,7 @@ def assert_close(ours, theirs):
 @pytest.mark.parametrize('options', [
     (), pytest.param(('--validation', 101, '--precise-bn'),
                      marks=pytest.mark.slow)])
-def test_as_one_process(ranks, alone, results, options):
+def test_as_one_process(ranks, alone, options):
     result = ranks.succeed(*TWO, '--epoch', 1, '--out', 'two', *options)
     alone.succeed(*ONE, '--epoch', 1, '--out', 'one', *options)
     assert_close(results.log(ranks.cwd / 'two'),
@@ -37,7 +40,7 @@ def test_as_one_process(ranks, alone, results, options):
 
 
 @pytest.mark.slow
-def test_resumes_on_other_numbers_of_ranks(ranks, alone, results):
+def test_resumes_on_other_numbers_of_ranks(ranks, alone):
     alone.succeed(*ONE, '--epoch', 2, '--out', 'one')
     alone.succeed(*ONE, '--epoch', 1, '--out', 'a')
     ranks.succeed('--resume', 'auto', '--out', 'a', '--epoch', 2, '--no-plot')
@@ -58,9 +61,9 @@ def test_ranks_with_other_options(ranks):
 
 
 @pytest.mark.slow
-def test_convolutions_and_stochastic_weights(ranks, results, write_cifar10):
+def test_convolutions_and_stochastic_weights(ranks):
     ranks.config = 'shallow_convnet', '--distributed'
-    write_cifar10(ranks.cwd / 'data')
+    made_data.write_cifar10(ranks.cwd / 'data')
     ranks.succeed(
         '--data-dir', 'data', '--allow-modified', '--batchsize', 10,
         '--augment', 'crop-flip', '--binarize', 'stochastic', '--epoch', 1,
@@ -71,9 +74,9 @@ def test_convolutions_and_stochastic_weights(ranks, results, write_cifar10):
 
 
 @pytest.mark.slow
-def test_broken_images_of_all_ranks(ranks, write_pictures):
+def test_broken_images_of_all_ranks(ranks):
     ranks.config = 'nin_imagenet', '--distributed'
-    write_pictures(ranks.cwd / 'data', n_train=12, n_val=1)
+    made_data.write_pictures(ranks.cwd / 'data', n_train=12, n_val=1)
     paths = sorted((ranks.cwd / 'data' / 'train').rglob('*.jpg'))
     for path in paths[::2][:11]:
         path.write_bytes(b'torn')

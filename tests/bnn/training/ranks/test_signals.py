@@ -12,6 +12,7 @@ import pytest
 from bnn.training.files import snapshots
 from bnn.training.learning import stop
 from bnn.training.ranks import alone
+from tests.helpers import results
 
 # More epochs than a busy machine takes to send a signal
 OPTIONS = ('--dataset', 'digits', '--unit', 16, '--no-plot',
@@ -115,7 +116,7 @@ def find_rank(mpiexec, rank):
 
 
 @pytest.mark.slow
-def test_goes_on(ranks, results):
+def test_goes_on(ranks):
     with ranks.start(*OPTIONS, *ENDLESS) as process:
         wait_for_snapshot(ranks, process)
         process.send_signal(signal.SIGTERM)
