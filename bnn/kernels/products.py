@@ -18,6 +18,8 @@ FASTER = PRECISIONS[float_tiles.UNIT != float_tiles.FLOATS]
 _COLUMNS = float_tiles.COLUMNS
 # -1, and a pair of bfloat16 of it
 _MINUS_ONE, _MINUS_ONES = numpy.uint32(0xBF800000), numpy.uint32(0xBF80BF80)
+# Columns of a matrix that is transposed, a line of the cache
+_TOGETHER = 16
 # Words of a panel, which the second cache holds together with the rows
 _WORDS = 512
 
@@ -109,7 +111,10 @@ def _rows(a, unit):
     n_words = float_tiles.whole(-(-k // 2), float_tiles.WORDS[unit])
     rows = numpy.zeros((float_tiles.whole(m, float_tiles.ROWS[unit]),
                         2 * n_words), numpy.uint16)
-    _round_rows(a.size, numpy.ascontiguousarray(a), rows)
+    if a.T.flags.c_contiguous:
+        _round_columns(a.size, a.T, rows)
+    else:
+        _round_rows(a.size, numpy.ascontiguousarray(a), rows)
     return rows.view('f')
 
 
@@ -141,6 +146,17 @@ def _round_rows(a, rows):
     for i in numba.prange(len(a)):
         for j in range(a.shape[1]):
             rows[i, j] = float_tiles.bfloat16(a[i, j])
+
+
+@threads.Kernel
+def _round_columns(b, rows):
+    """Rounds a transposed matrix, some neighbours in memory together."""
+    n = b.shape[1]
+    for block in numba.prange(-(-n // _TOGETHER)):
+        first = block * _TOGETHER
+        for j in range(len(b)):
+            for i in range(first, min(first + _TOGETHER, n)):
+                rows[i, j] = float_tiles.bfloat16(b[j, i])
 
 
 @threads.Kernel
