@@ -31,6 +31,7 @@ import chainer.functions as F
 import numpy
 from chainer.utils import conv
 
+from bnn import memory
 from bnn.kernels import batch_norm
 from bnn.kernels import bits
 from bnn.kernels import elementwise
@@ -203,6 +204,7 @@ def main():
     parser.add_argument('--scale', type=timing.positive, default=1,
                         metavar='N', help='divides the sizes')
     args = parser.parse_args()
+    memory.keep()  # as the scripts do
     lines, names = [], {RULE}
     for name, size, ours, theirs, beside, work in cases(args.scale):
         names.add(name)
