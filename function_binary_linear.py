@@ -94,7 +94,7 @@ def binary_linear(x: Any, W: Any, b: Any = None) -> chainer.Variable:
     :class:`~weight_clip.WeightClip`.  Double backward takes the same
     estimator for the derivative of the sign.
 
-    Where ``x`` is +1 and -1 alone the product is XNOR and popcount on packed
+    Where ``x`` is +1 and -1 alone, the product is XNOR and popcount on packed
     bits, :mod:`bnn.kernels.signs`: the same result, sooner.  The products of
     the backward pass have the precision of :mod:`bnn.chainer_ops.precision`.
 

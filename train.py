@@ -321,7 +321,7 @@ def finish_signs(model, config, dataset, tester, device, ranks, path, entry,
         entry (dict): The entry of the log whose model it is.
         attributes (dict): What the file is to say, see :func:`saving.save`.
     """
-    arrays = keep_best.take(model)
+    arrays = keep_best.copy_arrays(model)
     drawn_weights.choose(model, 'signs')
     running_statistics.recompute(model, batches.one_pass(
         dataset, 'train', config, _LARGE_BATCH), device)
@@ -331,7 +331,7 @@ def finish_signs(model, config, dataset, tester, device, ranks, path, entry,
         saving.save_model(
             path, model, config, dataset, device, entry, test, **attributes,
             test_weights='signs')
-    keep_best.restore(model, arrays)
+    keep_best.put_back(model, arrays)
     drawn_weights.choose(model, config.tested_weights, config.test_draws)
 
 

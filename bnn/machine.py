@@ -42,7 +42,7 @@ def _commit():
     try:
         commit = _git('rev-parse', '--short=12', 'HEAD')
         # What measurements write down does not change what is measured.
-        is_changed = _git('diff-index', '--name-only', 'HEAD', '--', '.',
+        is_changed = _git('diff', '--name-only', 'HEAD', '--', '.',
                           ':!benchmarks/results', ':!docs/figures')
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -235,6 +235,13 @@ def test_foreign_model(tmp_path):
         export.main([path])
 
 
+def test_own_net_of_data_without_a_size(capsys):
+    with pytest.raises(SystemExit):
+        export.main(['net.py:BinaryMLP', '--example', '1,28,28',
+                     '--dataset', 'pictures'])
+    assert "invalid choice: 'pictures'" in capsys.readouterr().err
+
+
 def test_tie_is_explained(write_model, capsys, monkeypatch):
     """Two units within rounding of 0, which float32 turns."""
     predictor = deep_binary_mlp.DeepBinaryMLP(1, n_layers=1)

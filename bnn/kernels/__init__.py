@@ -7,7 +7,8 @@ For training:
 - :mod:`~bnn.kernels.elementwise`: signs, quantizers, their gradients, the
   clip; NumPy and CuPy arrays.  :mod:`~bnn.kernels.gpu` has the CuPy kernels.
 - :mod:`~bnn.kernels.signs`: products of a matrix with signs; NumPy and CuPy.
-  :mod:`~bnn.kernels.products`: of floats rounded to bfloat16; NumPy.
+  :mod:`~bnn.kernels.products`: of float32 by packed signs, or rounded to
+  bfloat16; NumPy.
 - :mod:`~bnn.kernels.whitening`: contrast and ZCA of images.
 - :mod:`~bnn.kernels.scaled_signs`: signs of filters times their mean size.
 - :mod:`~bnn.kernels.convolution`, :mod:`~bnn.kernels.sign_convolution`,

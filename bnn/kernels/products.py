@@ -1,7 +1,7 @@
-"""Products of float32 matrices rounded to bfloat16.  NumPy.
+"""Products of float32 matrices: rounded to bfloat16, or by packed signs.
 
-They are made of the tiles of :mod:`bnn.kernels.float_tiles`, where the
-processor has a unit for pairs of bfloat16.
+They are made of the tiles of :mod:`bnn.kernels.float_tiles`, 64 columns of
+the result after another, which the threads share.
 """
 import numba
 import numpy
@@ -43,12 +43,13 @@ def multiply_rounded(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
         return round_to_bfloat16(a).dot(round_to_bfloat16(b))
     y = _result(a, b.shape[1])
     if a.size:
-        _multiply(_work(y, b), _rows(a, unit), numpy.ascontiguousarray(b),
-                  unit, y)
+        _multiply(_work(y, len(b)), _rows(a, unit),
+                  numpy.ascontiguousarray(b), unit, y)
     return y
 
 
-def multiply_columns(a: numpy.ndarray, W: bits.Columns) -> numpy.ndarray:
+def multiply_by_transposed_signs(a: numpy.ndarray, W: bits.Columns
+                                 ) -> numpy.ndarray:
     """Multiplies a matrix by packed signs: ``a W^T``.
 
     A sum of ``k`` terms is off by at most ``k`` 2^-23 times the sum of the
@@ -60,16 +61,20 @@ def multiply_columns(a: numpy.ndarray, W: bits.Columns) -> numpy.ndarray:
 
     Returns:
         float32 (m, n).
+
+    Raises:
+        ValueError: If ``W`` has other words in a row.
     """
+    _check(a.shape[1], 32 * W.n_words)
     y = _result(a, W.n)
     if a.size:
-        _multiply_columns(_work(y, a.T), numpy.ascontiguousarray(a), W.tiles,
-                          y)
+        _multiply_by_columns(_work(y, a.shape[1]), numpy.ascontiguousarray(a),
+                             W.tiles, y)
     return y
 
 
-def multiply_rows(a: numpy.ndarray, W: numpy.ndarray, k: int,
-                  precision: str = 'float32') -> numpy.ndarray:
+def multiply_by_signs(a: numpy.ndarray, W: numpy.ndarray, k: int,
+                      precision: str = 'float32') -> numpy.ndarray:
     """Multiplies a matrix by packed signs: ``a W``.
 
     Args:
@@ -81,7 +86,13 @@ def multiply_rows(a: numpy.ndarray, W: numpy.ndarray, k: int,
 
     Returns:
         float32 (m, k).
+
+    Raises:
+        ValueError: If ``W`` has another number of rows, or of words in one.
     """
+    _check(k, 32 * W.shape[1])
+    if a.shape[1] != len(W):
+        raise ValueError(f'{a.shape[1]} columns by {len(W)} rows')
     unit = float_tiles.FLOATS
     if precision == 'bfloat16':
         unit = float_tiles.UNIT
@@ -89,8 +100,14 @@ def multiply_rows(a: numpy.ndarray, W: numpy.ndarray, k: int,
             a = round_to_bfloat16(a)
     y = _result(a, k)
     if a.size:
-        _multiply_rows(_work(y, W), _rows(a, unit), W, unit, y)
+        _multiply_by_rows(_work(y, len(W)), _rows(a, unit), W, unit, y)
     return y
+
+
+def _check(k, n_bits):
+    # The kernels read words where they are told to.
+    if not n_bits - 32 < k <= n_bits:
+        raise ValueError(f'{k} terms by the {n_bits} bits of a row')
 
 
 def _result(a, n):
@@ -99,8 +116,8 @@ def _result(a, n):
         (len(a), n), numpy.float32)
 
 
-def _work(y, b):
-    return y.size * len(b) // 32
+def _work(y, n_terms):
+    return y.size * n_terms // 32
 
 
 def _rows(a, unit):
@@ -168,7 +185,7 @@ def _multiply(rows, b, unit, y):
         width = min(_COLUMNS, n - first)
         zeros = numpy.zeros(_COLUMNS, numpy.float32)
         panel = numpy.zeros((_WORDS, _COLUMNS), numpy.uint32)
-        sums = numpy.zeros((len(rows), _COLUMNS), numpy.float32)
+        sums = _begin(rows, first, y)
         for word in range(0, n_words, _WORDS):
             length = min(_WORDS, n_words - word)
             for i in range(length):
@@ -182,18 +199,19 @@ def _multiply(rows, b, unit, y):
 
 
 @threads.Kernel
-def _multiply_columns(rows, columns, y):
+def _multiply_by_columns(rows, columns, y):
     k = rows.shape[1]
     for t in numba.prange(len(columns)):
+        first = t * _COLUMNS
         panel = numpy.empty((_WORDS, _COLUMNS), numpy.uint32)
-        sums = numpy.zeros((len(rows), _COLUMNS), numpy.float32)
+        sums = _begin(rows, first, y)
         for term in range(0, k, _WORDS):
             length = min(_WORDS, k - term)
             for i in range(length):
                 _expand(columns[t, (term + i) // 32], (term + i) % 32,
                         panel[i])
             _add_product(float_tiles.FLOATS, rows, term, panel, length,
-                         t * _COLUMNS, y, sums)
+                         first, y, sums)
 
 
 @numba.njit(error_model='numpy')
@@ -205,29 +223,28 @@ def _expand(words, bit, signs):
 
 
 @threads.Kernel
-def _multiply_rows(rows, W, unit, y):
+def _multiply_by_rows(rows, W, unit, y):
     n = len(W)
     n_words = rows.shape[1]
     is_paired = unit != float_tiles.FLOATS
     for t in numba.prange(-(-y.shape[1] // _COLUMNS)):
-        first = t * _COLUMNS // 32
+        first = t * _COLUMNS
         panel = numpy.zeros((_WORDS, _COLUMNS), numpy.uint32)
-        sums = numpy.zeros((len(rows), _COLUMNS), numpy.float32)
+        sums = _begin(rows, first, y)
         for word in range(0, n_words, _WORDS):
             length = min(_WORDS, n_words - word)
             for i in range(length):
-                for j in range(min(2, W.shape[1] - first)):
-                    signs = panel[i, 32 * j:]
+                for j in range(first // 32,
+                               min(first // 32 + 2, W.shape[1])):
+                    signs = panel[i, 32 * j - first:]
                     if is_paired:
                         # Terms that are not there are multiplied by 0.
                         low = min(2 * (word + i), n - 1)
                         high = min(low + 1, n - 1)
-                        _expand_pair(W[low, first + j], W[high, first + j],
-                                     signs)
+                        _expand_pair(W[low, j], W[high, j], signs)
                     else:
-                        _expand_row(W[word + i, first + j], signs)
-            _add_product(unit, rows, word, panel, length, 32 * first, y,
-                         sums)
+                        _expand_row(W[word + i, j], signs)
+            _add_product(unit, rows, word, panel, length, first, y, sums)
 
 
 @numba.njit(error_model='numpy')
@@ -250,25 +267,28 @@ def _expand_pair(low, high, signs):
 
 
 @numba.njit(error_model='numpy')
-def _add_product(unit, rows, word, panel, n_words, first, y, sums):
-    """Adds the product of rows by a panel to columns of the result.
+def _begin(rows, first, y):
+    """Begins the sums of a tile of columns with 0.
 
-    ``sums`` is for what is no whole tile of it.
+    Returns:
+        Sums beside the result; none where the tile is whole, whose sums are
+        the result itself.
     """
-    n, width = y.shape[1], min(_COLUMNS, y.shape[1] - first)
-    # A whole tile adds to the result itself.
-    n_whole = len(y) if width == _COLUMNS and len(rows) == len(y) else 0
-    if word == 0:
-        for i in range(n_whole):
-            y[i, first:first + width] = 0
+    if first + _COLUMNS <= y.shape[1] and len(rows) == len(y):
+        y[:, first:first + _COLUMNS] = 0
+        return numpy.zeros((0, _COLUMNS), numpy.float32)
+    return numpy.zeros((len(rows), _COLUMNS), numpy.float32)
+
+
+@numba.njit(error_model='numpy')
+def _add_product(unit, rows, word, panel, n_words, first, y, sums):
+    """Adds the product of rows by a panel to the sums of :func:`_begin`."""
+    target, stride = y[:, first:].ctypes.data, 4 * y.shape[1]
+    if len(sums):
+        target, stride = sums.ctypes.data, 4 * _COLUMNS
+    width = min(_COLUMNS, y.shape[1] - first)
     float_tiles.multiply(
-        unit, rows[:, word:].ctypes.data, rows.strides[0], n_whole,
-        panel.ctypes.data, n_words, width, y[:, first:].ctypes.data, 4 * n)
-    float_tiles.multiply(
-        unit, rows[:, word:].ctypes.data, rows.strides[0],
-        len(rows) - n_whole, panel.ctypes.data, n_words, width,
-        sums.ctypes.data, 4 * _COLUMNS)
-    if word + n_words == rows.shape[1]:
-        for i in range(n_whole, len(y)):
-            for j in range(width):
-                y[i, first + j] = sums[i, j]
+        unit, rows[:, word:].ctypes.data, rows.strides[0], len(rows),
+        panel.ctypes.data, n_words, width, target, stride)
+    if len(sums) and word + n_words == rows.shape[1]:
+        y[:, first:first + width] = sums[:len(y), :width]

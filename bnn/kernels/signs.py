@@ -28,7 +28,7 @@ if typing.TYPE_CHECKING:
     from bnn.kernels.elementwise import Array
 
 # With fewer multiplications by signs the BLAS is sooner done.
-# benchmarks/kernels.py measures it.
+# benchmarks/kernels.py measures it for signs by signs.
 MIN_PRODUCTS = 1 << 18
 
 # How many numbers is_signs checks between two looks at what it has found
@@ -111,7 +111,7 @@ class Signs:
     def apply(self, x: Array) -> Array:
         """Multiplies rows by the signs: ``x sign(W)^T``.
 
-        A NumPy array is checked for whether it is +1 and -1 alone
+        A NumPy array of float32 is checked for whether it is +1 and -1 alone
         (:func:`is_signs`); then signs are multiplied by signs.
 
         Args:
@@ -124,7 +124,7 @@ class Signs:
             columns = self._packed_columns()
             if x.shape[1] < 1 << 24 and is_signs(x):
                 return bits.xnor_product(bits.pack(x), columns, x.shape[1])
-            return products.multiply_columns(x, columns)
+            return products.multiply_by_transposed_signs(x, columns)
         return x.dot(self.array.T)
 
     def apply_transposed(self, g: Array, precision: str = 'float32') -> Array:
@@ -139,7 +139,7 @@ class Signs:
             (m, k), of that dtype.
         """
         if _is_packed(g, self._W):
-            return products.multiply_rows(
+            return products.multiply_by_signs(
                 g, self._packed_rows(), self._W.shape[1], precision)
         if _is_rounded(precision, g):
             g = products.round_to_bfloat16(g)

@@ -28,16 +28,16 @@ class BiRealBlock(chainer.Chain):
 
     Where the convolution has stride 2, the shortcut takes each second row and
     column.  Where it has more channels than its input, the shortcut has zeros
-    in as many channels in front as behind: option A of `ResNet
-    <https://arxiv.org/abs/1512.03385>`_, as in IR-Net's and ReCU's nets of 20
-    layers.
+    in as many channels in front as behind, or one more behind: option A of
+    `ResNet <https://arxiv.org/abs/1512.03385>`_, as in IR-Net's and ReCU's
+    nets of 20 layers.
 
     Args:
         n_in (int): Channels of the input.
-        n_out (int): Channels of the output, ``n_in`` or an even number more.
+        n_out (int): Channels of the output, ``n_in`` or more.
         stride (int): Of the convolution; its padding is 1, of zeros.
-        pool (bool): If ``True``, max-pooling of 2 pixels comes before batch
-            normalization, and makes the shortcut as small.
+        pool (bool): If ``True``, max-pooling of 2x2 pixels follows the
+            convolution, before batch normalization, and s is pooled too.
         binary (bool): If ``False``, the block is the float twin: no sign, no
             binary weights, and ReLU.  ``surrogate`` then has no effect.
         surrogate (str): Gradient of the sign, see
@@ -53,7 +53,8 @@ class BiRealBlock(chainer.Chain):
         self.binary = binary
         self.stride = stride
         self.pool = pool
-        self.n_zeros = (n_out - n_in) // 2
+        n = n_out - n_in
+        self.zeros = n // 2, n - n // 2
         convolution = (link_binary_convolution_2d.BinaryConvolution2D
                        if binary and binary_weights else
                        link_convolution_2d.Convolution2D)
@@ -73,9 +74,8 @@ class BiRealBlock(chainer.Chain):
             x = function_max_pooling_2d.max_pooling_2d(x, 2)
         if self.stride > 1:
             x = x[:, :, ::self.stride, ::self.stride]
-        if self.n_zeros:
-            x = F.pad(x, ((0, 0), (self.n_zeros,) * 2, (0, 0), (0, 0)),
-                      'constant')
+        if any(self.zeros):
+            x = F.pad(x, ((0, 0), self.zeros, (0, 0), (0, 0)), 'constant')
         return x
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:

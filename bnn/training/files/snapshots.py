@@ -171,7 +171,7 @@ def read(path: str) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
             a snapshot, or holds pickled objects, which are not read.
     """
     try:
-        with open(path, 'rb') as f:
+        with errors.reading(path), open(path, 'rb') as f:
             magic = f.read(8)
             f.seek(0)
             if magic == _HDF5_MAGIC:
@@ -186,9 +186,6 @@ def read(path: str) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
         settings = json.loads(str(arrays.pop('settings')[()]))
         if not isinstance(settings, dict):
             raise ValueError('its settings are no JSON object')
-    except OSError as e:
-        raise errors.UserError(
-            f'cannot read {path}: {e.strerror or e}') from e
     except KeyError as e:
         raise errors.UserError(
             f'{path} is not a snapshot of this program: it has no settings'

@@ -10,25 +10,25 @@ from chainer.training import extension
 _KEY = 'validation/main/accuracy'
 
 
-def take(target: Any) -> dict[str, numpy.ndarray]:
+def copy_arrays(target: Any) -> dict[str, numpy.ndarray]:
     """Copies what a link or an optimizer serializes, to the host.
 
     Args:
         target (~chainer.Link or ~chainer.Optimizer): What to copy.
 
     Returns:
-        Names to arrays, for :func:`restore`.
+        Names to arrays, for :func:`put_back`.
     """
     return {name: numpy.array(value)
             for name, value in npz.serialize(target).items()}
 
 
-def restore(target: Any, arrays: dict[str, numpy.ndarray]) -> None:
+def put_back(target: Any, arrays: dict[str, numpy.ndarray]) -> None:
     """Puts a copy back, into the very arrays.
 
     Args:
         target (~chainer.Link or ~chainer.Optimizer): What was copied.
-        arrays: What :func:`take` returned.
+        arrays: What :func:`copy_arrays` returned.
     """
     # What there was not then is left as it is: moments that are None.
     npz.NpzDeserializer(arrays, strict=False).load(target)
@@ -61,7 +61,7 @@ class KeepBest(extension.Extension):
 
     def __init__(self, model: chainer.Link) -> None:
         self._model = model
-        self._arrays = take(model)
+        self._arrays = copy_arrays(model)
 
     def trigger(self, trainer: training.Trainer) -> bool:
         return trainer.updater.is_new_epoch
@@ -69,11 +69,11 @@ class KeepBest(extension.Extension):
     def __call__(self, trainer: training.Trainer) -> None:
         log = trainer.get_extension('LogReport').log
         if best(log) is log[-1]:
-            self._arrays = take(self._model)
+            self._arrays = copy_arrays(self._model)
 
     def restore(self) -> None:
         """Puts the best epoch's parameters and statistics into the model."""
-        restore(self._model, self._arrays)
+        put_back(self._model, self._arrays)
 
     def serialize(self, serializer: Any) -> None:
         """Saves or loads the copy."""

@@ -168,8 +168,7 @@ class Ranks:
         ChainerMN's AllreducePersistent hands MPI the arrays of a GPU, which
         an MPI has to be built for; this does not.
         """
-        # Sorted: Chainer walks a chain's children in no fixed order.
-        for _, link in sorted(model.namedlinks()):
+        for _, link in model.namedlinks():  # in the same order everywhere
             if isinstance(link, L.BatchNormalization):
                 with chainer.using_device(link.device):
                     for array in link.avg_mean, link.avg_var:

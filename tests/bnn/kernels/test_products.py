@@ -39,6 +39,7 @@ def unit(request, monkeypatch):
 @random_cases.settings
 @hypothesis.given(m=SIZES, k=SIZES, n=SIZES, is_turned=strategies.booleans())
 @hypothesis.example(m=3, k=1500, n=70, is_turned=False)
+@hypothesis.example(m=64, k=2100, n=128, is_turned=True)
 def test_product(unit, m, k, n, is_turned):
     a = draw(k, m).T if is_turned else draw(m, k)
     b = draw(k, n)
@@ -50,15 +51,16 @@ def test_product(unit, m, k, n, is_turned):
 @random_cases.settings
 @hypothesis.given(m=SIZES, k=SIZES, n=SIZES, is_turned=strategies.booleans())
 @hypothesis.example(m=3, k=1500, n=70, is_turned=False)
-@hypothesis.example(m=70, k=70, n=1500, is_turned=False)
+@hypothesis.example(m=64, k=128, n=2100, is_turned=True)
 def test_products_by_packed_signs(unit, m, k, n, is_turned):
     W = draw(n, k)
     packed, W = bits.pack(W), reference.binarize(W)
     a = draw(k, m).T if is_turned else draw(m, k)
-    check(products.multiply_columns(a, bits.Columns(packed)), a, W.T)
+    check(products.multiply_by_transposed_signs(a, bits.Columns(packed)), a,
+          W.T)
     g = draw(n, m).T if is_turned else draw(m, n)
-    check(products.multiply_rows(g, packed, k), g, W)
-    check(products.multiply_rows(g, packed, k, 'bfloat16'),
+    check(products.multiply_by_signs(g, packed, k), g, W)
+    check(products.multiply_by_signs(g, packed, k, 'bfloat16'),
           reference.round_to_bfloat16(g), W)
 
 
@@ -67,6 +69,17 @@ def check(y, a, b):
     assert y.dtype == numpy.float32 and y.shape == (len(a), b.shape[1])
     a, b = a.astype('d'), b.astype('d')
     assert (abs(y - a @ b) <= len(b) * EPS * (abs(a) @ abs(b))).all()
+
+
+def test_other_sizes_are_refused():
+    """They would be read beyond the end."""
+    a, W = draw(3, 64), bits.pack(draw(5, 70))
+    with pytest.raises(ValueError, match='64 terms by the 96 bits of a row'):
+        products.multiply_by_transposed_signs(a, bits.Columns(W))
+    with pytest.raises(ValueError, match='64 columns by 5 rows'):
+        products.multiply_by_signs(a, W, 70)
+    with pytest.raises(ValueError, match='100 terms by the 96 bits'):
+        products.multiply_by_signs(draw(3, 5), W, 100)
 
 
 def test_not_finite(unit):
@@ -78,7 +91,7 @@ def test_not_finite(unit):
     b = numpy.array([[1, -1, 1], [1, 1, -1]], 'f')
     with numpy.errstate(invalid='ignore'):
         found = [products.multiply_rounded(a, b), *(
-            products.multiply_rows(a, bits.pack(b), 3, precision)
+            products.multiply_by_signs(a, bits.pack(b), 3, precision)
             for precision in products.PRECISIONS)]
     for y in found:
         numpy.testing.assert_array_equal(y, [
@@ -95,8 +108,8 @@ def test_threads_give_the_same_bits(unit):
             numba.set_num_threads(n)
             results.add(tuple(y.tobytes() for y in (
                 products.multiply_rounded(a, b),
-                products.multiply_rows(a, W, 1000, 'bfloat16'),
-                products.multiply_columns(b, bits.Columns(W)))))
+                products.multiply_by_signs(a, W, 1000, 'bfloat16'),
+                products.multiply_by_transposed_signs(b, bits.Columns(W)))))
     finally:
         numba.set_num_threads(before)
     assert len(results) == 1

@@ -135,7 +135,12 @@ def test_small_integers_are_exact():
         signs.Signs(W).apply(x), x @ reference.binarize(W).T)
 
 
-def test_all_bits_count():
+@pytest.fixture(params=[0, 1 << 60], ids=['packed', 'BLAS'])
+def least(request, monkeypatch):
+    monkeypatch.setattr(signs, 'MIN_PRODUCTS', request.param)
+
+
+def test_all_bits_count(least):
     """A float32 of 24 ones less its neighbour leaves the last bit."""
     x = numpy.full((1, 2), numpy.nextafter(numpy.float32(2), 0))
     x[0, 1] = numpy.nextafter(x[0, 0], 0)
@@ -143,7 +148,7 @@ def test_all_bits_count():
     assert y.item() == 2. ** -23
 
 
-def test_not_finite():
+def test_not_finite(least):
     inf, nan = numpy.inf, numpy.nan
     # The last is a NaN whose first bits alone are those of infinity.
     late = numpy.array([0x7f800001], numpy.uint32).view('f')[0]
@@ -169,6 +174,15 @@ def test_the_signs_are_those_of_the_first_product():
                 g = reference.round_to_bfloat16(g)
             check(found.apply_transposed(g, precision), g, before, 2 ** -22)
             numpy.testing.assert_array_equal(found.array, before)
+
+
+def test_a_small_product_before_a_large_one():
+    """By the BLAS, then by packed signs: those of the first."""
+    W, x = normal(70, 90), normal(800, 90)
+    found, before = signs.Signs(W), reference.binarize(W)
+    found.apply(x[:1])
+    W *= -1
+    check(found.apply(x), x, before.T, 2 ** -22)
 
 
 def test_threads_give_the_same_bits():

@@ -52,8 +52,9 @@ def apply_block(reference):
             h, W, chainer.Variable(numpy.zeros(1)), stride, 1)
         if pool:
             h, short = (reference.pool(v, numpy.max, 2) for v in (h, short))
-        n_zeros = (len(W) - W.shape[1]) // 2
-        short = numpy.pad(short, ((0, 0), (n_zeros,) * 2, (0, 0), (0, 0)))
+        n = len(W) - W.shape[1]
+        short = numpy.pad(
+            short, ((0, 0), (n // 2, -(-n // 2)), (0, 0), (0, 0)))
         h = reference.normalize(block.bn, h, 2e-5) + short
         if not binary:
             return numpy.maximum(h, 0)

@@ -37,12 +37,13 @@ def test_layers(layer_table, layer_shapes, binary):
         assert work[name] == macs
 
 
+@pytest.mark.parametrize('width', [2, 3])
 @pytest.mark.parametrize('binary', [True, False])
-def test_forward(reference, apply_block, binary):
+def test_forward(reference, apply_block, binary, width):
     nobias = chainer.Variable(numpy.zeros(1))
     x = numpy.random.normal(0, 1, (2, 3, 16, 16))
     with chainer.using_config('dtype', numpy.float64):
-        model = FastConvNet(3, binary, width=2)
+        model = FastConvNet(3, binary, width=width)
     reference.disturb(model)
     h = reference.convolution(x, model.conv1.W.array, nobias, pad=1)
     h = reference.normalize(model.bn1, reference.pool(h, numpy.max, 2), 2e-5)

@@ -16,6 +16,7 @@ def test_converters():
              '0 -1 nan inf -inf'),
             (setting.not_negative_float, {'0': 0., '2.5': 2.5},
              '-.1 nan inf -inf'),
+            (setting.depth, {'1': 1, '1000': 1000}, '0 1001 x'),
             (setting.ratio, {'0': 0., '.999': .999}, '1 -.1 nan inf')):
         for text, value in good.items():
             assert convert(text) == value

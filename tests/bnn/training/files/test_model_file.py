@@ -114,6 +114,18 @@ def test_broadcast_shape(tmp_path):
     assert '(5' in line
 
 
+def test_scalar(path):
+    with h5py.File(path, 'r+') as f:
+        del f['bn/beta']
+        f['bn/beta'] = numpy.float32(1)
+    assert 'has the shape ()' in error(path)
+
+
+def test_empty_file(path):
+    h5py.File(path, 'w').close()
+    error(path)
+
+
 def test_other_size(path):
     for n_units in 1, 4, 6:
         line = error(path, make_model(n_units))
@@ -247,6 +259,12 @@ class TestUnreadable:
         for content in b'', b'x', b'text\n' * 1000:
             (tmp_path / 'x').write_bytes(content)
             self.errors(tmp_path / 'x')
+
+    def test_zeros_over_the_header(self, path):
+        with open(path, 'r+b') as f:
+            f.seek(8)
+            f.write(bytes(56))
+        self.errors(path)
 
     def test_truncated(self, path):
         with open(path, 'rb') as f:

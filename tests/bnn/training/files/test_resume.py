@@ -150,7 +150,8 @@ def test_damaged_settings():
             ('unit', 'x'), ('unit', -1), ('unit', True), ('unit', [3]),
             ('seed', None), ('dataset', 'x'), ('lr_steps', 3),
             ('lr_steps', [0]), ('dry_run', 1), ('batchsize', None),
-            ('batchsize', 'x'), ('epoch', 0), ('loss', {'a': 1})):
+            ('batchsize', 'x'), ('batchsize', 0), ('epoch', 0), ('seed', -1),
+            ('lr', 'x'), ('test_statistics', {}), ('loss', {'a': 1})):
         kept = resume.kept(config_module.Config(name='a'))
         kept[name] = value
         write_snapshot(PATH, **kept)
@@ -330,6 +331,9 @@ def test_take_from_model():
         assert '--unit is 9' in str(e.value) and 'with 7' in str(e.value)
     model_file.save('m', L.Linear(3, 2), {'unit': 'x'})
     with pytest.raises(errors.UserError, match='its --unit'):
+        resume.take_from_model(configure(), ['unit'], 'm')
+    model_file.save('m', L.Linear(3, 2), {'net_class': ['binary']})
+    with pytest.raises(errors.UserError, match=r"the net \['binary'\], not"):
         resume.take_from_model(configure(), ['unit'], 'm')
 
 

@@ -71,18 +71,18 @@ def test_copies_and_back(tmp_path):
     trainer.updater.update()
     arrays = {name: param.array for name, param in model.namedparams()}
     targets = model, optimizer
-    before = [keep_best.take(target) for target in targets]
+    before = [keep_best.copy_arrays(target) for target in targets]
     kept = [{name: value.copy() for name, value in copy.items()}
             for copy in before]
     trainer.updater.update()
     for target, copy, same in zip(targets, before, kept, strict=True):
-        now = keep_best.take(target)
+        now = keep_best.copy_arrays(target)
         assert now.keys() == copy.keys()
         assert any((now[name] != copy[name]).any() for name in copy)
         for name, value in copy.items():  # an update does not reach it
             numpy.testing.assert_array_equal(value, same[name])
-        keep_best.restore(target, copy)
-        for name, value in keep_best.take(target).items():
+        keep_best.put_back(target, copy)
+        for name, value in keep_best.copy_arrays(target).items():
             numpy.testing.assert_array_equal(value, copy[name])
     for name, param in model.namedparams():
         assert param.array is arrays[name]
@@ -93,7 +93,7 @@ def test_copies_before_the_first_update(tmp_path):
     """Moments that there were not yet are left as they are."""
     trainer = small_runs.make(tmp_path, test=False)
     optimizer = trainer.updater.get_optimizer('main')
-    copy = keep_best.take(optimizer)
+    copy = keep_best.copy_arrays(optimizer)
     trainer.updater.update()
-    keep_best.restore(optimizer, copy)
+    keep_best.put_back(optimizer, copy)
     assert optimizer.t == 0
