@@ -19,7 +19,6 @@ environment.check(__file__)
 
 from bnn import errors
 from bnn.reproduction import figure
-from bnn.reproduction import published
 from bnn.reproduction import results
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import script
@@ -79,7 +78,7 @@ def run(config, args, folder):
         with atomic.write(os.path.join(folder, 'result.json')) as f:
             f.write(json.dumps(result, indent=1).encode())
         figure.draw(os.path.join(folder, 'curve.png'), config, result['runs'],
-                    published.curve(config.name))
+                    results.published_curve(config.name))
     print(f'{config.name}: {result["verdict"]}')
 
 

@@ -9,7 +9,6 @@ import time
 import pytest
 
 import reproduce
-from bnn.reproduction import published
 from bnn.reproduction import results
 from configs import best
 from configs import binary_net
@@ -82,7 +81,7 @@ def test_published_numbers():
 
 def test_curves():
     for name, accuracy in ('binary_net', .9766), ('quantized_net', .9806):
-        curve = published.curve(name)
+        curve = results.published_curve(name)
         assert [row['epoch'] for row in curve] == list(range(1, 21))
         for row in curve:
             assert set(row) == {'epoch', 'train_loss', 'train_accuracy',
@@ -92,8 +91,8 @@ def test_curves():
             assert 0 < row['test_loss'] < 1
             assert .9 < row['test_accuracy'] <= 1
         assert curve[-1]['test_accuracy'] == pytest.approx(accuracy, abs=1e-4)
-    assert published.curve('lfc') == []
-    for file in os.listdir(published.FOLDER):
+    assert results.published_curve('lfc') == []
+    for file in os.listdir(results.CURVES):
         assert file.removesuffix('.csv') in find.names()
 
 

@@ -14,7 +14,7 @@ def draw(path: str, config: config_module.Config, runs: list[dict],
         path: The file.
         config: The configuration.
         runs: Ours: ``log``, ``validation``, ``epoch`` and ``test_accuracy``.
-        curve: See :func:`bnn.reproduction.published.curve`.
+        curve: See :func:`bnn.reproduction.results.published_curve`.
     """
     matplotlib.use('Agg')
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout='tight')

@@ -13,15 +13,16 @@ import sys
 from typing import Any
 
 from bnn import errors
-from bnn.reproduction import published
 from bnn.training.command_line import config as config_module
 from bnn.training.files import atomic
 
 SEEDS = 3
 MARKS = '<!-- reproduce.py --report -->', '<!-- end of report -->'
-KEPT = os.path.join(
-    os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir,
-    'benchmarks', 'results', 'accuracy.csv')
+_ROOT = os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir)
+KEPT = os.path.join(_ROOT, 'benchmarks', 'results', 'accuracy.csv')
+#: The published curves, a table for each configuration that has one
+CURVES = os.path.join(_ROOT, 'published')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +124,7 @@ def verdict(config: config_module.Config, result: dict[str, Any]) -> str:
         line += (f', {ours.best:.4f} at the best epoch on the test set, as '
                  'the published one was chosen')
     line += f': {outcome(config, ours)}'
-    curve = published.curve(config.name)
+    curve = published_curve(config.name)
     if curve:
         difference = max(
             abs(entry['main/loss'] - theirs['train_loss'])
@@ -263,3 +264,23 @@ def _word(value):
     if isinstance(value, float):
         return f'{value:.6g}'
     return str(value).replace(',', ' ')
+
+
+def published_curve(name: str) -> list[dict[str, float]]:
+    """Reads the epochs of a published experiment.
+
+    Args:
+        name: The configuration.
+
+    Returns:
+        ``epoch``, ``train_loss``, ``train_accuracy``, ``test_loss``,
+        ``test_accuracy`` of each epoch; empty if none were published.
+    """
+    path = os.path.join(CURVES, name + '.csv')
+    if not os.path.exists(path):
+        return []
+    with open(path, newline='') as f:
+        # Lines that begin with # are comments.
+        return [{key: float(value) for key, value in row.items()}
+                for row in csv.DictReader(
+                    line for line in f if not line.startswith('#'))]
