@@ -325,13 +325,15 @@ def test_damaged(script, copy, spoil):
     assert not (copy / 'executed').exists()
 
 
-def test_damaged_newest_one(script, trained, copy):
-    damage.flip_bit(copy / 'snapshot_iter_29')
+@pytest.mark.parametrize('spoil', [damage.flip_bit, damage.add_object])
+def test_damaged_newest_one(script, trained, copy, spoil):
+    spoil(copy / 'snapshot_iter_29')
     result = script.succeed('--resume', 'auto', '--out', 'run', '--no-plot')
     warning = result.stderr.splitlines()[0]
     assert warning.startswith('warning: run/snapshot_iter_29 ')
     assert 'go on from run/snapshot_iter_15' in result.stderr
     results.assert_same_run(copy, trained.out)
+    assert not (copy / 'executed').exists()
 
 
 def test_all_damaged(script, copy):

@@ -46,7 +46,7 @@ _VALUES = {'binarize': {'deterministic': False, 'stochastic': True},
            'weight_scale': {'corrected': True, 'ste': 'ste', 'none': False}}
 #: The arguments of the constructors and the fields that check them; sizes of
 #: the data as sizes of a layer
-ARGUMENTS = {'n_in': 'unit', 'n_out': 'unit', **{
+FIELD_OF = {'n_in': 'unit', 'n_out': 'unit', **{
     _ARGUMENTS.get(name, name): name
     for names in FIELDS.values() for name in names}}
 # Fields of binary layers, which a float twin has none of
@@ -188,7 +188,7 @@ def check_argument(argument: str, value: Any) -> None:
         KeyError: If no net has it.
         TypeError, ValueError: If no configuration could have given it.
     """
-    name = ARGUMENTS[argument]
+    name = FIELD_OF[argument]
     config_module.SETTINGS[name].check(
         _word(name, value), config_module.DEFAULTS[name])
 

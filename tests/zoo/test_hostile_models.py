@@ -76,7 +76,7 @@ class Model:
 
 def mutations(attributes, random):
     """Yields attributes of which one, or one argument, is another."""
-    arguments = [*attributes['net_args'], *configured.ARGUMENTS]
+    arguments = [*attributes['net_args'], *configured.FIELD_OF]
     while True:
         value = VALUES[random.randint(len(VALUES))]
         if random.randint(2):
