@@ -1,0 +1,28 @@
+"""The commit that a result names."""
+import subprocess
+
+from bnn import machine
+
+
+def test_commit(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(['git', '-C', tmp_path, '-c', 'user.name=x', '-c',
+                        'user.email=x@x', *words], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    monkeypatch.setattr(machine, '_ROOT', str(tmp_path))
+    commit = machine._commit.__wrapped__
+    assert commit() is None  # no repository
+    results, code = tmp_path / 'benchmarks' / 'results', tmp_path / 'x.py'
+    results.mkdir(parents=True)
+    for path in code, results / 'x.md':
+        path.write_text('1')
+    git('init', '-q')
+    git('add', '-A')
+    git('commit', '-q', '-m', 'x')
+    clean = commit()
+    assert len(clean) == 12
+    (results / 'x.md').write_text('2')  # what was measured
+    assert commit() == clean
+    code.write_text('2')
+    assert commit() == clean + '-dirty'
