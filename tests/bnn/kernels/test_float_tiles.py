@@ -172,3 +172,13 @@ def test_code_of_amx(compiled, instruction, is_added, draw, dtype, n_words):
         atol=1e-4)
     numpy.testing.assert_array_equal(y[32], before[32])
     numpy.testing.assert_array_equal(y[:, 64:], before[:, 64:])
+
+
+@pytest.mark.parametrize('n_words', [1, 25, 512])
+def test_columns_that_nothing_fills_are_0(n_words):
+    # Memory that was used before, with subnormal numbers
+    numpy.full(n_words * float_tiles.COLUMNS + 64, 1, numpy.uint32)
+    panel = float_tiles.make_panel(n_words)
+    assert panel.size == n_words * float_tiles.COLUMNS + float_tiles.RUN
+    assert panel.ctypes.data % 64 == 0
+    assert not panel.any()
