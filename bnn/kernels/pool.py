@@ -15,7 +15,9 @@ from bnn.kernels import threads
 #: The place of a value that is in the padding.
 NOWHERE = 255
 # Planes of one thread that share the memory of the parts
-_BLOCK = 16
+_BLOCK = 8
+# Pixels of planes that are pooled as one
+_TOGETHER = 4096
 
 
 def max_pool(x: numpy.ndarray, ksize: tuple[int, int],
@@ -42,8 +44,9 @@ def max_pool(x: numpy.ndarray, ksize: tuple[int, int],
     """
     y = numpy.empty((*x.shape[:2], *out_size), x.dtype)
     where = numpy.empty(y.shape, numpy.uint8)
-    _max_pool(x.size, _planes(x), ksize, stride, pad, _planes(y),
-              _planes(where))
+    n = _count_together(x.shape[2:], ksize, stride, pad, y.shape)
+    _max_pool(x.size, _planes(x, n), ksize, stride, pad, _planes(y, n),
+              _planes(where, n))
     return y, where
 
 
@@ -68,10 +71,12 @@ def max_pool_gradient(
     gx = numpy.empty((*gy.shape[:2], *size), gy.dtype)
     # From the first pixel of a window to each place
     rows, columns = numpy.divmod(numpy.arange(math.prod(ksize)), ksize[1])
+    n = _count_together(size, ksize, stride, pad, gy.shape)
+    planes = _planes(gx, n)
     _max_pool_gradient(
-        gx.size, _planes(gy), _planes(where), rows * size[1] + columns,
+        gx.size, _planes(gy, n), _planes(where, n), rows * size[1] + columns,
         stride, pad, size[1],
-        gx.reshape(math.prod(gx.shape[:2]), math.prod(size)))
+        planes.reshape(len(planes), math.prod(planes.shape[1:])))
     return gx
 
 
@@ -91,7 +96,8 @@ def average_pool(x: numpy.ndarray, ksize: tuple[int, int],
         (batch, channels, h_out, w_out), of the dtype of ``x``.
     """
     y = numpy.empty((*x.shape[:2], *out_size), x.dtype)
-    _average_pool(x.size, _planes(x), ksize, stride, pad, _planes(y))
+    n = _count_together(x.shape[2:], ksize, stride, pad, y.shape)
+    _average_pool(x.size, _planes(x, n), ksize, stride, pad, _planes(y, n))
     return y
 
 
@@ -112,15 +118,30 @@ def average_pool_gradient(
         (batch, channels, h, w), of the dtype of ``gy``.
     """
     gx = numpy.empty((*gy.shape[:2], *size), gy.dtype)
+    n = _count_together(size, ksize, stride, pad, gy.shape)
     _average_pool_gradient(
-        gx.size, _planes(gy), ksize, stride, pad, _planes(gx))
+        gx.size, _planes(gy, n), ksize, stride, pad, _planes(gx, n))
     return gx
 
 
-def _planes(x):
+def _count_together(size, ksize, stride, pad, out_shape):
+    """Returns how many planes are pooled as one, one above the other.
+
+    More than one where the windows fill a plane from top to bottom, so that
+    none reaches into the next: small planes would each take longer to set up
+    than to pool.
+    """
+    n_planes = math.prod(out_shape[:2])
+    if pad[0] or ksize[0] != stride[0] or size[0] != out_shape[2] * stride[0]:
+        return 1
+    most = max(1, min(n_planes, _TOGETHER // max(1, math.prod(size))))
+    return max(n for n in range(1, most + 1) if n_planes % n == 0)
+
+
+def _planes(x, n):
     # The product, because reshape cannot tell -1 for an empty batch
     return numpy.ascontiguousarray(x).reshape(
-        math.prod(x.shape[:2]), *x.shape[2:])
+        math.prod(x.shape[:2]) // n, n * x.shape[2], x.shape[3])
 
 
 @threads.Kernel
