@@ -5,13 +5,12 @@
     benchmarks/train_step.py lenet5 -- --batchsize 64    ./train.py lenet5 ...
     benchmarks/train_step.py --torch-python FILE         PyTorch beside it
 
-Whole iterations of the script on made-up images; of binary_net's arithmetic
-on plain Chainer functions; of PyTorch in several ways: eager and float32,
-with bfloat16 autocast, by torch.compile, and nets with convolutions on
-channels last.  The floor is the float32 matrix products of the net by the
-BLAS, and one pass over the activations and the arrays of the optimizer, see
-peers/floors.py.  A second table tells where our time goes.  Options behind
--- go to the script.
+Whole iterations of the script on made-up images, and of PyTorch in several
+ways: eager and float32, with bfloat16 autocast, by torch.compile, and nets
+with convolutions on channels last.  The floor is the float32 matrix products
+of the net by the BLAS, and one pass over the activations and the arrays of
+the optimizer, see peers/floors.py.  A second table tells where our time goes.
+Options behind -- go to the script.
 """
 import json
 import math
@@ -23,7 +22,7 @@ import timing
 FLOORS = {'floor: matrix products': ('floors.py', 'products'),
           'floor: activation memory': ('floors.py', 'activations'),
           'floor: optimizer memory': ('floors.py', 'optimizer')}
-OURS, PARTS, PLAIN = 'ours', 'with clocks', 'plain Chainer'
+OURS, PARTS = 'ours', 'with clocks'
 EAGER, BEST, ALL = 'PyTorch, eager', 'PyTorch, best', 'floor: all'
 # A way of PyTorch that takes so many times as long as EAGER has no turns.
 SLOW = 4
@@ -122,7 +121,6 @@ def main():
     task = make_task(args.config, words[n + 1:])
     from zoo import configured
     seconds, started = measure(task, args, {
-        PLAIN: ('plain_chainer.py',),
         **torch_ways('layers' not in configured.FIELDS[task['net']]),
         PARTS: ('ours.py',)})
     with_clocks = seconds.pop(PARTS)

@@ -5,13 +5,7 @@ import json
 import pathlib
 import sys
 
-import chainer
-import numpy
 import pytest
-
-import net
-import weight_clip
-from bnn.chainer_ops import adam
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / 'benchmarks'
 
@@ -180,24 +174,3 @@ def test_work_of_the_floors(load, timing, config, options, products, outputs):
         peer = timing.Peer('floors.py', kind, json.dumps(task), threads=1)
         assert peer.facts == {'work': work}
         peer.close()
-
-
-def test_plain_chainer_is_the_same_net(load):
-    plain, optimizer = load('peers/plain_chainer').make([784, 8, 8, 10])
-    ours = chainer.links.Classifier(net.BinaryMLP(8))
-    ours.copyparams(plain)
-    our_optimizer = adam.Adam().setup(ours)
-    our_optimizer.add_hook(weight_clip.WeightClip())
-    x = numpy.random.uniform(size=(20, 784)).astype('f')
-    t = numpy.random.randint(0, 10, 20).astype('i')
-    optimizer.update(plain, chainer.Variable(x), chainer.Variable(t))
-    our_optimizer.update(ours, x, t)
-    numpy.testing.assert_allclose(
-        plain.loss.array, ours.loss.array, rtol=1e-5)
-    for (name, one), (_, other) in zip(
-            sorted(plain.namedparams()), sorted(ours.namedparams()),
-            strict=True):
-        if not name.endswith('/b'):  # a gradient of 0 but for its rounding
-            numpy.testing.assert_allclose(
-                one.array, other.array, atol=1e-5, err_msg=name)
-            assert abs(one.array).max() <= 1
