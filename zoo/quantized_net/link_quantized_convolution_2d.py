@@ -2,17 +2,20 @@
 import chainer
 from chainer import initializers
 
+from bnn.chainer_ops import function_convolution_2d
 from zoo.binarynet import link_binary_convolution_2d
-from zoo.quantized_net import function_quantized_convolution_2d
+from zoo.quantized_net import function_quantize
 from zoo.quantized_net import qst
 
 
 class QuantizedConvolution2D(link_binary_convolution_2d.BinaryConvolution2D):
-    """Convolution that computes with k-bit weights.
+    r"""Convolution that computes with k-bit weights.
 
-    See :mod:`zoo.quantized_net.function_quantized_convolution_2d`.  ``W``
-    holds the latent weights.  With 1 bit, and with the linear quantizer, they
-    need a :class:`~weight_clip.WeightClip`.
+    :math:`y = x * W_q + b` with :math:`W_q` of
+    :func:`~zoo.quantized_net.function_quantize.quantize`; with 1 bit it is
+    the layer of :mod:`zoo.binarynet.link_binary_convolution_2d`.  ``W`` holds
+    the latent weights.  With 1 bit, and with the linear quantizer, they need
+    a :class:`~weight_clip.WeightClip`.
 
     Args:
         in_channels (int or None): Channels of the input.  With ``None`` they
@@ -22,7 +25,7 @@ class QuantizedConvolution2D(link_binary_convolution_2d.BinaryConvolution2D):
         bits (int): Bits of a weight: 1 to 8, or 32 for float weights.
         quantizer (str): ``'dorefa'`` or ``'linear'``.
         stride, pad, dilate, groups: See
-            :mod:`zoo.quantized_net.function_quantized_convolution_2d`.
+            :func:`bnn.chainer_ops.function_convolution_2d.convolution_2d`.
         nobias (bool): If ``True``, there is no bias.
         initialW (initializer): Initial latent weights.  By default
             :class:`~chainer.initializers.LeCunNormal`, but uniform in
@@ -61,8 +64,10 @@ class QuantizedConvolution2D(link_binary_convolution_2d.BinaryConvolution2D):
         yield 'quantizer', self.quantizer
 
     def forward(self, x) -> chainer.Variable:
+        if self.w_bits == 1:
+            return super().forward(x)
         if self.W.array is None:
             self._initialize(x.shape[1])
-        return function_quantized_convolution_2d.quantized_convolution_2d(
-            x, self.W, self.b, **self.options, bits=self.w_bits,
-            quantizer=self.quantizer)
+        return function_convolution_2d.convolution_2d(
+            x, function_quantize.quantize(
+                self.W, self.w_bits, self.quantizer), self.b, **self.options)

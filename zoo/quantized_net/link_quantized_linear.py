@@ -2,19 +2,23 @@
 import math
 
 import chainer
+import chainer.functions as F
 from chainer import initializers
 
+import function_binary_linear
 import link_binary_linear
-from zoo.quantized_net import function_quantized_linear
+from zoo.quantized_net import function_quantize
 from zoo.quantized_net import qst
 
 
 class QuantizedLinear(link_binary_linear.BinaryLinear):
-    """Linear layer that computes with k-bit weights.
+    r"""Linear layer that computes with k-bit weights.
 
-    See :func:`~zoo.quantized_net.function_quantized_linear.quantized_linear`.
-    ``W`` holds the latent weights.  With 1 bit, and with the linear
-    quantizer, they need a :class:`~weight_clip.WeightClip`.
+    :math:`y = x W_q^T + b` with :math:`W_q` of
+    :func:`~zoo.quantized_net.function_quantize.quantize`; with 1 bit it is
+    :class:`~link_binary_linear.BinaryLinear`.  ``W`` holds the latent
+    weights.  With 1 bit, and with the linear quantizer, they need a
+    :class:`~weight_clip.WeightClip`.
 
     Args:
         in_size (int or None): Number of inputs.  With ``None`` it is taken
@@ -55,7 +59,11 @@ class QuantizedLinear(link_binary_linear.BinaryLinear):
         yield 'quantizer', self.quantizer
 
     def forward(self, x) -> chainer.Variable:
+        if self.w_bits == 1:
+            return super().forward(x)
         if self.W.array is None:
             self._initialize(math.prod(x.shape[1:]))
-        return function_quantized_linear.quantized_linear(
-            x, self.W, self.b, self.w_bits, self.quantizer)
+        return F.linear(
+            function_binary_linear.flatten(x),
+            function_quantize.quantize(self.W, self.w_bits, self.quantizer),
+            self.b)

@@ -5,20 +5,6 @@ import chainer
 from chainer import function_node
 from chainer.utils import type_check
 
-import bst
-
-
-class SurrogateSign(bst.BST):
-    """Sign with a gradient of choice, as of :func:`surrogate_gradient`."""
-
-    def __init__(self, gradient: Callable):
-        super().__init__()
-        self._gradient = gradient
-
-    def backward(self, indexes, grad_outputs):
-        x, = self.get_retained_inputs()
-        return surrogate_gradient(grad_outputs[0], x.array, self._gradient),
-
 
 class SurrogateGradient(function_node.FunctionNode):
     """Gradient of a quantizer; see :func:`surrogate_gradient`."""

@@ -44,7 +44,7 @@ def test_activations():
                 seen.append(args.args[0].array)
 
     x = numpy.random.uniform(0, 1, (6, 12)).astype('f')
-    for surrogate in sign.SIGNS:
+    for surrogate in sign.GRADIENTS:
         with Inputs():
             DeepBinaryMLP(8, 3, 12, n_layers=3, surrogate=surrogate)(x)
     assert len(seen) == 9
@@ -54,7 +54,7 @@ def test_activations():
 def test_surrogate():
     """The gradient in front of the sign is that of the surrogate."""
     x = numpy.random.uniform(0, 1, (6, 12)).astype('f')
-    for surrogate in sign.SIGNS:
+    for surrogate in sign.GRADIENTS:
         numpy.random.seed(0)
         model = DeepBinaryMLP(8, 3, 12, n_layers=1, surrogate=surrogate)
         h = chainer.Variable(model.b1(model.l1(x)).array)

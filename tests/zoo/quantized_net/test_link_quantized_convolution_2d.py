@@ -1,38 +1,64 @@
 """The k-bit convolutional layer: parameters, laziness, serialization."""
+import chainer
 import chainer.functions as F
 import numpy
 import pytest
 from chainer import serializers
+from chainer.utils import type_check
 
-from zoo.quantized_net import function_quantized_convolution_2d
+from zoo.binarynet import function_binary_convolution_2d
+from zoo.quantized_net import function_quantize
 from zoo.quantized_net import link_quantized_convolution_2d
 
 QuantizedConvolution2D = (
     link_quantized_convolution_2d.QuantizedConvolution2D)
 
 
+def convolution(x, W, b, bits, quantizer, **geometry):
+    """The operation in parts, by Chainer where it is not binary."""
+    if bits == 1:
+        return function_binary_convolution_2d.binary_convolution_2d(
+            x, W, b, **geometry)
+    return F.convolution_2d(
+        x, function_quantize.quantize(W, bits, quantizer), b, **geometry)
+
+
 @pytest.mark.parametrize('quantizer', ['dorefa', 'linear'])
-def test_forward(quantizer):
-    x = numpy.random.normal(size=(2, 4, 6, 7)).astype('f')
+@pytest.mark.parametrize('groups', [1, 2])
+@pytest.mark.parametrize('dtype', ['f', 'd'])
+def test_forward_and_gradients(dtype, groups, quantizer):
+    geometry = {'stride': (1, 2), 'pad': (2, 1), 'dilate': (2, 1),
+                'groups': groups}
     for bits in 1, 2, 8, 32:
         for nobias in False, True:
-            link = QuantizedConvolution2D(
-                4, 6, (3, 2), bits, quantizer, (1, 2), 1, nobias,
-                initial_bias=.5, groups=2)
-            assert link.W.shape == (6, 2, 3, 2)
+            W = numpy.random.normal(size=(6, 4 // groups, 3, 2))
+            W[0, 0, 0] = 0, 1
+            with chainer.using_config('dtype', numpy.dtype(dtype)):
+                link = QuantizedConvolution2D(
+                    4, 6, (3, 2), bits, quantizer, nobias=nobias,
+                    initialW=W.astype(dtype), initial_bias=.5, **geometry)
             assert (link.w_bits, link.quantizer) == (bits, quantizer)
-            y = link(x)
-            numpy.testing.assert_array_equal(
-                y.array,
-                function_quantized_convolution_2d.quantized_convolution_2d(
-                    x, link.W, link.b, (1, 2), 1, groups=2, bits=bits,
-                    quantizer=quantizer).array)
-            link.cleargrads()
-            F.sum(y).backward()
-            assert abs(link.W.grad).max() > 0
             assert (link.b is None) == nobias
-            if not nobias:
-                assert link.b.array.tolist() == [.5] * 6
+            x = chainer.Variable(
+                numpy.random.normal(size=(2, 4, 6, 7)).astype(dtype))
+            variables = [x, link.W] + [link.b] * (not nobias)
+            found = []
+            for y in link(x), convolution(
+                    x, link.W, link.b, bits, quantizer, **geometry):
+                gy = numpy.linspace(-1, 1, y.size, dtype=dtype)
+                found.append([y.array, *(g.array for g in chainer.grad(
+                    [y], variables, [chainer.Variable(
+                        gy.reshape(y.shape))]))])
+            for ours, theirs in zip(*found, strict=True):
+                assert ours.dtype == dtype
+                numpy.testing.assert_allclose(
+                    ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 32])
+def test_wrong_input(bits):
+    with pytest.raises(type_check.InvalidType):
+        QuantizedConvolution2D(3, 4, 3, bits)(numpy.zeros((2, 2, 4, 4), 'f'))
 
 
 def test_lazy_and_saved(tmp_path):

@@ -1,10 +1,13 @@
 """The k-bit layer: parameters, laziness, serialization."""
+import chainer
 import chainer.functions as F
 import numpy
 import pytest
 from chainer import serializers
+from chainer.utils import type_check
 
-from zoo.quantized_net import function_quantized_linear
+import function_binary_linear
+from zoo.quantized_net import function_quantize
 from zoo.quantized_net import link_quantized_linear
 
 QuantizedLinear = link_quantized_linear.QuantizedLinear
@@ -17,28 +20,48 @@ def same_bits(a, b):
     assert a.tobytes() == b.tobytes()
 
 
-def test_forward():
-    x = numpy.random.normal(size=(5, 3, 2, 2)).astype('f')
+def linear(x, W, b, bits, quantizer):
+    """The operation in parts."""
+    if bits == 1:
+        return function_binary_linear.binary_linear(x, W, b)
+    return F.linear(function_binary_linear.flatten(x),
+                    function_quantize.quantize(W, bits, quantizer), b)
+
+
+@pytest.mark.parametrize('dtype', ['e', 'f', 'd'])
+@pytest.mark.parametrize('shape', [(5, 12), (5, 3, 2, 2), (0, 12)])
+def test_forward_and_gradients(dtype, shape):
     for quantizer in QUANTIZERS:
         for bits in 1, 2, 8, 32:
             for nobias in False, True:
-                link = QuantizedLinear(
-                    12, 4, bits, quantizer, nobias, initial_bias=.5)
-                assert link.W.shape == (4, 12)
+                W = numpy.random.normal(size=(4, 12)).astype(dtype)
+                W[0, :4] = 0, -0., 1, -1
+                with chainer.using_config('dtype', numpy.dtype(dtype)):
+                    link = QuantizedLinear(
+                        12, 4, bits, quantizer, nobias, W, .5)
                 assert link.w_bits == bits
                 assert link.quantizer == quantizer
-                y = link(x)
-                same_bits(
-                    y.array, function_quantized_linear.quantized_linear(
-                        x, link.W, link.b, bits, quantizer).array)
-                link.cleargrads()
-                F.sum(y).backward()
-                assert link.W.grad.shape == link.W.shape
-                if nobias:
-                    assert link.b is None
-                else:
-                    assert link.b.array.tolist() == [.5] * 4
-                    assert link.b.grad.tolist() == [5] * 4
+                assert (link.b is None) == nobias
+                x = chainer.Variable(
+                    numpy.random.normal(size=shape).astype(dtype))
+                variables = [x, link.W] + [link.b] * (not nobias)
+                found = []
+                for function in (link, lambda x, link=link: linear(
+                        x, link.W, link.b, link.w_bits, link.quantizer)):
+                    y = function(x)
+                    assert y.dtype == dtype
+                    assert y.shape == (shape[0], 4)
+                    found.append([y.array, *(g.array for g in chainer.grad(
+                        [F.sum(y ** 2)], variables))])
+                for ours, theirs in zip(*found, strict=True):
+                    same_bits(ours, theirs)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 32])
+def test_wrong_input(bits):
+    for wrong in numpy.zeros((2, 5), 'f'), numpy.zeros((2, 3), 'i'):
+        with pytest.raises(type_check.InvalidType):
+            QuantizedLinear(3, 4, bits)(wrong)
 
 
 def test_lazy():

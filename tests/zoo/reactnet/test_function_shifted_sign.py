@@ -31,7 +31,7 @@ def run(function, x, alpha, gy, surrogate):
     return [y.array, x.grad, alpha.grad], type(y.creator).__name__
 
 
-@pytest.mark.parametrize('surrogate', sign.SIGNS)
+@pytest.mark.parametrize('surrogate', sign.GRADIENTS)
 @pytest.mark.parametrize('dtype, tolerance', [
     ('f', 1e-5), ('d', 1e-12), ('e', 0)])
 def test_against_parts(dtype, tolerance, surrogate):
@@ -51,7 +51,7 @@ def test_against_parts(dtype, tolerance, surrogate):
 def test_not_finite():
     nan, inf = numpy.nan, numpy.inf
     values = numpy.array([nan, inf, -inf, 0., -0., 1, -1])
-    for surrogate in sign.SIGNS:
+    for surrogate in sign.GRADIENTS:
         for x in values:
             for g in values:
                 with numpy.errstate(invalid='ignore'):
