@@ -15,11 +15,10 @@ in the repository         installed
 
 pyproject.toml has the rest.
 """
-import ast
 import pathlib
+import re
 import shutil
 import sys
-from collections.abc import Mapping
 
 import setuptools
 from setuptools.command import build_py
@@ -32,6 +31,9 @@ FILES = ('bst', 'function_binary_linear', 'link_binary_linear', 'predict',
          'weight_clip')
 # It reads published/ and writes the tables of the repository.
 LEFT_OUT = 'reproduction', 'reproduction.*'
+# Modules of the repository that the package does not have under these names
+OURS = (*FOLDERS.values(), *FILES, 'configs', 'export', 'net', 'reproduce',
+        r'train\w*')
 RUNTIME = 'numpy', 'numba', 'Pillow'
 # Of chainer_build.  PyPI has no such version, so that pip refuses to install
 # the layers with the Chainer of PyPI, which does not import.
@@ -49,10 +51,6 @@ class BuildPy(build_py.build_py):
         # What an earlier build left here would be installed too.
         shutil.rmtree(pathlib.Path(self.build_lib, PACKAGE),
                       ignore_errors=True)
-        self.names = {
-            _dotted(pathlib.PurePath(file).with_suffix('').parts):
-            _dotted([package, module])
-            for package, module, file in self.find_all_modules()}
         super().run()
 
     def find_package_modules(self, package, package_dir):
@@ -63,94 +61,46 @@ class BuildPy(build_py.build_py):
 
     def build_module(self, module, module_file, package):
         path, copied = super().build_module(module, module_file, package)
-        try:
-            source = rewrite(pathlib.Path(module_file).read_bytes(),
-                             self.names)
-        except ValueError as e:
-            sys.exit(f'setup.py: {module_file}:{e}')
-        pathlib.Path(path).write_bytes(source)
+        source = pathlib.Path(module_file).read_bytes().decode()
+        pathlib.Path(path).write_bytes(rewrite(source, module_file).encode())
         return path, copied
 
 
-def rewrite(source: bytes, names: Mapping[str, str]) -> bytes:
+def rewrite(source: str, path: str) -> str:
     """Rewrites the imports of a module for where modules are installed.
 
+    ruff keeps them one a line, which is why patterns suffice.
+
     Args:
-        source: The module, UTF-8.
-        names: The installed name of each module, by its name in the
-            repository.
+        source: The module.
+        path: Its file, for the message.
 
     Returns:
         The module with other names in its import statements.
 
     Raises:
-        ValueError: If it imports a module of the repository that is not
-            installed, or in a way that cannot be rewritten; the message
-            begins with the line.
+        SystemExit: If it still imports a module of the repository.
     """
-    lines = source.splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    edits = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            new = _rewritten(node, names)
-            if new is not None:
-                # Offsets of ast count bytes
-                edits.append((starts[node.lineno - 1] + node.col_offset,
-                              starts[node.end_lineno - 1]
-                              + node.end_col_offset, ast.unparse(new)))
-        elif (isinstance(node, ast.Constant) and isinstance(node.value, str)
-              and '.' in node.value and node.value in names):
-            raise ValueError(f'{node.lineno}: the name of a module as a '
-                             f'string, {node.value!r}, cannot be rewritten')
-    for start, end, text in sorted(edits, reverse=True):
-        source = source[:start] + text.encode() + source[end:]
+    for package, folder in FOLDERS.items():
+        source = re.sub(rf'^( *from ){folder}\b(?=[.\w]* import )',
+                        rf'\1{package}', source, flags=re.M)
+    source = re.sub(rf'^( *)(?=import ({"|".join(FILES)})\b)',
+                    rf'\1from {PACKAGE} ', source, flags=re.M)
+    ours = rf'({"|".join(OURS)})\b'
+    left = re.search(rf'^ *(import {ours}|from {ours}[.\w]* import ).*',
+                     source, re.M)
+    if left:
+        sys.exit(f'setup.py: {path}: the installed package has no '
+                 f'{left[0].strip()!r}')
     return source
-
-
-def _rewritten(node, names):
-    """Returns an import as it is installed, or None if it stays."""
-    imported = [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        if node.level:
-            raise ValueError(f'{node.lineno}: an import relative to the '
-                             'module cannot be rewritten')
-        imported = [node.module, *(f'{node.module}.{n}' for n in imported)]
-    ours = [name for name in imported if _is_of_repository(name)]
-    for name in ours:
-        if name not in names:
-            raise ValueError(f'{node.lineno}: {name} is not installed')
-    if not ours:
-        return None
-    if isinstance(node, ast.ImportFrom):
-        return ast.ImportFrom(names[node.module], node.names, 0)
-    # `import a.b` binds a, which has another name when installed.
-    alias = node.names[0]
-    if (len(node.names) > 1 or alias.name in FOLDERS.values()
-            or '.' in alias.name and not alias.asname):
-        raise ValueError(f'{node.lineno}: write this import as '
-                         '`from PACKAGE import MODULE`')
-    package, _, module = names[alias.name].rpartition('.')
-    return ast.ImportFrom(package, [ast.alias(module, alias.asname)], 0)
-
-
-def _is_of_repository(name):
-    path = ROOT.joinpath(*name.split('.'))
-    return path.is_dir() or path.with_name(path.name + '.py').is_file()
-
-
-def _dotted(parts):
-    """Returns the name of a module; a package is its ``__init__``."""
-    return '.'.join(parts).removesuffix('.__init__')
 
 
 def find_packages() -> list[str]:
     """Returns the names of the packages to install."""
-    return [_dotted([package, *rest]) for package, folder in FOLDERS.items()
-            for rest in [[], *([name] for name in setuptools.find_packages(
-                str(ROOT / folder), exclude=LEFT_OUT))]]
+    return [*FOLDERS, *(
+        f'{package}.{name}' for package, folder in FOLDERS.items()
+        for name in setuptools.find_packages(
+            str(ROOT / folder), exclude=LEFT_OUT))]
 
 
 def read_requirements() -> tuple[list[str], list[str]]:

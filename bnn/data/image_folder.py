@@ -39,11 +39,6 @@ def load(data_dir=None, workers=None):
     :meth:`~bnn.data.Dataset.head` and
     :meth:`~bnn.data.Dataset.with_validation` have all classes in theirs.
 
-    The list of the files is kept in ``$XDG_CACHE_HOME/binary_net``, or else in
-    ``~/.cache/binary_net``. It is made anew when a folder of a class appears,
-    disappears or changes its time of change, which it does when files are
-    added or removed, not when one is overwritten.
-
     Args:
         data_dir (str): The folder. ``None`` is the folder ``imagenet`` in
             ``$CHAINER_DATASET_ROOT``, or else in ``~/.chainer/dataset``.
@@ -71,9 +66,9 @@ def load_own(data_dir, shape, workers=None):
 
     The folder holds ``train/<class>/*`` and ``test/<class>/*`` (or ``val``);
     or else ``<class>/*``, of which a fifth of each class, the same in each
-    call, is the test part. What a picture is, the order and the list of the
-    files are those of :func:`load`. :func:`bnn.data.decoding.decode` scales
-    the pictures.
+    call, is the test part. What a picture is and the order of the files are
+    those of :func:`load`. :func:`bnn.data.decoding.decode` scales the
+    pictures.
 
     Up to :data:`HELD_BYTES` of pixels are held in memory, without broken
     pictures; more are decoded when they are asked for.
@@ -107,14 +102,14 @@ def load_own(data_dir, shape, workers=None):
         _check_number(folder, classes)
         names, labels, sizes = picture_files.find(folder, classes)
         files = [(folder, names[some], labels[some], sizes[some])
-                 for some in _split(folder, labels, tuple(classes))]
+                 for some in _split(folder, labels, classes)]
     data = _open(files, workers, shape)
     if sum(math.prod(images.shape) for images in data[::2]) <= HELD_BYTES:
         data = [*_decode(*data[:2]), *_decode(*data[2:])]
     seen = numpy.bincount(data[1], minlength=len(classes))
     if not seen.all():
         raise errors.UserError(
-            f'{folder}: all pictures of {tuple(classes)[seen.argmin()]} to '
+            f'{folder}: all pictures of {classes[seen.argmin()]} to '
             'train on are broken')
     return _dataset('pictures', folder, classes, data)
 

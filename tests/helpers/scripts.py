@@ -46,7 +46,6 @@ class Process:
             'OPENBLAS_NUM_THREADS': '1',
             'COLUMNS': '80',
             'CHAINER_DATASET_ROOT': str(cwd / 'no-data'),
-            'XDG_CACHE_HOME': str(cwd.parent / f'{cwd.name}-cache'),
             # The environment's python3, for commands run as they are printed
             'PATH': os.pathsep.join(
                 [os.path.dirname(sys.executable), os.environ['PATH']]),

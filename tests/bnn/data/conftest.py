@@ -1,6 +1,5 @@
 """Mirrors that behave and that do not, on this machine; a picture folder."""
 import http.server
-import os
 import threading
 
 import pytest
@@ -63,19 +62,15 @@ def server(monkeypatch):
 
 
 @pytest.fixture
-def picture_folder(tmp_path, monkeypatch):
-    """A folder of 12 + 4 pictures in two classes, with a cache of its own.
+def picture_folder(tmp_path):
+    """A folder of 12 + 4 pictures in two classes.
 
-    Picture i of a part is grey of level 10 * i. The times of its folders are
-    long past, as where a scan may be cached.
+    Picture i of a part is grey of level 10 * i.
     """
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     folder = tmp_path / 'pets'
     for part, n in (('train', 12), ('val', 4)):
         for i in range(n):
             path = folder / part / ('cat', 'dog')[i >= n // 2] / f'{i:02}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new('L', (8, 6), 10 * i).save(path)
-    for path, _, _ in os.walk(folder):
-        os.utime(path, (10 ** 9, 10 ** 9))
     return folder

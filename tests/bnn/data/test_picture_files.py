@@ -1,7 +1,6 @@
 import contextlib
 import gc
 import os
-import shutil
 import tracemalloc
 
 import hypothesis
@@ -25,34 +24,16 @@ def _names(folder):
     return [os.fsdecode(name) for name in _find(folder)[0]]
 
 
-@pytest.fixture
-def scans(monkeypatch):
-    """The folders that were scanned."""
-    scans = []
-    scan = picture_files._scan
-    monkeypatch.setattr(picture_files, '_scan', lambda folder, classes: (
-        scans.append(folder) or scan(folder, classes)))
-    return scans
-
-
-def _cache(folder):
-    [path] = (folder.parent / 'cache' / 'binary_net').iterdir()
-    return path
-
-
-def test_find(picture_folder, scans):
+def test_find(picture_folder):
     folder = picture_folder / 'val'
-    for _ in range(2):  # scanned, cached
-        names, labels, sizes = _find(folder)
-        assert names.tolist() == [
-            b'cat/00.png', b'cat/01.png', b'dog/02.png', b'dog/03.png']
-        assert labels.dtype == numpy.int32
-        assert labels.tolist() == [0, 0, 1, 1]
-        assert sizes.dtype == numpy.int64
-        assert sizes.tolist() == [
-            os.path.getsize(folder / os.fsdecode(name)) for name in names]
-    assert scans == [str(folder)]
-    assert _cache(picture_folder).name.endswith('.npz')
+    names, labels, sizes = _find(folder)
+    assert names.tolist() == [
+        b'cat/00.png', b'cat/01.png', b'dog/02.png', b'dog/03.png']
+    assert labels.dtype == numpy.int32
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert sizes.dtype == numpy.int64
+    assert sizes.tolist() == [
+        os.path.getsize(folder / os.fsdecode(name)) for name in names]
 
 
 def test_what_is_a_picture(picture_folder, monkeypatch):
@@ -117,77 +98,9 @@ def test_any_names(picture_folder):
                               os.fsdecode(b'\xff.png'))):
         Image.new('L', (3, 3), i).save(folder / 'cat' / name)
     (folder / 'cat').rename(folder / os.fsdecode(b'\xfe'))
-    for _ in range(2):  # scanned, cached
-        names = _names(folder)
-        assert len(names) == 16
-        assert all(os.path.isfile(folder / name) for name in names)
-
-
-def test_cache_outdated(picture_folder, scans, monkeypatch):
-    folder = picture_folder / 'train'
-    changes = (
-        lambda: (folder / 'cat' / '00.png').unlink(),
-        lambda: (folder / 'cat' / 'new.png').write_bytes(b''),
-        lambda: (folder / 'cat').rename(folder / 'fox'))
-    before = _names(folder)
-    for i, change in enumerate(changes, 2):
-        change()
-        after = _names(folder)
-        assert after != before
-        assert len(scans) == i
-        before = after
-    monkeypatch.setattr(picture_files, '_VERSION', 0)
-    _find(folder)
-    assert len(scans) == 5
-
-
-def test_not_cached_while_it_changes(picture_folder):
-    # The next file could come within the same tick of the clock.
-    folder = picture_folder / 'train'
-    os.utime(folder / 'dog')
-    _find(folder)
-    assert not (picture_folder.parent / 'cache').exists()
-
-
-def test_damaged_cache(picture_folder, scans):
-    folder = picture_folder / 'train'
-    want = _names(folder)
-    data = _cache(picture_folder).read_bytes()
-    with numpy.load(_cache(picture_folder)) as stored:
-        arrays = dict(stored)
-    # Hostile: pickled objects
-    arrays['sizes'] = numpy.array([print], object)
-    numpy.savez(_cache(picture_folder), **arrays)
-    hostile = _cache(picture_folder).read_bytes()
-    for n, damaged in enumerate((
-            b'', b'a text', data[:-30], data[:200], hostile,
-            data.replace(b'.png', b'.jpg', 1), data.replace(b'stamp', b'st')
-            ), 2):
-        _cache(picture_folder).write_bytes(damaged)
-        assert _names(folder) == want
-        assert len(scans) == n
-        assert _cache(picture_folder).read_bytes() == data
-
-
-def test_no_cache(picture_folder, scans, monkeypatch):
-    def savez(stream, **arrays):
-        stream.write(b'half')
-        raise OSError(28, 'No space left on device')
-
-    folder = picture_folder / 'train'
-    cache = picture_folder.parent / 'cache'
-    with monkeypatch.context() as patch:
-        patch.setattr(numpy, 'savez', savez)
-        assert len(_names(folder)) == 12
-    # A file is where the folder would be.
-    shutil.rmtree(cache)
-    cache.write_bytes(b'')
-    assert len(_names(folder)) == 12
-    monkeypatch.delenv('XDG_CACHE_HOME')
-    monkeypatch.setenv('HOME', str(picture_folder.parent))
-    assert len(_names(folder)) == 12
-    assert len(scans) == 3
-    assert list((picture_folder.parent / '.cache/binary_net').iterdir())
+    names = _names(folder)
+    assert len(names) == 16
+    assert all(os.path.isfile(folder / name) for name in names)
 
 
 def test_errors(picture_folder, monkeypatch):
@@ -210,14 +123,13 @@ def test_errors(picture_folder, monkeypatch):
             _find(folder)
 
 
-def test_memory(tmp_path, monkeypatch):
+def test_memory(tmp_path):
     # Not one object for each picture
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     (tmp_path / 'n01440764').mkdir()
     for i in range(5000):
         os.link(__file__, (
             tmp_path / 'n01440764' / f'n01440764_{10000 + i}.JPEG'))
-    classes = {'n01440764': 0}
+    classes = ['n01440764']
     tracemalloc.start()
     try:
         # Python keeps some of what is freed: the first time fills its stores.

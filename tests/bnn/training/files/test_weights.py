@@ -64,7 +64,7 @@ def test_damage(path, tmp_path):
     hostile = numpy.empty((), object)
     hostile[()] = damage.hostile(tmp_path / 'executed')
     for changes, words in (
-            ({'0/b': hostile}, '0/b holds no numbers'),
+            ({'0/b': hostile}, 'is damaged or holds no weights: Object'),
             ({'0/b': numpy.array('abc')}, '0/b holds no numbers'),
             ({'updater/iteration': numpy.zeros(1)}, 'is a snapshot')):
         with open(path, 'wb') as f:

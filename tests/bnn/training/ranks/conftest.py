@@ -67,12 +67,11 @@ def work(mpi, tmp_path):
     """A function that runs worker.py on n ranks, or alone for n = 0."""
     (tmp_path / 'out').mkdir()
 
-    def work(n, *arguments, status=0, **env):
+    def work(n, *arguments, status=0):
         words = [sys.executable, '-W', 'error', WORKER, *arguments]
         if n:
             words = [MPIEXEC, '-n', n, *words]
-        else:
-            env['ALONE'] = '1'
+        env = {} if n else {'ALONE': '1'}
         result = subprocess.run(
             [str(word) for word in words], cwd=tmp_path, text=True,
             capture_output=True, timeout=300, check=False,

@@ -100,18 +100,17 @@ class TestBrokenImages:
         return write
 
     # Ten of such a small part may be broken.
-    def test_are_counted_once(self, work, write, tmp_path, part):
+    def test_are_counted_once(self, work, write, part):
         write(10)
-        result = work(2, 'broken', 'data', part, XDG_CACHE_HOME=str(tmp_path))
+        result = work(2, 'broken', 'data', part)
         assert result.stdout == '10\n'
         lines = result.stderr.splitlines()
         assert len(set(lines)) == len(lines) == 10
         assert all(line.startswith('warning: left out ') for line in lines)
 
-    def test_too_many_of_all_ranks(self, work, write, tmp_path, part):
+    def test_too_many_of_all_ranks(self, work, write, part):
         write(11)
-        result = work(2, 'broken', 'data', part, status=1,
-                      XDG_CACHE_HOME=str(tmp_path))
+        result = work(2, 'broken', 'data', part, status=1)
         assert 'error: 11 of the 40 pictures in ' in result.stderr
         assert 'where 10 may be' in result.stderr
 

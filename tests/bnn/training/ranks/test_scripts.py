@@ -115,12 +115,6 @@ def test_one_damaged_rank_ends_all(ranks):
     assert result.stderr.count('error:') == 1
 
 
-def test_option_without_distributed(alone):
-    for option in ['--multi-node-bn'], ['--communicator', 'naive']:
-        line = alone.refuse(*option)
-        assert 'it belongs to --distributed' in line
-
-
 @pytest.mark.slow
 def test_forgotten_option(ranks):
     ranks.config = 'binary_net',
