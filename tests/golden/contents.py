@@ -3,8 +3,6 @@
 What is drawn is exact on every machine: whole numbers, and what they give
 when they are scaled; of the normal distribution it is rounded coarsely.
 """
-import hashlib
-
 import chainer
 import numpy
 from chainer.serializers import npz
@@ -60,16 +58,6 @@ def fill(model, seed):
             new = random.uniform(-.2, .2, array.shape)
         found[name] = new.astype(array.dtype)
     npz.NpzDeserializer(found).load(model)
-
-
-def digest(model):
-    """Returns the SHA-256 of the names and arrays of a link."""
-    sha = hashlib.sha256()
-    for name, array in state(model).items():
-        array = numpy.asarray(array)
-        sha.update(f'{name} {array.dtype} {array.shape}\n'.encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()
 
 
 def images(n, shape, seed, two_tone=False):

@@ -4,27 +4,20 @@ Names of nets, runs and model files stay: the fixtures have them.
 """
 import functools
 import pathlib
-import typing
 
 import numpy
 
-import net
 from bnn import data
 from bnn.deploy import file_format
 from bnn.deploy import operations
 from bnn.deploy import packing
 from bnn.deploy import run
-from bnn.deploy import stages
 from bnn.deploy import tracing
 from bnn.training.learning import inputs
+from tests.golden import contents
 from zoo import trained
-from zoo.binary_neural_networks import binary_weight_mlp
-from zoo.binary_neural_networks import float_mlp
-from zoo.binary_neural_networks import shallow_convnet
 from zoo.binarynet import convnet
-from zoo.binarynet import deep_binary_mlp
 from zoo.quantized_net import quantized_mlp
-from zoo.xnor_net import alexnet
 from zoo.xnor_net import lenet5
 from zoo.xnor_net import nin
 
@@ -47,103 +40,39 @@ MODELS = {
     'quantized_mlp': ('train.py', 'quantized_net', '--unit', 16, *_DIGITS,
                       '--epoch', 1),
 }
-
-
-class Case(typing.NamedTuple):
-
-    """A net, its images, and how their pixels are scaled.
-
-    ``two_tone`` images are of 0 and 255 alone: what a float layer in front
-    of a sign sums up is then exact in float32, in any order, and no sign
-    turns on another processor.
-    """
-
-    make: typing.Callable
-    shape: tuple = (1, 28, 28)
-    scale: str = 'unit'
-    n: int = 16
-    two_tone: bool = False
-
-    @property
-    def statistics(self):
-        return data.STATISTICS[
-            'digits' if self.shape[0] == 1 else 'cifar10']
-
-
-def _case(kind, /, *shape, scale='unit', n=16, two_tone=False, **options):
-    return Case(functools.partial(kind, **options), shape or (1, 28, 28),
-                scale, n, two_tone)
-
-
-def _mlp(kind, /, **options):
-    return _case(kind, n_units=16, **options)
-
-
-def _lenet5(**options):
-    return _case(lenet5.LeNet5, **options)
-
-
-def _cifar10(kind, /, **options):
-    return _case(kind, 3, 32, 32, **options)
-
-
-def _imagenet(kind, /, **options):
-    return _case(kind, 3, 227, 227, n=2, two_tone=True, n_out=10, **options)
-
-
-_SHIFTS = {'input_scale': True, 'shift': True}
+# Names to what makes a net, the shape of its images and how their pixels are
+# scaled.  The packed files of these nets have what no file of models/ has.
 NETS = {
-    'binary-mlp': _mlp(net.BinaryMLP),
-    'binary-mlp-32-units-3-layers': _case(
-        deep_binary_mlp.DeepBinaryMLP, n_units=32, n_layers=3,
-        scale='standard'),
-    'binary-mlp-binary-pixels': _mlp(net.BinaryMLP, scale='binary'),
-    **{f'quantized-mlp-{quantizer}-{bits}-{bits}': _mlp(
-        quantized_mlp.QuantizedMLP, w_bits=bits, a_bits=bits,
-        quantizer=quantizer)
-       for quantizer in ('dorefa', 'linear') for bits in (1, 2, 32)},
-    'float-mlp': _mlp(float_mlp.FloatMLP),
-    'binary-weight-mlp': _mlp(binary_weight_mlp.BinaryWeightMLP),
-    'binary-weight-mlp-no-norm': _mlp(
-        binary_weight_mlp.BinaryWeightMLP, batch_norm=False),
-    'lenet5': _lenet5(two_tone=True),
-    'lenet5-float': _lenet5(binary=False),
-    'lenet5-input-scale': _lenet5(input_scale=True, two_tone=True),
-    'lenet5-shift': _lenet5(shift=True, two_tone=True),
-    'lenet5-ste': _lenet5(scaled='ste', two_tone=True),
-    'lenet5-not-scaled': _lenet5(scaled=False, two_tone=True),
-    'nin': _cifar10(nin.NIN, two_tone=True),
-    'nin-input-scale-shift': _cifar10(nin.NIN, two_tone=True, **_SHIFTS),
-    'nin-float': _cifar10(nin.NIN, binary=False, scale='standard'),
-    **{f'convnet-binary-pad-{pad}': _cifar10(
-        convnet.ConvNet, width=8, pad_value=pad, scale='signed',
-        two_tone=True) for pad in (0, 1)},
-    **{f'convnet-{kind}': _cifar10(
-        convnet.ConvNet, kind=kind, width=8, scale='signed')
-       for kind in ('binary-weight', 'float')},
-    **{f'shallow{binary}{norm}': _cifar10(
-        shallow_convnet.ShallowConvNet, scale='standard',
-        binary=not binary, batch_norm=not norm)
-       for binary in ('', '-float') for norm in ('', '-no-norm')},
-    'nin-imagenet': _imagenet(nin.NINImageNet),
-    'alexnet': _imagenet(alexnet.AlexNet, n_units=32),
+    # KeepScale, MultiplyScale, Bias; the options reach both blocks
+    'lenet5-options': (
+        functools.partial(lenet5.LeNet5, input_scale=True, shift=True,
+                          scaled=False), (1, 28, 28), 'unit'),
+    # AveragePooling2D
+    'nin': (nin.NIN, (3, 32, 32), 'unit'),
+    # Pixels from -255 to 255; padding with 1
+    'convnet-binary-pad-1': (
+        functools.partial(convnet.ConvNet, width=8, pad_value=1),
+        (3, 32, 32), 'signed'),
+    # Clip
+    'quantized-mlp-linear-32-32': (
+        functools.partial(quantized_mlp.QuantizedMLP, n_units=16, w_bits=32,
+                          a_bits=32, quantizer='linear'),
+        (1, 28, 28), 'unit'),
 }
 
 
-def scaled(case, images):
-    """Makes of uint8 images what a case's net sees, float32."""
-    return inputs.rescaler(case.scale, case.statistics)(images)
-
-
-def pack(case, predictor):
-    """Packs a case's net.
+def make_net(name):
+    """Makes a net of ``NETS``, filled from a seed, and packs it.
 
     Returns:
-        bytes: The contents of its file.
+        tuple: The net, the shape of its images, what scales them, and the
+        contents of its packed file.
     """
-    mean, std = case.statistics if case.scale == 'standard' else ((), ())
-    return _pack(predictor, case.shape, operations.Rescale(
-        kind=case.scale, mean=mean, std=std), map(str, range(10)))
+    make, shape, scale = NETS[name]
+    predictor = make()
+    contents.fill(predictor, 2)
+    return predictor, shape, inputs.rescaler(scale), _pack(
+        predictor, shape, operations.Rescale(kind=scale), map(str, range(10)))
 
 
 def _pack(predictor, shape, rescale, class_names, facts=None):
@@ -156,18 +85,8 @@ class Packed:
 
     """A packed net, from the contents of its file."""
 
-    def __init__(self, contents):
-        self._net = file_format.parse(contents)
-        self.scores = run.Net(self._net).scores
-
-    @property
-    def is_whole(self):
-        """bool: Whether it computes with whole numbers up to its scores."""
-        return not any(
-            isinstance(stage, stages.FloatStage)
-            or isinstance(stage, stages.Product) and (
-                stage.operand == 'float' or stage.weights.bits == 32)
-            for stage in self._net.stages)
+    def __init__(self, file):
+        self.scores = run.Net(file_format.parse(file)).scores
 
 
 def load_model(path):

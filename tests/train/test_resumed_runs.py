@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from bnn.training.command_line import config as config_module
 from configs import best
 from tests.helpers import results
 from tests.helpers import scripts
@@ -25,24 +26,14 @@ def cosine(tmp_path_factory):
 def test_resume_with_other_settings(script, cosine):
     for option, ours, theirs in (
             ('--lr', '0.5', '0.01'),
-            ('--lr-schedule', 'constant', 'cosine'),
-            ('--net', 'FloatMLP', 'BinaryMLP'),
-            ('--optimizer', 'bop', 'adam'),
-            ('--loss', 'squared-hinge', 'softmax'),
-            ('--label-smoothing', '0.1', '0.0'),
-            ('--adversarial', '0.2', '0.0'),
-            ('--input', 'signed', 'unit'),
-            ('--dropout-hidden', '0.2', '0.1'),
-            ('--surrogate', 'approx-sign', 'ste'),
-            ('--binarize', 'stochastic', 'deterministic'),
-            ('--validation', '100', '200'),
-            ('--clip', 'weights', 'all'),
-            ('--layers', '3', '2'),
-            ('--warmup', '1.0', '0.0'),
-            ('--augment', 'shift', 'none')):
+            ('--net', 'FloatMLP', 'BinaryMLP')):
         line = script.refuse('binary_net', '--resume', cosine, option, ours)
         assert re.search(
             rf'{option} is {ours}, .*{cosine}.*made with {theirs};', line)
+    # Any fixed setting is refused: tests/bnn/training/files/test_resume.py
+    assert {'lr_schedule', 'label_smoothing', 'adversarial', 'dropout_hidden',
+            'surrogate', 'binarize', 'validation', 'layers', 'warmup'} <= set(
+                config_module.names('fixed'))
     line = script.refuse('best', '--resume', cosine)
     assert "of the configuration 'binary_net', not best" in line
     line = script.refuse('binary_net', '--resume', cosine, '--epoch', 5)

@@ -92,16 +92,6 @@ def test_model_of_another_net(script):
         script.refuse('binary_net', '-m', 'run/mlp.model', *short.MLP[:2])
 
 
-def test_evaluation_refuses_what_is_of_training(script):
-    script.succeed('binary_net', *short.MLP, '--dry-run', '--out', 'run')
-    for options in (['--precise-bn'], ['--adversarial', .1],
-                    ['--label-smoothing', .1]):
-        line = script.refuse(
-            'binary_net', '--evaluate', '-m', 'run/mlp.model', *options)
-        assert options[0] in line
-        assert '--evaluate' in line
-
-
 @pytest.mark.slow
 def test_teacher(script, tmp_path):
     """A float net's scores are learned; the run goes on with it alone."""
