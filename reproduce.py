@@ -153,8 +153,8 @@ def make_parser():
                         default=results.SEEDS,
                         help='run it with the seeds 0 to N-1 (default: 3)')
     parser.add_argument('--report', nargs='?', const='-', metavar='FILE',
-                        help='print the table of what was run, or put it '
-                        'into FILE between its marks')
+                        help='print the table of what was run; or put it '
+                        'into FILE between its marks, and keep its rows')
     for flag, kind in (('--epoch', setting.positive), ('--gpu', int),
                        ('--data-dir', str), ('--dataset', str)):
         parser.add_argument(flag, type=kind, help='passed on to train.py')
@@ -177,11 +177,13 @@ def main():
         parser.error('--report is about all that was run; leave '
                      f'{args.name} out')
     if args.report is not None:
-        table = results.table(configs, results.keep(configs, FOLDER))
+        rows = results.collect(configs, FOLDER)
+        table = results.table(configs, rows)
         if args.report == '-':
             print(table)
         else:
             results.write(table, args.report)
+            results.keep(rows)
     elif args.name is None:
         list_configurations(configs)
     elif args.dry_run:  # Its snapshots are none to go on from.

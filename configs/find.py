@@ -20,9 +20,21 @@ def get(name: str) -> config.Config:
         name: Its name, that of its file.
 
     Raises:
-        ~bnn.errors.UserError: If there is none of that name.
+        ~bnn.errors.UserError: If there is none of that name, or its file is
+            wrong.
     """
     if name not in names():
         raise errors.UserError(f'no configuration {name!r}; there are: '
                                f'{", ".join(names())}')
-    return importlib.import_module(f'configs.{name}').CONFIG
+    file = f'configs/{name}.py'
+    try:
+        found = importlib.import_module(f'configs.{name}').CONFIG
+    except Exception as e:  # The file is the user's.
+        raise errors.UserError(
+            f'{file}: {type(e).__name__}: {errors.one_line(e)}') from e
+    if found.name != name:
+        raise errors.UserError(
+            f'{file} has name={found.name!r}; its name is that of the file')
+    for field in config.SETTINGS:
+        config.check(field, getattr(found, field), file)
+    return found

@@ -212,6 +212,10 @@ def test_data(script):
         assert str(script.cwd / 'data') in line
 
 
+def test_no_data_where_they_were_said_to_be(script):
+    assert 'no-such' in script.refuse('--data-dir', 'no-such')
+
+
 def test_modified_data(script):
     made_data.write_mnist(script.cwd / 'data')
     line = script.refuse('--data-dir', 'data', '-b', 20)

@@ -173,9 +173,12 @@ def kept(path: str = KEPT) -> dict[str, Row]:
             for line in csv.DictReader(f)}
 
 
-def keep(configs: dict[str, config_module.Config], folder: str,
-         path: str = KEPT) -> dict[str, Row]:
-    """Puts what was run into the rows that are kept.
+def collect(configs: dict[str, config_module.Config], folder: str,
+            path: str = KEPT) -> dict[str, Row]:
+    """Puts what was run beside the rows that are kept.
+
+    A row of fewer seeds or epochs than the one that is kept, as of a short
+    try, is left out with a warning.
 
     Args:
         configs: Names to configurations.
@@ -187,15 +190,27 @@ def keep(configs: dict[str, config_module.Config], folder: str,
     """
     rows = kept(path)
     for name, result in read(configs, folder).items():
-        if not verdict(configs[name], result).startswith('no result'):
-            rows[name] = row(configs[name], result)
-    rows = {name: rows[name] for name in configs if name in rows}
+        if verdict(configs[name], result).startswith('no result'):
+            continue
+        ours, theirs = row(configs[name], result), rows.get(name)
+        if theirs is not None and (ours.seeds < theirs.seeds
+                                   or ours.epochs < theirs.epochs):
+            print(f'warning: {os.path.join(folder, name)} has {ours.seeds} '
+                  f'seeds of {ours.epochs} epochs, and the row that is kept '
+                  f'{theirs.seeds} of {theirs.epochs}; to replace it, remove '
+                  f'it from {os.path.relpath(path)}', file=sys.stderr)
+            continue
+        rows[name] = ours
+    return {name: rows[name] for name in configs if name in rows}
+
+
+def keep(rows: dict[str, Row], path: str = KEPT) -> None:
+    """Writes the rows that are kept, names to rows, into a table."""
     names = [field.name for field in dataclasses.fields(Row)]
     with atomic.write(path) as f:
         f.write('\n'.join([','.join(names), *(
             ','.join(_word(getattr(one, name)) for name in names)
             for one in rows.values())]).encode() + b'\n')
-    return rows
 
 
 def table(configs: dict[str, config_module.Config], rows: dict[str, Row]
@@ -229,8 +244,8 @@ def write(text: str, path: str) -> None:
     Raises:
         ~bnn.errors.UserError: If the file or its marks are not there.
     """
-    with errors.reading(path), open(path) as f:
-        old = f.read()
+    with errors.reading(path), open(path, 'rb') as f:
+        old = f.read().decode(errors='surrogateescape')
     if (any(old.count(mark) != 1 for mark in MARKS)
             or old.index(MARKS[0]) > old.index(MARKS[1])):
         raise errors.UserError(
@@ -240,15 +255,19 @@ def write(text: str, path: str) -> None:
     after = rest.split(MARKS[1])[-1]
     with atomic.write(path) as f:
         f.write('\n'.join([before + MARKS[0], text, MARKS[1] + after])
-                .encode())
+                .encode(errors='surrogateescape'))
 
 
 def _published(config):
-    if config.published is None or config.published.accuracy is None:
+    published = config.published
+    if published is None:
         return 'none'
-    words = f'{config.published.accuracy:.4f}'
-    if config.published.top5:
-        words += f'; top-5 {config.published.top5:.4f}'
+    words = ('none' if published.accuracy is None else
+             f'{published.accuracy:.4f}')
+    if published.top5:
+        words += f'; top-5 {published.top5:.4f}'
+    if published.reach:
+        words += f'; to reach {published.reach:.4f}'
     return words
 
 

@@ -2,9 +2,12 @@
 import dataclasses
 import os
 import re
+import sys
 
 import pytest
 
+import configs
+from bnn import errors
 from bnn.training.command_line import config as config_module
 from configs import find
 from tests.helpers import scripts
@@ -51,6 +54,23 @@ def test_dry_run(script, made, name):
     assert re.search(rf'^net: +{config.net}$', result.stderr, re.MULTILINE)
     assert 'warning' not in result.stderr
     assert os.listdir(script.cwd) == []
+
+
+@pytest.mark.parametrize('text, words', [
+    ('1 +', 'SyntaxError'), ('CONFIG = Config(', 'SyntaxError'),
+    ('CONFIG = config.Config(name="own", colour=1)', 'colour'),
+    ('CONFIG = config.Config(name="lenet5")', "has name='lenet5'"),
+    ('CONFIG = config.Config(name="own", batchsize=0)', '--batchsize'),
+    ('CONFIG = config.Config(name="own", lr="fast")', '--lr')])
+def test_wrong_file(tmp_path, monkeypatch, text, words):
+    monkeypatch.setattr(configs, '__path__', [str(tmp_path)])
+    (tmp_path / 'own.py').write_text(
+        'from bnn.training.command_line import config\n' + text + '\n')
+    with pytest.raises(errors.UserError, match='configs/own.py') as e:
+        find.get('own')
+    sys.modules.pop('configs.own', None)
+    assert words in str(e.value)
+    assert '\n' not in str(e.value)
 
 
 def test_configurations_are_sound():

@@ -72,6 +72,13 @@ def test_refused(load):
         assert '\n' not in str(e.value)
 
 
+@pytest.mark.parametrize('kind', ['real', 'mean'])
+def test_of_drawn_weights(load, kind):
+    predictor, attributes = mlp()
+    with pytest.raises(errors.UserError, match=f'{kind}.* signs.model'):
+        load(predictor, dataset(), **attributes, test_weights=kind)
+
+
 def test_whitened(load):
     white = whitening.Whitening(
         numpy.zeros(3072, 'f'), numpy.eye(3072, dtype='f'))

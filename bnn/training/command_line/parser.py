@@ -50,8 +50,10 @@ _NOT_GIVEN = object()
 def _add(group, name, one, default):
     flags = config_module.flag(name), *one.flags
     words = one.help
-    if default not in (None, False) and '(default:' not in words:
-        words += f' (default: {default})'
+    start, mark, _ = words.partition(' (default: ')
+    if default is not None and default is not False and (
+            not mark or default != config_module.DEFAULTS[name]):
+        words = f'{start} (default: {default})'
     words = words.replace('%', '%%')
     kwargs = {'dest': name, 'default': _NOT_GIVEN, 'help': words}
     if one.convert is None and default is False:

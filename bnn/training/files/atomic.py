@@ -22,8 +22,11 @@ def write(path: str) -> Iterator[BinaryIO]:
 
     Raises:
         ~bnn.errors.UserError: If it cannot be written (no space, no
-            permission); what was under ``path`` is as it was.
+            permission, not a file); what was under ``path`` is as it was.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        # A device, say, that the new file would replace
+        raise errors.UserError(f'cannot write {path}: it is not a file')
     folder, name = os.path.split(os.path.abspath(path))
     temporary = os.path.join(folder, f'.{name}.tmp')
     try:

@@ -15,7 +15,10 @@ from bnn.training.ranks import alone
 
 ROOT = 'result'
 LATEST = os.path.join(ROOT, 'latest')
-_FILES = ('log', 'mlp.model', 'mlp.state')
+# What a run writes, and what one that was killed before its first snapshot
+# leaves behind
+_FILES = ('mlp.model', 'mlp.state', 'signs.model')
+_EARLY_FILES = ('log', 'graph.dot', 'loss.png', 'accuracy.png', 'figures.png')
 
 
 @contextlib.contextmanager
@@ -70,8 +73,8 @@ def new(out: str | None = None, resuming: bool = False) -> str:
         out: The folder; by default the next free number under
             ``result/``, to which ``result/latest`` then points.
         resuming: Whether the newest whole snapshot in ``out`` was
-            wanted and there is none.  A log alone, of a run that was killed
-            before its first snapshot, is then no obstacle.
+            wanted and there is none.  What a run writes that was killed
+            before its first snapshot is then no obstacle.
 
     Returns:
         The folder, which exists and holds no results.
@@ -81,7 +84,7 @@ def new(out: str | None = None, resuming: bool = False) -> str:
             cannot be made.
     """
     if out is not None:
-        names = _FILES[1:] if resuming else _FILES
+        names = _FILES if resuming else _FILES + _EARLY_FILES
         if snapshots.find(out) or any(
                 os.path.lexists(os.path.join(out, name)) for name in names):
             raise errors.UserError(

@@ -167,7 +167,11 @@ def say_what_next(config: config_module.Config,
         'evaluate': command(
             lambda name, one: one.group in ('data', 'net') or name in (
                 'gpu', 'test_statistics'),
-            resume=None, evaluate=True, initmodel=model),
+            resume=None, evaluate=True, initmodel=model,
+            # A resumed run has them from its snapshot.
+            data_dir=config.data_dir, test_statistics=(
+                None if config.test_statistics == 'running' else
+                config.test_statistics)),
         'export': shlex.join([script.path('export.py'), (
             model if config.tested_weights == 'signs' else
             os.path.join(trainer.out, 'signs.model'))])}

@@ -52,8 +52,8 @@ def load(config: config_module.Config, names: Sequence[str],
                 dataset = dataclasses.replace(
                     dataset, whitening=_whitening(dataset, config))
     except data.UnavailableError as e:
-        if ('dataset' in config.given or name != 'mnist' or snapshot
-                or config.evaluate):
+        if (config.given.keys() & {'dataset', 'data_dir'} or snapshot
+                or name != 'mnist' or config.evaluate):
             raise
         print(f'\n*** WARNING: {e}\n*** WARNING: training on the embedded '
               'digits instead, 1797 small images: no MNIST results!\n',

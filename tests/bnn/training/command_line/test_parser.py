@@ -131,13 +131,14 @@ def test_errors(capsys):
 
 def test_help(capsys):
     with pytest.raises(SystemExit) as e:
-        parse('--help', base=config_module.Config(unit=4321))
+        parse('--help', base=config_module.Config(unit=4321, lr=.0321))
     assert e.value.code == 0
     text = ' '.join(capsys.readouterr().out.split())
     for name in config_module.SETTINGS:
         assert config_module.flag(name) in text
     for words in ('Trains.', '--no-plot', '(default: 4321)', 'learning:',
-                  'one for each core)'):
+                  'one for each core)', 'learning rate (default: 0.0321)',
+                  'seed of the random numbers (default: 0)'):
         assert words in text
     assert 'None' not in text
 

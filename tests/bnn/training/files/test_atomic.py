@@ -88,3 +88,12 @@ def test_folder_in_the_way(tmp_path):
             atomic.write(str(tmp_path / 'file')) as f:
         f.write(b'x')
     assert os.listdir(tmp_path) == ['file']
+
+
+def test_device_in_the_way(tmp_path):
+    # As a device: neither a file nor a folder
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(errors.UserError, match='it is not a file'), \
+            atomic.write(str(tmp_path / 'pipe')) as f:
+        f.write(b'x')
+    assert (tmp_path / 'pipe').is_fifo()

@@ -144,5 +144,11 @@ def test_what_next(trainer, capsys, monkeypatch):
         assert resume == ([] if schedule == 'cosine' else [[
             './train.py', 'lfc', '--gpu=0', '--no-plot', f'--out={out}',
             '--resume=auto', '--epoch=18']])
+    # A resumed run was not given what its snapshot has.
+    saving.say_what_next(config_module.Config(
+        data_dir='/d', test_statistics='batch'), trainer)
+    evaluate = capsys.readouterr().err.splitlines()[0]
+    assert '--data-dir=/d' in evaluate
+    assert '--test-statistics=batch' in evaluate
     saving.say_what_next(config_module.Config(dry_run=True), trainer)
     assert capsys.readouterr().err == ''
