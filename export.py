@@ -49,6 +49,8 @@ from zoo import trained as trained_module
 _CALIBRATION = 500
 # Random images on which a net without a data set is compared
 _RANDOM = 100
+# Of what a net computes with
+_LARGEST = float(numpy.finfo(numpy.float32).max)
 # Options of a net in a Python file, whose model says none of it
 _OWN = 'weights', 'example', 'input', 'mean', 'std', 'classes', 'dataset'
 
@@ -63,8 +65,8 @@ class Format:
         write (callable): Takes the packed net, the file or folder, and the
             operations that it was made of, behind its rescaling; returns
             what to print.
-        then (callable): Takes the file or folder as a word of the shell,
-            returns how to predict with it.
+        then (callable): Takes the file or folder as a word of the shell, and
+            the packed net; returns how to predict with it.
         needs (tuple of str): Packages to write it, and to run it.
         of_packed (bool): Whether it can be written of a packed file alone.
     """
@@ -119,22 +121,24 @@ def write_file(path, contents):
 
 FORMATS = {
     'packed': Format('one file, for predict.py and bnn.deploy', '.bnn',
-                     write_packed, lambda out: script.path('predict.py')
+                     write_packed, lambda out, net: script.path('predict.py')
                      + f' {out} PICTURE'),
     'web': Format('a web page to draw digits on or to show pictures, of a net '
                   'below 4 MB', '.html', write_web,
-                  lambda out: f'open {out} in a browser', of_packed=True),
+                  lambda out, net: f'open {out} in a browser', of_packed=True),
     'onnx': Format('a graph of standard ONNX operators, float', '.onnx',
                    write_onnx,
-                   lambda out: f'load {out} in onnxruntime (docs/onnx.md)',
+                   lambda out, net: f'load {out} in onnxruntime '
+                   '(docs/onnx.md)',
                    ('onnx', 'onnxruntime')),
     'qonnx': Format('ONNX with the quantizers of QONNX, for FINN and hls4ml',
                      '.qonnx.onnx',
                      functools.partial(write_onnx, kind=qonnx.Graph),
-                     lambda out: f'give {out} to FINN or hls4ml '
+                     lambda out, net: f'give {out} to FINN or hls4ml '
                      '(docs/onnx.md)', ('onnx',)),
     'c': Format('a folder with a net in C99, of whole numbers', '_c', write_c,
-                lambda out: f'make -C {out} && {out}/bnn IMAGE.pgm',
+                lambda out, net: f'make -C {out} && {out}/bnn IMAGE.'
+                + ('pgm' if net.input_shape[0] == 1 else 'ppm'),
                 of_packed=True),
 }
 
@@ -152,10 +156,14 @@ def _shape(words):
 
 def _numbers(words):
     try:
-        return tuple(map(float, words.split(',')))
+        numbers = tuple(map(float, words.split(',')))
     except ValueError:
+        numbers = numpy.nan,
+    if not all(abs(x) <= _LARGEST for x in numbers):
         raise argparse.ArgumentTypeError(
-            f'{words!r} is no list of numbers, such as .49,.48,.45') from None
+            f'{words!r} is no list of finite float32 numbers, such as '
+            '.49,.48,.45')
+    return numbers
 
 
 def make_parser():
@@ -243,14 +251,14 @@ def check(trained, operations, net, data, words, explain):
             found.packed_accuracy)
 
 
-def write_card(trained, model, net, out, accuracy):
-    """Writes the card of a packed net beside it, and says where."""
-    stem = os.path.splitext(out)[0]
-    write_file(stem + '.md', card.make(
-        os.path.basename(stem), net, file_format.dump(net),
-        trained.attributes, find.get(trained.attributes['name']), accuracy,
+def write_card(trained, model, net, path, accuracy):
+    """Writes the card of a packed net, and says where."""
+    name = os.path.splitext(os.path.basename(path))[0]
+    write_file(path, card.make(
+        name, net, file_format.dump(net), trained.attributes,
+        find.get(trained.attributes['name']), accuracy,
         os.path.getmtime(model)).encode())
-    print(f'{stem}.md: its card')
+    print(f'{path}: its card')
 
 
 def _load_own(args):
@@ -279,6 +287,14 @@ def _load_own(args):
                 f'{args.example[0]} channels')
     if is_standard and min(args.std) <= 0:
         raise errors.UserError('--std must be above 0')
+    if is_standard:
+        with numpy.errstate(all='ignore'):
+            ends = (numpy.array([[0], [1]], numpy.float32) - numpy.float32(
+                args.mean)) / numpy.float32(args.std)
+        if not numpy.isfinite(ends).all():
+            raise errors.UserError(
+                'pixels less --mean by --std exceed float32: they are of '
+                'pixels in [0, 1], such as --mean .5 --std .25')
     return own_net.load(
         args.model, args.example, operations_module.Rescale(
             kind=kind, mean=args.mean or (), std=args.std or ()),
@@ -299,7 +315,7 @@ def is_packed(model):
 def export_packed(args):
     """Exports a net that is packed already."""
     path, kind = predict.find(args.model), FORMATS[args.to]
-    if not kind.of_packed:
+    if not kind.of_packed and not args.summary:
         names = ' or '.join(
             name for name, kind in FORMATS.items() if kind.of_packed)
         raise errors.UserError(
@@ -318,7 +334,7 @@ def export_packed(args):
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     refuse_the_model(out, path)
     print(kind.write(net, out))
-    script.say_next(predict=kind.then(shlex.quote(out)))
+    script.say_next(predict=kind.then(shlex.quote(out), net))
 
 
 def refuse_the_model(out, *paths):
@@ -350,11 +366,17 @@ def _load(args):
 def _read_data(trained, args):
     """Reads the data of a net, or draws images where none are known."""
     if trained.dataset is not None:
-        found = datasets.load(
-            trained.dataset, args.data_dir or trained.data_dir,
-            args.allow_modified, shape=trained.input_shape)
-        if trained.dataset in datasets.PICTURE_NAMES:
-            found.check_classes(trained.class_names, args.model)
+        try:
+            found = datasets.load(
+                trained.dataset, args.data_dir or trained.data_dir,
+                args.allow_modified, shape=trained.input_shape)
+        except datasets.UnavailableError as e:
+            rest = '' if args.int8_ends else ', or compare nothing: --no-check'
+            raise errors.UserError(
+                f'{e.reason}; name the folder of the data: --data-dir DIR'
+                f'{rest}') from e
+        datasets.check_net(found, trained.input_shape, trained.class_names,
+                           args.model)
         return found
     images = numpy.random.RandomState(0).randint(
         0, 256, (_RANDOM, *trained.input_shape)).astype(numpy.uint8)
@@ -386,6 +408,7 @@ def main(argv=None):
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     refuse_the_model(out, args.model.rpartition('.py:')[0] + '.py',
                      args.model, args.weights)
+    card_path = card.path(out) if args.card else None
     operations, rescale = trained.operations(), trained.rescale
 
     def make():
@@ -412,9 +435,9 @@ def main(argv=None):
         status, accuracy = check(
             trained, operations, ran, data, words, not args.int8_ends)
     if args.card:
-        write_card(trained, args.model, net, out, accuracy)
+        write_card(trained, args.model, net, card_path, accuracy)
     if not status:
-        script.say_next(predict=kind.then(shlex.quote(out)))
+        script.say_next(predict=kind.then(shlex.quote(out), net))
     return status
 
 

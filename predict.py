@@ -40,7 +40,7 @@ def make_parser():
                         help='a packed net of export.py, .bnn, or the name '
                         'of one in models/')
     parser.add_argument(
-        'pictures', nargs='*', metavar='PICTURE',
+        'pictures', nargs='*', default=(), metavar='PICTURE',
         help='image files, of any size, in colour or grey')
     parser.add_argument(
         '--top', type=setting.positive, default=1, metavar='N',
@@ -208,17 +208,7 @@ def main(argv=None):
     if args.dataset is not None:
         data = datasets.load(args.dataset, args.data_dir, args.allow_modified,
                              shape=net.input_shape)
-        if data.name in datasets.PICTURE_NAMES:
-            data.check_classes(net.class_names, args.net)
-        shape = datasets.SHAPES.get(data.name, net.input_shape)
-        if shape != net.input_shape or len(
-                data.class_names) != len(net.class_names):
-            ours, theirs = ('x'.join(map(str, one)) for one in (
-                net.input_shape, shape))
-            raise errors.UserError(
-                f'{args.net} is of {ours} images and '
-                f'{len(net.class_names)} classes, {data.title} of {theirs} '
-                f'and {len(data.class_names)}')
+        datasets.check_net(data, net.input_shape, net.class_names, args.net)
         found = test(net, data)
         print(json.dumps(found) if args.json else describe_test(net, found))
         script.say_next(classify=f'{command} PICTURE')

@@ -126,6 +126,20 @@ def test_what_comes_next(binary_model, capsys, kind, words):
     assert line.startswith('to predict: ') and words in line
 
 
+@pytest.mark.parametrize('channels, name', [(1, 'pgm'), (3, 'ppm')])
+def test_picture_of_a_c_net(tmp_path, monkeypatch, channels, name):
+    """The suffix that the program takes."""
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path('mine.py').write_text(
+        'import chainer, bst\nfrom link_binary_linear import BinaryLinear\n'
+        'def make():\n    return chainer.Sequential('
+        'BinaryLinear(None, 8), bst.bst, BinaryLinear(8, 2))')
+    script = scripts.Call(tmp_path, 'export.py')
+    assert script.succeed(
+        'mine.py:make', '--example', f'{channels},4,4', '--to', 'c'
+        ).stderr.endswith(f'IMAGE.{name}\n')
+
+
 @pytest.mark.parametrize('kind', ('web', 'c'))
 def test_of_a_packed_net(binary_model, capsys, kind):
     """It gives what its model gives."""
@@ -148,6 +162,7 @@ def test_of_a_shipped_net(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     export.main(['best', '--to', 'web'])
     export.main(['best', '--summary', '--to', 'c'])
+    export.main(['best', '--summary'])
     assert [path.name for path in tmp_path.iterdir()] == ['best.html']
     for words, message in (
             (['--to', 'onnx'], 'best is packed already: --to web or c;'),
@@ -180,6 +195,19 @@ def test_script_refuses(tmp_path):
 def test_cannot_write(binary_model):
     with pytest.raises(errors.UserError, match='cannot write'):
         export.main([binary_model, '-o', 'none/x.bnn', '--no-check'])
+
+
+def test_card_leaves_other_files_alone(trained, tmp_path):
+    script = scripts.Call(tmp_path, 'export.py')
+    words = str(trained.out / 'mlp.model'), '--card', '-o'
+    (tmp_path / 'net.md').write_text('mine')
+    assert 'net.md, which is no card' in script.refuse(*words, 'net.bnn')
+    assert 'both.md is where --card writes' in script.refuse(
+        *words, 'both.md')
+    (tmp_path / 'net.md').unlink()
+    for _ in range(2):  # its own card is replaced
+        script.succeed(*words, 'net.bnn')
+    assert (tmp_path / 'net.md').read_text().startswith('# net\n')
 
 
 def test_the_model_stays(binary_model):

@@ -184,3 +184,6 @@ def test_refuses(packed, pictures, tmp_path, capsys):
     with pytest.raises(SystemExit):
         predict.main([packed])
     assert 'give pictures, or --dataset' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        predict.main(['--json'])
+    assert 'are required: NET (see --help)' in capsys.readouterr().err

@@ -9,7 +9,7 @@ from bnn.data.dataset import UnavailableError
 
 __all__ = [
     'CIFAR_NAMES', 'IMAGENET_NAMES', 'NAMES', 'PICTURE_NAMES', 'SHAPES',
-    'STATISTICS', 'TITLES', 'Dataset', 'UnavailableError', 'load',
+    'STATISTICS', 'TITLES', 'Dataset', 'UnavailableError', 'check_net', 'load',
     'statistics']
 
 TITLES = {
@@ -53,6 +53,30 @@ def statistics(name, channels):
     """
     return _GREY if (name in PICTURE_NAMES and channels == 1) else (
         STATISTICS[name])
+
+
+def check_net(data, input_shape, class_names, path):
+    """Refuses a net for other data.
+
+    Args:
+        data (Dataset): The data.
+        input_shape (tuple of int): ``(channels, h, w)`` of the net's images.
+        class_names (sequence of str): Its classes.  Those of own pictures
+            must be the same, of other data as many.
+        path (str): Its file, for the message.
+
+    Raises:
+        UserError: Images or classes are other ones.
+    """
+    if data.name in PICTURE_NAMES:
+        data.check_classes(class_names, path)
+    shape = SHAPES.get(data.name, input_shape)
+    if shape != input_shape or len(data.class_names) != len(class_names):
+        ours, theirs = ('x'.join(map(str, one)) for one in (
+            input_shape, shape))
+        raise _errors.UserError(
+            f'{path} is of {ours} images and {len(class_names)} classes, '
+            f'{data.title} of {theirs} and {len(data.class_names)}')
 
 
 def load(name, data_dir=None, allow_modified=False, workers=None, shape=None):

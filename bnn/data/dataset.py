@@ -14,7 +14,18 @@ class UnavailableError(errors.UserError):
 
     A caller that was not asked for this data by name may take other data.
     Where data is there and damaged, a plain UserError is raised.
+
+    Args:
+        reason (str): What is missing, and why.
+        advice (str): What to do about it; ``''`` where the reason says it.
+
+    Attributes:
+        reason (str): As given: a caller may have other advice.
     """
+
+    def __init__(self, reason, advice=''):
+        super().__init__(f'{reason}; {advice}' if advice else reason)
+        self.reason = reason
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

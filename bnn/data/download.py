@@ -55,7 +55,7 @@ def fetch(urls, path, verify, missing, advice, contact_s=CONTACT_S,
             cannot be written.
     """
     reasons = {}
-    kind = dataset.UnavailableError
+    is_other = False
     for url in urls:
         for _ in range(TRIES):
             try:
@@ -70,10 +70,13 @@ def fetch(urls, path, verify, missing, advice, contact_s=CONTACT_S,
                 reasons[url] = error
             except ValueError as error:
                 reasons[url] = f'delivers other data ({error})'
-                kind = errors.UserError
+                is_other = True
                 break
     why = '; '.join(f'{url}: {reason}' for url, reason in reasons.items())
-    raise kind(f'{missing} and cannot be downloaded ({why}); {advice}')
+    reason = f'{missing} and cannot be downloaded ({why})'
+    if is_other:
+        raise errors.UserError(f'{reason}; {advice}')
+    raise dataset.UnavailableError(reason, advice)
 
 
 def _open(url, wait_s, read_s):

@@ -99,6 +99,10 @@ def load_own(data_dir, shape, workers=None):
     if 'train' in classes and test is not None:
         classes, files = _find_parts(folder, ('train', test))
     else:
+        if classes == ['train']:
+            raise errors.UserError(
+                f'{folder} has train, but no test: pictures to test on must '
+                f'lie in {folder}/test/<class>/')
         _check_number(folder, classes)
         names, labels, sizes = picture_files.find(folder, classes)
         files = [(folder, names[some], labels[some], sizes[some])

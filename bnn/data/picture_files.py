@@ -39,11 +39,13 @@ def find(folder, classes):
         sizes in bytes (int64).
 
     Raises:
-        UserError: A class has no pictures, or a folder cannot be read.
+        UserError: A class has no pictures, its name is not UTF-8, or a folder
+            cannot be read.
     """
     names, labels, sizes = [], [], []
     for label, name in enumerate(classes):
         path = os.path.join(folder, name)
+        _check_name(folder, name)
         with errors.reading(path), os.scandir(path) as entries:
             found = sorted(
                 (os.fsencode(f'{name}/{entry.name}'), entry.stat().st_size)
@@ -57,3 +59,14 @@ def find(folder, classes):
         labels.append(numpy.full(len(found), label, numpy.int32))
         sizes.append(numpy.array([size for _, size in found], numpy.int64))
     return tuple(map(numpy.concatenate, (names, labels, sizes)))
+
+
+def _check_name(folder, name):
+    """Refuses a class that no file can name later."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        escaped = os.fsencode(name).decode(errors='backslashreplace')
+        raise errors.UserError(
+            f'{folder}: the name of the folder {escaped} is not UTF-8: '
+            'rename it') from None

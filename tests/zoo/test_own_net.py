@@ -54,6 +54,7 @@ def make_pair():
 
 
 made = chainer.Sequential(Net(), F.relu)
+bare = chainer.Sequential(F.relu)
 '''
 
 
@@ -114,6 +115,22 @@ def test_weights(script, tmp_path):
             *options, 'my.npz', '-o', path)
 
 
+def test_data(script, tmp_path):
+    """Of another number of classes, and absent."""
+    (tmp_path / 'mine.py').write_text(
+        'import chainer.links as L\nfive, ten = L.Linear(784, 5), '
+        'L.Linear(784, 10)')
+    options = '--example', '1,28,28', '--dataset'
+    assert script.refuse('mine.py:five', *options, 'digits') == (
+        'export.py: error: mine.py:five is of 1x28x28 images and 5 classes, '
+        'digits of 1x28x28 and 10')
+    line = script.refuse('mine.py:ten', *options, 'mnist')
+    assert line.endswith('); name the folder of the data: --data-dir DIR, or '
+                         'compare nothing: --no-check')
+    assert script.refuse('mine.py:ten', *options, 'mnist', '--int8-ends'
+                         ).endswith('--data-dir DIR')
+
+
 @pytest.mark.slow
 def test_int8_ends(script, tmp_path):
     (tmp_path / 'mine.py').write_text(
@@ -144,6 +161,11 @@ def test_int8_ends(script, tmp_path):
     ('net.py:Net --mean 1', '--input standard, --mean and --std'),
     ('net.py:Net --input standard --mean 1,2,3 --std 1', '--mean has 3 num'),
     ('net.py:Net --input standard --mean 1 --std 0', '--std must be above'),
+    ('net.py:Net --mean nan', "argument --mean: 'nan' is no list of finite"),
+    ('net.py:Net --std 1e300', "argument --std: '1e300' is no list of fin"),
+    ('net.py:Net --input standard --mean 0 --std 1e-300',
+     'pixels less --mean by --std exceed float32'),
+    ('net.py:bare --summary', 'the net has no layers to summarize'),
     ('net.py:Net --dataset digits', 'images of digits are of --example 1,28'),
     ('net.py:Net --int8-ends', '--int8-ends needs training images'),
     ('net.py:Net --to web', 'the web page takes nets of grey or colour'),

@@ -145,8 +145,8 @@ def _check(net):
 
 
 def _refusal(name, words, at_end=False):
-    hint = ('. Exported from its model with --int8-ends, the first and the '
-            'last layer have 8-bit numbers')
+    hint = ('. Where all layers between are of whole numbers, an export of '
+            'its model with --int8-ends gives the first and the last 8 bits')
     return errors.UserError(
         f'{name} cannot go to C: {words}, and the C net is of whole numbers'
         f'{hint if at_end else ""}')

@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 
 from bnn import data
+from bnn import errors
 from bnn.deploy import run
 from bnn.deploy import stages
 from bnn.deploy import table
@@ -19,6 +20,8 @@ _LICENCES = {
     'mnist': 'CC BY-SA 3.0', 'fashion-mnist': 'MIT',
     'digits': 'CC BY 4.0 (UCI)', 'cifar10': 'no licence is given'}
 _N_MADE = 256
+# A file that has this is a card.
+_MARK = '"Made images" is the SHA-256 of the classes, as bytes, of '
 # What a field that was not given stands for
 _RESOLVED = {'test_weights': 'tested_weights', 'lr_scale': 'rate_scale',
              'weight_init': 'first_weights'}
@@ -42,7 +45,7 @@ _TEMPLATE = '''\
 | file | {bytes} bytes, SHA-256 {sha256} |
 | made images | SHA-256 {made} |
 
-"Made images" is the SHA-256 of the classes, as bytes, of {n_made} images of \
+{mark}{n_made} images of \
 `numpy.random.RandomState(0).randint(0, 256, ({n_made}, {dimensions}))`.
 
 ## Layers
@@ -100,9 +103,37 @@ def make(name: str, net: stages.PackedNet, contents: bytes,
         + ', '.join(net.class_names), n_classes=len(net.class_names),
         bytes=f'{len(contents):,}',
         sha256=hashlib.sha256(contents).hexdigest(),
-        made=made_digest(run.Net(net)), n_made=_N_MADE,
+        made=made_digest(run.Net(net)), mark=_MARK, n_made=_N_MADE,
         layers=summary.table(table.rows(net)),
         licence=_LICENCES.get(attributes['dataset'], 'see its source'))
+
+
+def path(out: str) -> str:
+    """Returns where the card of a packed net is written.
+
+    Args:
+        out: The file of the net.
+
+    Raises:
+        ~bnn.errors.UserError: If it is that file, or something else is there.
+    """
+    found = os.path.splitext(out)[0] + '.md'
+    if found == out:
+        raise errors.UserError(
+            f'--out {out} is where --card writes the card: give the net '
+            'another suffix, such as .bnn')
+    if os.path.lexists(found) and not _is_card(found):
+        raise errors.UserError(
+            f'--card would replace {found}, which is no card: move it, or '
+            'name another --out')
+    return found
+
+
+def _is_card(name):
+    if not os.path.isfile(name):
+        return False
+    with errors.reading(name), open(name, 'rb') as f:
+        return _MARK.encode() in f.read()
 
 
 def command(attributes: Mapping[str, Any], base: config_module.Config) -> str:

@@ -162,8 +162,8 @@ def _confusion(ax, labels, scores, class_names):
                 color='white' if shades[i, j] > shades.max() / 2
                 else 'black')
     ax.set_xticks(range(n), class_names, rotation=45, ha='right',
-                  rotation_mode='anchor')
-    ax.set_yticks(range(n), class_names)
+                  rotation_mode='anchor', parse_math=False)
+    ax.set_yticks(range(n), class_names, parse_math=False)
 
 
 def _wrong(figure, grid, images, rows, labels, scores, class_names):
@@ -186,7 +186,8 @@ def _wrong(figure, grid, images, rows, labels, scores, class_names):
         ax.set_axis_off()
         ax.set_title(
             f'{class_names[labels[i]]},\nnot {class_names[predicted[i]]}\n'
-            f'{100 * p[i, predicted[i]]:.0f} %', fontsize=8)
+            f'{100 * p[i, predicted[i]]:.0f} %', fontsize=8,
+            parse_math=False)
 
 
 def _empty(ax, text):

@@ -6,6 +6,7 @@ import chainer
 import numpy
 from chainer.serializers import npz
 
+from bnn import errors
 from bnn.deploy import operations
 from bnn.deploy import tracing
 
@@ -33,7 +34,7 @@ def summarize(predictor: chainer.Chain, x: numpy.ndarray
 
     Raises:
         ~bnn.errors.UserError: If :func:`bnn.deploy.tracing.trace` does not
-            know a function of the net.
+            know a function of the net, or it has no layers.
     """
     links = {path.strip('/'): link for path, link in predictor.namedlinks()}
     shape, rows = x.shape[1:], []
@@ -49,6 +50,10 @@ def summarize(predictor: chainer.Chain, x: numpy.ndarray
             rows.append(_row(operation, link, sizes, shape, is_signs))
         is_signs = isinstance(operation, operations.Sign) or (
             is_signs and isinstance(operation, _KEEP_SIGNS))
+    if not rows:
+        raise errors.UserError(
+            'the net has no layers to summarize: no link of it has '
+            'parameters')
     words = {'layer': 'total', 'type': '', 'output': '', 'bits': ''}
     return rows + [{name: words[name] if name in words else
                     sum(row[name] for row in rows) for name in rows[0]}]

@@ -242,10 +242,10 @@ def _one(folder):
 @pytest.mark.parametrize('change, match', [
     (shutil.rmtree, '^there is no .*/pets: it must hold a folder'),
     (_remove('train', 'val'), '/pets has 0 folders of classes, not 2'),
-    (_remove('val'), '/pets has 1 folder of .* must lie in .*/pets/<class>/'),
+    (_remove('val'), '/pets has train, but no test: .*/pets/test/<cl'),
     (_remove('train/cat'), '/pets/train has 1 folder of'),
     (_remove('val/dog'), 'train and val must have the same classes'),
-    (_remove('train'), '/pets has 1 folder of'),
+    (_remove('train'), '/pets has 1 folder of .* must lie in .*/pets/<cl'),
     (lambda folder: (folder / 'train' / 'cat').rename(folder / 'train/x'),
      'only one of them has cat and 1 more'),
     (lambda folder: [path.rename(path.with_suffix('.txt'))

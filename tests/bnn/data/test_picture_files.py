@@ -97,7 +97,7 @@ def test_any_names(picture_folder):
     for i, name in enumerate(('ä ö.png', 'new\nline.png', '%d %s.png',
                               os.fsdecode(b'\xff.png'))):
         Image.new('L', (3, 3), i).save(folder / 'cat' / name)
-    (folder / 'cat').rename(folder / os.fsdecode(b'\xfe'))
+    (folder / 'cat').rename(folder / 'ö %')
     names = _names(folder)
     assert len(names) == 16
     assert all(os.path.isfile(folder / name) for name in names)
@@ -121,6 +121,11 @@ def test_errors(picture_folder, monkeypatch):
         with pytest.raises(errors.UserError, match=(
                 f'^cannot read .*/{refused}: Permission denied$')):
             _find(folder)
+    monkeypatch.undo()
+    os.rename(folder / 'emu', os.fsencode(folder / 'a') + b'\xff')
+    with pytest.raises(errors.UserError, match=(
+            r'val: the name of the folder a\\xff is not UTF-8: rename it$')):
+        _find(folder)
 
 
 def test_memory(tmp_path):

@@ -14,6 +14,7 @@
 #define WORD(x) #x
 #define SIZE_OF(width, height) WORD(width) "x" WORD(height)
 #define SIZE SIZE_OF(BNN_WIDTH, BNN_HEIGHT)
+#define SUFFIX (BNN_CHANNELS == 1 ? "pgm" : "ppm")
 
 static int next_number(FILE *f)
 {
@@ -101,8 +102,9 @@ int main(int argc, char **argv)
     const int is_raw = !strcmp(option, "--raw-scores");
     int i = *option ? 2 : 1, status = 0;
     if (i >= argc || (*option && !is_scores && !is_raw)) {
-        fprintf(stderr, "usage: %s [--scores] IMAGE.pgm ...\n"
-                "       %s --raw-scores FILE ...\n", argv[0], argv[0]);
+        fprintf(stderr, "usage: %s [--scores] IMAGE.%s ...\n"
+                "       %s --raw-scores FILE ...\n", argv[0], SUFFIX,
+                argv[0]);
         return 2;
     }
     for (; i < argc; i++)

@@ -128,7 +128,7 @@ def test_table(pack):
 
 @pytest.mark.parametrize('name, words', [
     ('lenet5', 'conv1 cannot go to C: its weights are floats, and the C net '
-     'is of whole numbers. Exported from its model'),
+     'is of whole numbers. Where all layers between'),
     ('dorefa-2-32', 'l1 cannot go to C: it gives floats, and'),
     ('dorefa-32-2', 'l1 cannot go to C: its weights are floats'),
     ('FloatMLP-1', 'l1 cannot go to C: its weights are floats'),
@@ -168,6 +168,17 @@ def test_makefile_and_pictures(pack, make_images, tmp_path):
         assert (code, out) == (1, '')
         assert error.startswith(f'{name}.pgm {words}')
     assert call()[0] == call('--no')[0] == 2
+    assert '[--scores] IMAGE.pgm ...' in call()[2]
+
+
+def test_usage_of_colours(pack, tmp_path):
+    need('gcc')
+    export(pack('convnet-binary-0', 'signed'), tmp_path)
+    subprocess.run(['gcc', *WARNINGS, 'main.c', 'bnn_net.c', '-o', 'bnn'],
+                   cwd=tmp_path, check=True)
+    done = subprocess.run(['./bnn'], cwd=tmp_path, text=True,
+                          capture_output=True)
+    assert done.stderr.startswith('usage: ./bnn [--scores] IMAGE.ppm ...\n')
 
 
 @pytest.mark.slow

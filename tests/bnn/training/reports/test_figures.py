@@ -95,6 +95,9 @@ def test_other_pages(tmp_path):
     draw(tmp_path, make_model(n_classes=40), make_data(n_classes=40))
     draw(tmp_path, make_model(channels=3, n_classes=2),
          make_data(12, 3, 2), part='validation')
+    # Names that are no formulas
+    draw(tmp_path, make_model(), dataclasses.replace(
+        make_data(), class_names=('$5_$10_', *map(str, range(9)))))
     # No mistake, and nothing but mistakes
     eye = 1000 * numpy.eye(10, dtype='f')
     for score in lambda t: eye[t], lambda t: eye[(t + 1) % 10]:
