@@ -4,9 +4,9 @@
     benchmarks/decode_images.py
     benchmarks/decode_images.py --demand 1500 --data-dir ~/imagenet
 
-Pictures of a folder, or else synthetic ones of ImageNet's size and larger:
-draft mode halves only a JPEG of which both sides are 512 or more.  The rate
-of a core counts the time on the processor, whatever else runs beside.
+Pictures of a folder, or else synthetic ones of ImageNet's size and larger: a
+JPEG of which both sides are 512 or more is decoded at half its size.  The
+rate of a core counts the time on the processor, whatever else runs beside.
 """
 import concurrent.futures
 import glob
@@ -23,7 +23,6 @@ from bnn.data import decoding
 
 # Width, height: about ImageNet's mean, and four times as many pixels
 SIZES = (500, 375), (1000, 750)
-MODES = {'draft mode': True, 'full': False}
 
 
 def main():
@@ -44,9 +43,9 @@ def main():
                 for width, height in SIZES}
         for source, paths in sources.items():
             for n in sorted({1, timing.cores()}):
-                lines += measure(source, paths, n, args)
+                lines.append(measure(source, paths, n, args))
     timing.report(args, 'Decoding pictures', [timing.table(
-        ['pictures', 'kB', 'threads', 'mode', 'pictures/s', 'of a core',
+        ['pictures', 'kB', 'threads', 'pictures/s', 'of a core',
          *['cores for the demand'] * bool(args.demand)], lines)],
         timing.cores())
 
@@ -78,31 +77,21 @@ def make(folder: str, width: int, height: int, n: int) -> list:
 
 
 def measure(source: str, paths: list, threads: int, args) -> list:
-    """Returns a line of the table for each mode."""
-    busy = {mode: [] for mode in MODES}
+    """Returns a line of the table."""
+    seconds, busy = [], []
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        def decode(mode):
+        for _ in range(1 + args.rounds):
             start, on_cores = time.perf_counter(), time.process_time()
-            for _ in pool.map(
-                    decoding.decode, paths, [MODES[mode]] * len(paths)):
+            for _ in pool.map(decoding.decode, paths):
                 pass
-            busy[mode].append(time.process_time() - on_cores)
-            return time.perf_counter() - start
-
-        decode('full')  # reads the files from the disk
-        seconds = timing.take_turns(
-            {mode: lambda mode=mode: decode(mode) for mode in MODES},
-            args.rounds)
+            seconds.append(time.perf_counter() - start)
+            busy.append(time.process_time() - on_cores)
+    # The first turn reads the files from the disk.
+    rate, of_core = (
+        len(paths) / statistics.median(turns[1:]) for turns in (seconds, busy))
     size = statistics.mean(map(os.path.getsize, paths)) / 1000
-    lines = []
-    for mode in MODES:
-        of_core = len(paths) / statistics.median(busy[mode])
-        lines.append([
-            source, f'{size:.0f}', threads, mode,
-            f'{len(paths) / statistics.median(seconds[mode]):.0f}',
-            f'{of_core:.0f}',
-            *[f'{(args.demand or 0) / of_core:.1f}'] * bool(args.demand)])
-    return lines
+    return [source, f'{size:.0f}', threads, f'{rate:.0f}', f'{of_core:.0f}',
+            *[f'{(args.demand or 0) / of_core:.1f}'] * bool(args.demand)]
 
 
 if __name__ == '__main__':

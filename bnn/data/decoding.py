@@ -23,7 +23,7 @@ warnings.filterwarnings('ignore', module=r'PIL\.')
 warnings.simplefilter('error', Image.DecompressionBombWarning)
 
 
-def decode(path, draft=True, shape=(3, SIZE, SIZE)):
+def decode(path, shape=(3, SIZE, SIZE)):
     """Decodes a picture and scales it to a size, whatever its aspect.
 
     It scales as torchvision's ``Resize((h, w))``: bilinear, over the whole
@@ -34,8 +34,6 @@ def decode(path, draft=True, shape=(3, SIZE, SIZE)):
 
     Args:
         path (str): The file: JPEG, PNG, BMP, GIF, WebP, PPM, PGM or PBM.
-        draft (bool): Whether a JPEG decoder may halve the picture, also
-            repeatedly, as long as no side becomes smaller than is asked for.
         shape (tuple of int): ``(channels, h, w)``, 1 channel or 3.
 
     Returns:
@@ -48,8 +46,8 @@ def decode(path, draft=True, shape=(3, SIZE, SIZE)):
     """
     with _open(path) as picture:
         channels, height, width = shape
-        if draft:
-            picture.draft('RGB', (width, height))
+        # A JPEG's decoder halves it while no side becomes smaller than asked.
+        picture.draft('RGB', (width, height))
         picture = _rgb(picture)
         if channels == 1:
             picture = picture.convert('L')
