@@ -49,8 +49,6 @@ from zoo import trained as trained_module
 _CALIBRATION = 500
 # Random images on which a net without a data set is compared
 _RANDOM = 100
-# Of what a net computes with
-_LARGEST = float(numpy.finfo(numpy.float32).max)
 # Options of a net in a Python file, whose model says none of it
 _OWN = 'weights', 'example', 'input', 'mean', 'std', 'classes', 'dataset'
 
@@ -156,14 +154,10 @@ def _shape(words):
 
 def _numbers(words):
     try:
-        numbers = tuple(map(float, words.split(',')))
+        return tuple(map(float, words.split(',')))
     except ValueError:
-        numbers = numpy.nan,
-    if not all(abs(x) <= _LARGEST for x in numbers):
         raise argparse.ArgumentTypeError(
-            f'{words!r} is no list of finite float32 numbers, such as '
-            '.49,.48,.45')
-    return numbers
+            f'{words!r} is no list of numbers, such as .49,.48,.45') from None
 
 
 def make_parser():
@@ -289,12 +283,13 @@ def _load_own(args):
         raise errors.UserError('--std must be above 0')
     if is_standard:
         with numpy.errstate(all='ignore'):
-            ends = (numpy.array([[0], [1]], numpy.float32) - numpy.float32(
-                args.mean)) / numpy.float32(args.std)
-        if not numpy.isfinite(ends).all():
+            mean, std = map(numpy.float32, (args.mean, args.std))
+            ends = (numpy.array([[0], [1]], numpy.float32) - mean) / std
+        if not (numpy.isfinite(ends) & numpy.isfinite(std)).all():
             raise errors.UserError(
-                'pixels less --mean by --std exceed float32: they are of '
-                'pixels in [0, 1], such as --mean .5 --std .25')
+                'pixels less --mean, by --std, are no finite float32 '
+                'numbers: they are of pixels in [0, 1], such as --mean .5 '
+                '--std .25')
     return own_net.load(
         args.model, args.example, operations_module.Rescale(
             kind=kind, mean=args.mean or (), std=args.std or ()),
