@@ -440,8 +440,6 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
         rows = numpy.zeros((n_rows, float_tiles.whole(
             group * n_terms, float_tiles.WORDS[unit])), numpy.float32)
         panel = float_tiles.make_panel(min(rows.shape[1], _TERMS))
-        # Threads that write to one line of the cache wait for each other.
-        gb_of_part = numpy.zeros(n_filters)
         last = (part + 1) * len(x) // n_parts
         for n in range(part * len(x) // n_parts, last, group):
             n_images = min(group, last - n)
@@ -463,7 +461,7 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
                             planes[c * plane_pitch + p:].ctypes.data,
                             4 * plane_pitch,
                             image[p * pitch + c:].ctypes.data, 4 * pitch)
-                _add_rows(gy[n + g], gb_of_part)
+                _add_rows(gy[n + g], gb[part])
                 at = g * n_terms
                 for r in range(n_filters):
                     row = rows[r][at:at + n_terms]
@@ -486,7 +484,6 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
                         min(_COLUMNS, n_columns - t * _COLUMNS),
                         sums[part, :, t * _COLUMNS:].ctypes.data,
                         4 * sums.shape[2])
-        gb[part] = gb_of_part
 
 
 # The compiler chooses the order of the additions, so that it can use vectors.
