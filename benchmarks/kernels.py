@@ -34,6 +34,7 @@ from chainer.utils import conv
 from bnn import memory
 from bnn.kernels import batch_norm
 from bnn.kernels import bits
+from bnn.kernels import convolution
 from bnn.kernels import elementwise
 from bnn.kernels import optimizers
 from bnn.kernels import pool
@@ -47,6 +48,10 @@ PRODUCTS = (100, 1000, 1000), (1000, 1024, 1024), (1024, 4096, 4096)
 # Images, filters, padding: LeNet-5's second convolution, one of NIN's
 CONVOLUTIONS = (((128, 20, 12, 12), (50, 20, 5, 5), 0),
                 ((32, 192, 16, 16), (192, 192, 3, 3), 1))
+# Images, filters, stride, padding: LeNet-5's, NIN's, ResNet-20's
+GRADIENTS = (((128, 20, 12, 12), (50, 20, 5, 5), 1, 0),
+             ((32, 96, 16, 16), (192, 96, 5, 5), 1, 2),
+             ((100, 16, 32, 32), (32, 16, 3, 3), 2, 1))
 # Activations of a layer, and of images
 BATCHES = (1000, 1000), (128, 64, 32, 32)
 ELEMENTS = 10 ** 6, 10 ** 7
@@ -74,9 +79,14 @@ def sign_product(x, W):
     return signs.Signs(W).apply(x)
 
 
-def chainer_convolution(x, W, pad):
+def chainer_convolution(x, W, pad, stride=1):
     with chainer.no_backprop_mode():
-        return F.convolution_2d(x, W, pad=pad)
+        return F.convolution_2d(x, W, stride=stride, pad=pad)
+
+
+def chainer_input_gradient(gy, W, stride, pad, size):
+    with chainer.no_backprop_mode():
+        return F.deconvolution_2d(gy, W, stride=stride, pad=pad, outsize=size)
 
 
 def chainer_pool(function, x, ksize, stride, pad):
@@ -124,6 +134,14 @@ def cases(scale):
                     W[:, 0, 0, 0], (1, 1),
                     (pad, pad), (1, 1)), call(chainer_convolution, x, W, pad),
                'Chainer', 2 * y.size * math.prod(filters[1:]))
+    for (n, *image), filters, stride, pad in GRADIENTS:
+        x, W = floats(-(-n // scale), *image), binary(*filters)
+        gy, size = chainer_convolution(x, W, pad, stride).array, x.shape[2:]
+        yield ('input_gradient', f'{x.shape} by {W.shape}',
+               call(convolution.input_gradient, gy, W, (stride, stride),
+                    (pad, pad), (1, 1), size),
+               call(chainer_input_gradient, gy, W, stride, pad, size),
+               'Chainer', 2 * gy.size * math.prod(filters[1:]))
     for shape in BATCHES:
         shape = -(-shape[0] // scale), *shape[1:]
         size, x, gy = 'x'.join(map(str, shape)), floats(*shape), floats(*shape)

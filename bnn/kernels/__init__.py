@@ -11,10 +11,10 @@ For training:
   bfloat16; NumPy.
 - :mod:`~bnn.kernels.whitening`: contrast and ZCA of images.
 - :mod:`~bnn.kernels.scaled_signs`: signs of filters times their mean size.
-- :mod:`~bnn.kernels.convolution`, :mod:`~bnn.kernels.sign_convolution`,
-  :mod:`~bnn.kernels.batch_norm`, :mod:`~bnn.kernels.pool`,
-  :mod:`~bnn.kernels.shifted_activations`, :mod:`~bnn.kernels.optimizers`:
-  NumPy.
+- :mod:`~bnn.kernels.convolution`, :mod:`~bnn.kernels.scattered_products`,
+  :mod:`~bnn.kernels.sign_convolution`, :mod:`~bnn.kernels.batch_norm`,
+  :mod:`~bnn.kernels.pool`, :mod:`~bnn.kernels.shifted_activations`,
+  :mod:`~bnn.kernels.optimizers`: NumPy.
 
 For packed nets, NumPy:
 
@@ -25,6 +25,7 @@ For packed nets, NumPy:
 
 Behind them:
 
+- :mod:`~bnn.kernels.convolution_operands`: what convolutions share.
 - :mod:`~bnn.kernels.threads`: how Numba compiles a kernel, and its threads.
 - :mod:`~bnn.kernels.tiles`, :mod:`~bnn.kernels.threshold_tiles`: vector
   instructions for products of packed signs;

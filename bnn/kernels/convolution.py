@@ -1,7 +1,7 @@
 r"""Convolutions and their gradients, without im2col.  NumPy, float32.
 
-All three are products of a matrix of rows by one whose elements are gathered
-from an image:
+They are products of a matrix of rows by one whose elements are gathered from
+an image:
 
 .. math::
 
@@ -33,15 +33,16 @@ import math
 import numba
 import numpy
 
+from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
-from bnn.kernels import products
+from bnn.kernels import scattered_products
 from bnn.kernels import threads
 
 _COLUMNS, _RUN = float_tiles.COLUMNS, float_tiles.RUN
 # Words of a panel, which the second cache holds together with the rows
 _TERMS = 512
-# Bytes of a group of images
-_GROUP = 1 << 19
+# Scattered products take up to half as long again each, where filters are few.
+_MOST_PRODUCTS = 1.25
 
 
 def convolve(x: numpy.ndarray, W: numpy.ndarray, stride: tuple[int, int],
@@ -64,9 +65,7 @@ def convolve(x: numpy.ndarray, W: numpy.ndarray, stride: tuple[int, int],
     Returns:
         float32 (batch, filters, h_out, w_out).
     """
-    padded = _padded(x.shape[2:], pad)
-    size = out_size(x.shape[2:], W.shape[2:], stride, pad, dilate)
-    return _product(x, W, padded, pad, (1, 1), size, stride, dilate, b)
+    return _product(x, W, pad, stride, dilate, b)
 
 
 def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
@@ -76,8 +75,10 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
                    precision: str = 'float32') -> numpy.ndarray:
     """Computes the gradient of the images of :func:`convolve`.
 
-    It is a convolution of ``gy``, with zeros between its elements where the
-    stride leaves gaps, by the filters turned by 180 degrees.
+    It is a convolution of ``gy``, padded, by the filters turned by 180
+    degrees.  Where many of its products would be with zeros, because of a
+    stride or of small images without padding,
+    :func:`bnn.kernels.scattered_products.input_gradient` has fewer.
 
     Args:
         gy: Gradient of the result, float32 (batch, filters, h_out, w_out).
@@ -97,12 +98,14 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
         scale = None
     elif scale is not None:
         W = numpy.where(W >= 0, numpy.float32(1), numpy.float32(-1))
-    reach = tuple(d * (k - 1) for d, k in zip(dilate, W.shape[2:],
-                                              strict=True))
-    return _product(
-        gy, W[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), _padded(size, reach, 1),
-        tuple(r - p for r, p in zip(reach, pad, strict=True)), stride, size,
-        (1, 1), dilate, None, precision, scale)
+    reach = (d * (k - 1) for d, k in zip(dilate, W.shape[2:], strict=True))
+    rest = tuple(r - p for r, p in zip(reach, pad, strict=True))
+    if stride != (1, 1) or min(rest) < 0 or (
+            math.prod(size) > _MOST_PRODUCTS * math.prod(gy.shape[2:])):
+        return scattered_products.input_gradient(
+            gy, W, stride, pad, dilate, size, scale, precision)
+    return _product(gy, W[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), rest,
+                    stride, dilate, None, precision, scale)
 
 
 def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
@@ -129,24 +132,24 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
         the bias is the sum of ``gy`` as it is.
     """
     n_filters, n_channels, size = gy.shape[1], x.shape[1], gy.shape[2:]
-    unit = _unit(precision)
-    padded = _padded(x.shape[2:], pad)
+    unit = operands.unit_for(precision)
+    padded = operands.pad_size(x.shape[2:], pad)
     # The image is turned to (h, w, channels), so that neighbouring columns
     # are neighbours in it.  So are pixels of few channels.
     pitch = (n_channels if n_channels < _RUN
              else float_tiles.whole(n_channels, _RUN))
-    terms = places(padded, size, stride).reshape(size)
+    terms = operands.places(padded, size, stride).reshape(size)
     if unit != float_tiles.FLOATS:  # A word has two places of a row.
         terms = terms[:, ::2]
     # The terms of a group of images follow one another.
-    group = max(1, min(len(x), _GROUP // max(
+    group = max(1, min(len(x), operands.GROUP // max(
         4, *(4 * math.prod(image.shape[1:]) for image in (x, gy)))))
     n_words = (math.prod(padded) + _RUN) * pitch
     terms = numpy.arange(group)[:, None] * n_words + (
         terms.reshape(-1) * pitch)
-    weights = places(padded, ksize, dilate) * pitch
+    weights = operands.places(padded, ksize, dilate) * pitch
     columns = (weights[:, None] + numpy.arange(n_channels)).reshape(-1)
-    starts, targets, sources = runs(columns)
+    starts, targets, sources = operands.runs(columns)
     n_parts = threads.n_threads(x.size)
     sums = numpy.zeros(
         (n_parts, float_tiles.whole(n_filters, float_tiles.ROWS[unit]),
@@ -165,111 +168,12 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
             gb.sum(axis=0).astype(numpy.float32))
 
 
-def out_size(size: tuple[int, int], ksize: tuple[int, int],
-             stride: tuple[int, int], pad: tuple[int, int],
-             dilate: tuple[int, int]) -> tuple[int, ...]:
-    """Returns the size of the result of a convolution, (h_out, w_out)."""
-    return tuple(
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(size, ksize, stride, pad, dilate,
-                                 strict=True))
-
-
-def places(padded: tuple[int, ...], size: tuple[int, ...],
-           step: tuple[int, int]) -> numpy.ndarray:
-    """Returns where a grid of places lies in a padded plane.
-
-    Args:
-        padded: Size of the plane, (h, w).
-        size: Places, (h, w).
-        step: Their distance, (h, w).
-
-    Returns:
-        int64 (h w,).
-    """
-    rows, columns = (numpy.arange(n) * s
-                     for n, s in zip(size, step, strict=True))
-    return (rows[:, None] * padded[1] + columns).reshape(-1)
-
-
-def offsets(padded: tuple[int, ...], n_planes: int, ksize: tuple[int, int],
-            dilate: tuple[int, int]) -> numpy.ndarray:
-    """Returns how far the weights of a filter are from its first.
-
-    Args:
-        padded: Size of a plane, (h, w).
-        n_planes: Planes of an image.
-        ksize: Of the filter, (kh, kw).
-        dilate: Distance of its elements, (h, w).
-
-    Returns:
-        int64 (n_planes kh kw,).
-    """
-    planes = numpy.arange(n_planes) * (padded[0] * padded[1])
-    return (planes[:, None] + places(padded, ksize, dilate)).reshape(-1)
-
-
-def runs(columns: numpy.ndarray) -> tuple[numpy.ndarray, ...]:
-    """Finds which columns follow one another in the image.
-
-    Args:
-        columns: Where they are, int64 (n,).
-
-    Returns:
-        For each block of 64 columns the number of its first copy, and one
-        more; for each copy its target in the panel and its source.  int64.
-    """
-    number = numpy.arange(columns.size)
-    is_first = numpy.ones(columns.size, bool)
-    is_first[1:] = numpy.diff(columns) != 1
-    is_first[::_COLUMNS] = True
-    first = numpy.maximum.accumulate(numpy.where(is_first, number, 0))
-    copies = number[(number - first) % _RUN == 0]
-    blocks = numpy.arange(-(-columns.size // _COLUMNS) + 1) * _COLUMNS
-    return (numpy.searchsorted(copies, blocks), copies % _COLUMNS,
-            columns[copies])
-
-
-def choose_group(n: int, n_places: int, n_bytes: int, n_threads: int) -> int:
-    """Chooses how many images share panels.
-
-    The thread that has the most groups is to have few panels, and the images
-    of a group stay in the cache.
-
-    Args:
-        n: Images.
-        n_places: Columns that an image has.
-        n_bytes: Its size, padded.
-        n_threads: Threads that share the groups.
-
-    Returns:
-        Images of a group, at least 1.
-    """
-    if n_places >= 8 * _COLUMNS:  # The last panel matters little.
-        return 1
-    # So many images always have whole panels.
-    most = max(1, min(n, _COLUMNS, _GROUP // max(1, n_bytes)))
-    return min(range(1, most + 1), key=lambda group: (
-        -(-n // (group * n_threads)) * -(-group * n_places // _COLUMNS)))
-
-
-def _padded(size, pad, n_sides=2):
-    return tuple(n + n_sides * p for n, p in zip(size, pad, strict=True))
-
-
-def _unit(precision):
-    return (float_tiles.FLOATS if precision == 'float32'
-            else float_tiles.UNIT)
-
-
-def _product(x, W, padded, corner, step, size, stride, dilate, b,
-             precision='float32', scale=None):
-    """Convolves images that begin at a corner of padded planes.
-
-    Where they are rounded the channels are multiplied by a scale before.
-    """
-    unit = _unit(precision)
-    n_filters, n_channels = W.shape[:2]
+def _product(x, W, pad, stride, dilate, b, precision='float32', scale=None):
+    """Convolves images, whose channels are multiplied by a scale before."""
+    unit = operands.unit_for(precision)
+    n_filters, n_channels, *ksize = W.shape
+    size = operands.out_size(x.shape[2:], ksize, stride, pad, dilate)
+    padded = operands.pad_size(x.shape[2:], pad)
     y = numpy.empty((len(x), n_filters, *size), numpy.float32)
     if not y.size:
         return y
@@ -277,37 +181,26 @@ def _product(x, W, padded, corner, step, size, stride, dilate, b,
         b = numpy.zeros(n_filters, numpy.float32)
     if scale is None:
         scale = numpy.ones(n_channels, numpy.float32)
-    is_paired = unit != float_tiles.FLOATS
-    n_planes = -(-n_channels // 2) if is_paired else n_channels
-    terms = offsets(padded, n_planes, W.shape[2:], dilate)
-    rows = numpy.zeros(
-        (float_tiles.whole(n_filters, float_tiles.ROWS[unit]),
-         float_tiles.whole(len(terms), float_tiles.WORDS[unit])), 'f')
-    if precision == 'bfloat16':
-        W = products.round_to_bfloat16(W)
-    if is_paired:  # A word has two channels.
-        even = numpy.zeros((n_filters, 2 * n_planes, *W.shape[2:]), 'f')
-        even[:, :n_channels] = W
-        low, high = (even[:, i::2].reshape(n_filters, -1).view(numpy.uint32)
-                     for i in range(2))
-        W = ((low >> 16) | high).view('f')
-    rows[:n_filters, :len(terms)] = W.reshape(n_filters, -1)
-    work = y.size * rows[0].size // 8
-    columns = places(padded, size, stride)
+    n_planes = n_channels if unit == float_tiles.FLOATS else (
+        -(-n_channels // 2))
+    terms = operands.offsets(padded, n_planes, ksize, dilate)
+    rows = operands.make_rows(W, precision)
+    work = y.size * rows.shape[1] // 8
+    columns = operands.places(padded, size, stride)
     n_words = n_planes * math.prod(padded)
-    group = choose_group(
+    group = operands.choose_group(
         len(x), columns.size, 4 * n_words, threads.n_threads(work))
     columns = numpy.arange(group)[:, None] * n_words + columns
     _convolve(
-        work, numpy.ascontiguousarray(x), rows, padded, corner, step,
-        n_words, terms, *runs(columns.reshape(-1)), group, b, unit,
+        work, numpy.ascontiguousarray(x), rows, padded, pad, n_words, terms,
+        *operands.runs(columns.reshape(-1)), group, b, unit,
         precision == 'bfloat16', scale, y.reshape(len(x), n_filters, -1))
     return y
 
 
 @numba.njit(error_model='numpy')
-def _pad(x, padded, corner, step, is_rounded, scale, planes, pitch):
-    """Copies an image into planes, with zeros around and between.
+def _pad(x, padded, pad, is_rounded, scale, planes, pitch):
+    """Copies an image into planes, with zeros around.
 
     Planes are a vector, one each ``pitch`` words: the compiler knows then
     that neighbours in a plane are neighbours in memory.
@@ -315,43 +208,19 @@ def _pad(x, padded, corner, step, is_rounded, scale, planes, pitch):
     n_channels, height, width = x.shape
     for c in range(n_channels):
         plane = planes[c * pitch:c * pitch + padded[0] * padded[1]]
-        if plane.size == height * width and corner[0] == corner[1] == 0:
-            _copy(x[c].reshape(-1), is_rounded, scale[c], plane)
+        if plane.size == height * width:
+            operands.copy(x[c].reshape(-1), is_rounded, scale[c], plane)
             continue
         plane[:] = 0
         for i in range(height):
-            row = corner[0] + i * step[0]
-            if row < 0 or row >= padded[0]:
-                continue
-            start = row * padded[1] + corner[1]
-            if step[1] == 1 and corner[1] >= 0 and (
-                    corner[1] + width <= padded[1]):
-                _copy(x[c, i], is_rounded, scale[c],
-                      plane[start:start + width])
-                continue
-            for j in range(width):
-                column = corner[1] + j * step[1]
-                if 0 <= column < padded[1]:
-                    at = start + j * step[1]
-                    _copy(x[c, i, j:j + 1], is_rounded, scale[c],
-                          plane[at:at + 1])
-
-
-@numba.njit(error_model='numpy')
-def _copy(x, is_rounded, scale, y):
-    """Copies numbers times a scale, rounded or not."""
-    if not is_rounded:
-        for i in range(x.size):
-            y[i] = scale * x[i]
-        return
-    words = y.view(numpy.uint32)
-    for i in range(x.size):
-        words[i] = float_tiles.bfloat16(scale * x[i]) << numpy.uint32(16)
+            start = (pad[0] + i) * padded[1] + pad[1]
+            operands.copy(x[c, i], is_rounded, scale[c],
+                          plane[start:start + width])
 
 
 @threads.Kernel
-def _convolve(x, rows, padded, corner, step, n_image, terms, starts, targets,
-              sources, group, b, unit, is_rounded, scale, y):
+def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
+              group, b, unit, is_rounded, scale, y):
     n_rows, n_words = rows.shape
     n_channels = x.shape[1]
     n_filters, n_places = y.shape[1:]
@@ -369,13 +238,13 @@ def _convolve(x, rows, padded, corner, step, n_image, terms, starts, targets,
         for g in range(n_images):
             image = images[g * n_image:(g + 1) * n_image]
             if not is_paired:
-                _pad(x[start + g], padded, corner, step, is_rounded, scale,
-                     image, size)
+                _pad(x[start + g], padded, pad, is_rounded, scale, image,
+                     size)
                 continue
             for c in range(0, n_channels, 2):
                 pair[size:] = 0  # the other one of an odd channel
-                _pad(x[start + g, c:c + 2], padded, corner, step, False,
-                     scale[c:], pair, size)
+                _pad(x[start + g, c:c + 2], padded, pad, False, scale[c:],
+                     pair, size)
                 float_tiles.pair_up(pair[:size], pair[size:], image[
                     c // 2 * size:].view(numpy.uint32))
         for t in range(-(-n_images * n_places // _COLUMNS)):
@@ -445,11 +314,11 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
             n_images = min(group, last - n)
             for g in range(n_images):
                 if not is_paired:
-                    _pad(x[n + g], padded, pad, (1, 1), is_rounded, ones,
-                         planes, plane_pitch)
+                    _pad(x[n + g], padded, pad, is_rounded, ones, planes,
+                         plane_pitch)
                 for c in range(n_channels if is_paired else 0):
-                    _pad(x[n + g, c:c + 1], padded, pad, (1, 1), False, ones,
-                         plane, size)
+                    _pad(x[n + g, c:c + 1], padded, pad, False, ones, plane,
+                         size)
                     float_tiles.pair_up(
                         plane[:size], plane[step:], planes[
                             c * plane_pitch:].view(numpy.uint32))
@@ -468,7 +337,8 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
                     if is_paired:
                         _pair_places(gy[n + g, r], row.view(numpy.uint32))
                     else:
-                        _copy(gy[n + g, r].reshape(-1), is_rounded, one, row)
+                        operands.copy(gy[n + g, r].reshape(-1), is_rounded,
+                                      one, row)
             n_there = n_images * n_terms
             rows[:, n_there:] = 0
             n_words = float_tiles.whole(n_there, float_tiles.WORDS[unit])

@@ -38,6 +38,8 @@ _LEAST_SUMS = 6
 # Words that are copied together; the excess of one copy is overwritten by the
 # next.
 RUN = 16
+# Words that are added together
+SHORT = 8
 
 FLOATS, PAIRS, MATRIX = range(3)
 # Of each unit: its name; rows, and the words of a row, come in blocks of so
@@ -293,29 +295,68 @@ def gather(typingctx, image, terms, n_terms, sources, targets, n_copies,
     """
     def generate(context, builder, signature, args):
         image, terms, n_terms, sources, targets, n_copies, panel = args
-        kind = ir.VectorType(_I32, 16)
-
-        def number(array, i):
-            return builder.load(builder.gep(builder.inttoptr(
-                array, _I64.as_pointer()), [i]))
-
-        def at(address, i):
-            return builder.bitcast(builder.gep(builder.inttoptr(
-                address, _I32.as_pointer()), [i]), kind.as_pointer())
-
+        kind = ir.VectorType(_I32, RUN)
         with cgutils.for_range(builder, n_terms) as term:
-            first = number(terms, term.index)
+            first = _number(builder, terms, term.index)
             row = builder.mul(term.index, _I64(COLUMNS))
             with cgutils.for_range(builder, n_copies) as copy:
-                value = builder.load(at(image, builder.add(
-                    first, number(sources, copy.index))))
-                value.align = 4
-                builder.store(value, at(panel, builder.add(
-                    row, number(targets, copy.index)))).align = 4
+                value = tiles.load(builder, _word(builder, image, builder.add(
+                    first, _number(builder, sources, copy.index))), kind)
+                _store(builder, value, _word(builder, panel, builder.add(
+                    row, _number(builder, targets, copy.index))))
         return context.get_dummy_value()
 
     return numba.types.void(_address, _address, _size, _address, _address,
                             _size, _address), generate
+
+
+def _number(builder, array, i):
+    return builder.load(builder.gep(builder.inttoptr(
+        array, _I64.as_pointer()), [i]))
+
+
+def _word(builder, address, i):
+    return builder.gep(builder.inttoptr(address, _I32.as_pointer()), [i])
+
+
+def _store(builder, value, pointer):
+    builder.store(value, builder.bitcast(
+        pointer, value.type.as_pointer())).align = 4
+
+
+@intrinsic
+def scatter(typingctx, panel, terms, n_terms, sources, targets, masks,
+            n_copies, image):
+    """Adds rows of a panel to an image, the reverse of :func:`gather`.
+
+    ``image[terms[k] + targets[c]:][:8] += panel[k, sources[c]:][:8]`` for one
+    ``c`` after the other, of what ``masks[c]`` has all bits set for; to the
+    others of the eight 0 is added.  Addresses; float32 of the panel and the
+    image; int32 (n_copies, 8) ``masks``, the others as of :func:`gather`.
+    """
+    def generate(context, builder, signature, args):
+        panel, terms, n_terms, sources, targets, masks, n_copies, image = args
+        words, floats = (ir.VectorType(kind, SHORT)
+                         for kind in (_I32, ir.FloatType()))
+
+        with cgutils.for_range(builder, n_copies) as copy:
+            mask = tiles.load(builder, _word(builder, masks, builder.mul(
+                copy.index, _I64(SHORT))), words)
+            source = _number(builder, sources, copy.index)
+            first = _number(builder, targets, copy.index)
+            with cgutils.for_range(builder, n_terms) as term:
+                value = tiles.load(builder, _word(builder, panel, builder.add(
+                    builder.mul(term.index, _I64(COLUMNS)), source)), words)
+                target = _word(builder, image, builder.add(
+                    first, _number(builder, terms, term.index)))
+                _store(builder, builder.fadd(
+                    tiles.load(builder, target, floats),
+                    builder.bitcast(builder.and_(value, mask), floats)),
+                       target)
+        return context.get_dummy_value()
+
+    return numba.types.void(*[_address] * 2, _size, *[_address] * 3, _size,
+                            _address), generate
 
 
 @intrinsic

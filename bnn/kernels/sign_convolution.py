@@ -5,7 +5,7 @@ import numba
 import numpy
 
 from bnn.kernels import bits
-from bnn.kernels import convolution
+from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
 from bnn.kernels import threads
 from bnn.kernels import tiles
@@ -44,7 +44,7 @@ def sign_convolution(
         TypeError: If ``W`` is not of a floating point dtype.
     """
     n_filters, n_channels, *ksize = W.shape
-    size = convolution.out_size(x.shape[2:], ksize, stride, pad, dilate)
+    size = operands.out_size(x.shape[2:], ksize, stride, pad, dilate)
     # A word has 32 channels of one pixel.
     filters = bits.pack(W.transpose(0, 2, 3, 1))
     n_words = filters.shape[3]
@@ -63,8 +63,8 @@ def sign_convolution(
     is_other = numpy.zeros(len(x), numpy.bool_)
     _convolve(
         y.size * rows.shape[1] // 8, x, value, rows, padded, pad,
-        convolution.offsets(padded, n_words, ksize, dilate),
-        *convolution.runs(convolution.places(padded, size, stride)),
+        operands.offsets(padded, n_words, ksize, dilate),
+        *operands.runs(operands.places(padded, size, stride)),
         scale * value, b, y.reshape(len(x), n_filters, -1), is_other)
     return None if is_other.any() else y
 

@@ -4,7 +4,7 @@ import itertools
 import hypothesis
 from hypothesis import strategies
 
-from bnn.kernels import convolution
+from bnn.kernels import convolution_operands as operands
 
 # The same cases in each run; kernels are compiled while a case runs.
 settings = hypothesis.settings(
@@ -31,7 +31,7 @@ def geometries(draw):
         lambda *limits: draw(pairs(*limits)),
         ((1, 19), (1, 5), (1, 3), (0, 3), (1, 2)))
     hypothesis.assume(
-        min(convolution.out_size(size, ksize, stride, pad, dilate)) > 0)
+        min(operands.out_size(size, ksize, stride, pad, dilate)) > 0)
     n, channels, filters = (
         draw(strategies.integers(1, 23)) for _ in range(3))
     return (n, channels, *size), (filters, *ksize), stride, pad, dilate

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import strategies
 
 from bnn.kernels import convolution
+from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import reference
@@ -70,7 +71,7 @@ def test_random_geometries(unit, precision, geometry, n_bytes):
     """Groups have one image, or some and fewer at the end, or all."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(float_tiles, 'UNIT', unit)
-        patch.setattr(convolution, '_GROUP', n_bytes)
+        patch.setattr(operands, 'GROUP', n_bytes)
         check(*geometry, precision=precision)
 
 
@@ -123,14 +124,22 @@ def test_odd_arrays():
     (3, 9, 1 << 30, 1, 1),  # no two stay in the cache
     (1, 5, 1, 8, 1)])
 def test_images_that_share_panels(n, n_places, n_bytes, n_threads, group):
-    assert convolution.choose_group(n, n_places, n_bytes, n_threads) == group
+    assert operands.choose_group(n, n_places, n_bytes, n_threads) == group
 
 
-def test_groups_give_the_same_bits(monkeypatch):
-    args = draw(23, 5, 6, 7), draw(9, 5, 3, 3), (1, 1), (1, 1), (1, 1)
-    expected = convolution.convolve(*args)
-    monkeypatch.setattr(convolution, '_GROUP', 1)
-    numpy.testing.assert_array_equal(convolution.convolve(*args), expected)
+@pytest.mark.parametrize('pad', [0, 1])
+def test_groups_give_the_same_bits(pad, monkeypatch):
+    x, W = draw(23, 5, 6, 7), draw(9, 5, 3, 3)
+    geometry = (1, 1), (pad, pad), (1, 1)
+
+    def compute():
+        y = convolution.convolve(x, W, *geometry)
+        return y, convolution.input_gradient(y, W, *geometry, x.shape[2:])
+
+    expected = compute()
+    monkeypatch.setattr(operands, 'GROUP', 1)
+    for one, other in zip(compute(), expected, strict=True):
+        numpy.testing.assert_array_equal(one, other)
 
 
 def test_same_result_twice():

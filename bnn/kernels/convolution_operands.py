@@ -1,0 +1,157 @@
+"""What the kernels of convolutions have in common: geometry and operands."""
+from __future__ import annotations
+
+import numba
+import numpy
+
+from bnn.kernels import float_tiles
+from bnn.kernels import products
+
+_COLUMNS = float_tiles.COLUMNS
+#: Bytes of a group of images
+GROUP = 1 << 19
+
+
+def pad_size(size: tuple[int, int], pad: tuple[int, int]
+             ) -> tuple[int, ...]:
+    """Returns the size of a padded image, (h, w)."""
+    return tuple(n + 2 * p for n, p in zip(size, pad, strict=True))
+
+
+def out_size(size: tuple[int, int], ksize: tuple[int, int],
+             stride: tuple[int, int], pad: tuple[int, int],
+             dilate: tuple[int, int]) -> tuple[int, ...]:
+    """Returns the size of the result of a convolution, (h_out, w_out)."""
+    return tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, ksize, stride, pad, dilate,
+                                 strict=True))
+
+
+def places(padded: tuple[int, ...], size: tuple[int, ...],
+           step: tuple[int, int]) -> numpy.ndarray:
+    """Returns where a grid of places lies in a padded plane.
+
+    Args:
+        padded: Size of the plane, (h, w).
+        size: Places, (h, w).
+        step: Their distance, (h, w).
+
+    Returns:
+        int64 (h w,).
+    """
+    rows, columns = (numpy.arange(n) * s
+                     for n, s in zip(size, step, strict=True))
+    return (rows[:, None] * padded[1] + columns).reshape(-1)
+
+
+def offsets(padded: tuple[int, ...], n_planes: int, ksize: tuple[int, int],
+            dilate: tuple[int, int]) -> numpy.ndarray:
+    """Returns how far the weights of a filter are from its first.
+
+    Args:
+        padded: Size of a plane, (h, w).
+        n_planes: Planes of an image.
+        ksize: Of the filter, (kh, kw).
+        dilate: Distance of its elements, (h, w).
+
+    Returns:
+        int64 (n_planes kh kw,).
+    """
+    planes = numpy.arange(n_planes) * (padded[0] * padded[1])
+    return (planes[:, None] + places(padded, ksize, dilate)).reshape(-1)
+
+
+def runs(columns: numpy.ndarray, most: int = float_tiles.RUN,
+         ) -> tuple[numpy.ndarray, ...]:
+    """Finds which columns follow one another in the image.
+
+    Args:
+        columns: Where they are, int64 (n,).
+        most: Columns that are copied together.
+
+    Returns:
+        For each block of 64 columns the number of its first copy, and one
+        more; for each copy its place in the panel and that in the image.
+        int64.
+    """
+    number = numpy.arange(columns.size)
+    is_first = numpy.ones(columns.size, bool)
+    is_first[1:] = numpy.diff(columns) != 1
+    is_first[::_COLUMNS] = True
+    first = numpy.maximum.accumulate(numpy.where(is_first, number, 0))
+    copies = number[(number - first) % most == 0]
+    blocks = numpy.arange(-(-columns.size // _COLUMNS) + 1) * _COLUMNS
+    return (numpy.searchsorted(copies, blocks), copies % _COLUMNS,
+            columns[copies])
+
+
+def choose_group(n: int, n_places: int, n_bytes: int, n_threads: int) -> int:
+    """Chooses how many images share panels.
+
+    The thread that has the most groups is to have few panels, and the images
+    of a group stay in the cache.
+
+    Args:
+        n: Images.
+        n_places: Columns that an image has.
+        n_bytes: Its size, padded.
+        n_threads: Threads that share the groups.
+
+    Returns:
+        Images of a group, at least 1.
+    """
+    if n_places >= 8 * _COLUMNS:  # The last panel matters little.
+        return 1
+    # So many images always have whole panels.
+    most = max(1, min(n, _COLUMNS, GROUP // max(1, n_bytes)))
+    return min(range(1, most + 1), key=lambda group: (
+        -(-n // (group * n_threads)) * -(-group * n_places // _COLUMNS)))
+
+
+def unit_for(precision: str) -> int:
+    """Returns the unit of :mod:`bnn.kernels.float_tiles` for a precision."""
+    return (float_tiles.FLOATS if precision == 'float32'
+            else float_tiles.UNIT)
+
+
+def make_rows(W: numpy.ndarray, precision: str) -> numpy.ndarray:
+    """Makes rows of filters, whole blocks of the unit for a precision.
+
+    Args:
+        W: Filters, float32 (filters, channels, ...).
+        precision: One of :data:`bnn.kernels.products.PRECISIONS`.
+
+    Returns:
+        float32 (rows, words).  A word has one weight; for units of pairs it
+        has those of two channels, and a channel of 0 is added to an odd
+        number.  What fills up the blocks is 0.
+    """
+    unit = unit_for(precision)
+    if precision == 'bfloat16':
+        W = products.round_to_bfloat16(W)
+    if unit != float_tiles.FLOATS:
+        n_filters, n_channels, *ksize = W.shape
+        even = numpy.zeros((n_filters, n_channels + n_channels % 2, *ksize),
+                           'f')
+        even[:, :n_channels] = W
+        low, high = (even[:, i::2].view(numpy.uint32) for i in range(2))
+        W = ((low >> 16) | high).view('f')
+    W = W.reshape(len(W), -1)
+    rows = numpy.zeros((float_tiles.whole(len(W), float_tiles.ROWS[unit]),
+                        float_tiles.whole(W.shape[1],
+                                          float_tiles.WORDS[unit])), 'f')
+    rows[:len(W), :W.shape[1]] = W
+    return rows
+
+
+@numba.njit(error_model='numpy')
+def copy(x, is_rounded, scale, y):
+    """Copies numbers times a scale, rounded or not."""
+    if not is_rounded:
+        for i in range(x.size):
+            y[i] = scale * x[i]
+        return
+    words = y.view(numpy.uint32)
+    for i in range(x.size):
+        words[i] = float_tiles.bfloat16(scale * x[i]) << numpy.uint32(16)

@@ -1,0 +1,158 @@
+r"""Gradient of the images of a convolution, by products that are added up.
+
+The transposed product of a convolution: each weight times the gradient at
+each output place is added to the pixel that they met at.  In the notation of
+:mod:`bnn.kernels.convolution`,
+
+.. math::
+
+    \mathrm{image}[u_k + v_q] \mathrel{+}= \sum_f W_{f, k} \, G_{f, q}
+
+with the weights :math:`k`, the output places :math:`q` and the filters
+:math:`f`.  64 places are multiplied by all weights, and the products are
+added to a padded image that stays in the cache.  No product is one with a
+zero of a padding, or of the gaps of a stride.
+"""
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy
+
+from bnn.kernels import convolution_operands as operands
+from bnn.kernels import float_tiles
+from bnn.kernels import threads
+
+_COLUMNS, _SHORT = float_tiles.COLUMNS, float_tiles.SHORT
+# Rows whose sums the first cache holds, whole blocks of each unit
+_ROWS = 96
+
+
+def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
+                   stride: tuple[int, int], pad: tuple[int, int],
+                   dilate: tuple[int, int], size: tuple[int, int],
+                   scale: numpy.ndarray | None, precision: str,
+                   ) -> numpy.ndarray:
+    """Computes what :func:`bnn.kernels.convolution.input_gradient` does.
+
+    Args:
+        gy: As there, and so are the others.
+        W: With the precision ``'bfloat16'``, signs where there is a scale.
+        stride: As ``gy``.
+        pad: As ``gy``.
+        dilate: As ``gy``.
+        size: As ``gy``.
+        scale: What the gradient of each filter is multiplied by before it is
+            rounded, (filters,), or ``None``.
+        precision: As ``gy``.
+
+    Returns:
+        float32 (batch, channels, h, w).
+    """
+    n_filters, n_channels, *ksize = W.shape
+    if not gy.size:
+        return numpy.zeros((len(gy), n_channels, *size), numpy.float32)
+    gx = numpy.empty((len(gy), n_channels, *size), numpy.float32)
+    # One channel after the other: sums of the same channel, one pixel
+    # further, would wait for each other.
+    rows = operands.make_rows(
+        W.transpose(2, 3, 1, 0).reshape(-1, n_filters), precision)
+    # In a row of an image, pixels a stride apart are neighbours, and so are
+    # those of neighbouring places.
+    height, width = operands.pad_size(size, pad)
+    phase = -(-width // stride[1])
+    padded = height, stride[1] * phase
+
+    def column(x):
+        return x % stride[1] * phase + x // stride[1]
+
+    n_plane = math.prod(padded)
+    terms = (numpy.arange(ksize[0])[:, None] * dilate[0] * padded[1]
+             + column(numpy.arange(ksize[1]) * dilate[1])).reshape(-1, 1)
+    terms = (terms + numpy.arange(n_channels) * n_plane).reshape(-1)
+    columns = operands.places(padded, gy.shape[2:], (stride[0], 1))
+    work = len(gy) * columns.size * rows.size // 8
+    n_image = n_channels * n_plane
+    group = operands.choose_group(
+        len(gy), columns.size, 4 * n_image, threads.n_threads(work))
+    columns = (numpy.arange(group)[:, None] * n_image + columns).reshape(-1)
+    starts, sources, targets = operands.runs(columns, _SHORT)
+    lengths = numpy.diff(
+        numpy.repeat(numpy.arange(len(starts) - 1), numpy.diff(starts))
+        * _COLUMNS + sources, append=columns.size)
+    masks = -(numpy.arange(_SHORT) < lengths[:, None]).astype(numpy.int32)
+    if scale is None:
+        scale = numpy.ones(n_filters, numpy.float32)
+    _multiply(
+        work, numpy.ascontiguousarray(gy), rows, padded, pad[0],
+        column(pad[1] + numpy.arange(size[1])), n_image, terms, starts,
+        sources, targets, masks, group, operands.unit_for(precision),
+        precision == 'bfloat16', scale, gx)
+    return gx
+
+
+@threads.Kernel
+def _multiply(gy, rows, padded, top, pixels, n_image, terms, starts, sources,
+              targets, masks, group, unit, is_rounded, scale, gx):
+    n_channels, height = gx.shape[1:3]
+    n_words = rows.shape[1]
+    for part in numba.prange(-(-len(gy) // group)):
+        start = part * group
+        n_images = min(group, len(gy) - start)
+        images = numpy.zeros(group * n_image + _SHORT, numpy.float32)
+        panel = float_tiles.make_panel(n_words)
+        pair = numpy.zeros((2, _COLUMNS), numpy.float32)
+        # A row of eight may go beyond the last sum.
+        sums = numpy.empty((_ROWS + 1, _COLUMNS), numpy.float32)
+        n_columns = n_images * gy.shape[2] * gy.shape[3]
+        for t in range(-(-n_columns // _COLUMNS)):
+            first = t * _COLUMNS
+            n_there = min(_COLUMNS, n_columns - first)
+            _fill(gy, start, first, n_there, unit, is_rounded, scale, pair,
+                  panel)
+            for r in range(0, len(terms), _ROWS):
+                sums[:] = 0
+                float_tiles.multiply(
+                    unit, rows[r:].ctypes.data, 4 * n_words,
+                    min(_ROWS, len(rows) - r), panel.ctypes.data, n_words,
+                    n_there, sums.ctypes.data, 4 * _COLUMNS)
+                float_tiles.scatter(
+                    sums.ctypes.data, terms[r:].ctypes.data,
+                    min(_ROWS, len(terms) - r),
+                    sources[starts[t]:].ctypes.data,
+                    targets[starts[t]:].ctypes.data,
+                    masks[starts[t]:].ctypes.data,
+                    starts[t + 1] - starts[t], images.ctypes.data)
+        for n in range(n_images):
+            for c in range(n_channels):
+                plane = images[n * n_image + c * padded[0] * padded[1]:]
+                for i in range(height):
+                    row = plane[(top + i) * padded[1]:]
+                    for j in range(len(pixels)):
+                        gx[start + n, c, i, j] = row[pixels[j]]
+
+
+@numba.njit(error_model='numpy')
+def _fill(gy, start, first, n_columns, unit, is_rounded, scale, pair, panel):
+    """Fills a panel with the scaled gradient of some places of the images."""
+    n_filters = gy.shape[1]
+    n_places = gy.shape[2] * gy.shape[3]
+    done = 0
+    while done < n_columns:
+        n, place = divmod(first + done, n_places)
+        n_more = min(n_columns - done, n_places - place)
+        for f in range(n_filters):
+            values = gy[start + n, f].reshape(-1)[place:place + n_more]
+            if unit == float_tiles.FLOATS:
+                words = panel[f * _COLUMNS + done:][:n_more]
+                operands.copy(values, is_rounded, scale[f], words)
+                continue
+            operands.copy(values, False, scale[f], pair[f % 2])
+            if f + 1 == n_filters and f % 2 == 0:
+                pair[1] = 0
+            if f + 1 == n_filters or f % 2:
+                words = panel[f // 2 * _COLUMNS + done:][:n_more]
+                float_tiles.pair_up(pair[0, :n_more], pair[1, :n_more],
+                                    words.view(numpy.uint32))
+        done += n_more
