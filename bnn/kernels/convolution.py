@@ -135,19 +135,17 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
     unit = operands.unit_for(precision)
     padded = operands.pad_size(x.shape[2:], pad)
     # The image is turned to (h, w, channels), so that neighbouring columns
-    # are neighbours in it.  So are pixels of few channels.
-    pitch = (n_channels if n_channels < _RUN
-             else float_tiles.whole(n_channels, _RUN))
+    # are neighbours in it.
     terms = operands.places(padded, size, stride).reshape(size)
     if unit != float_tiles.FLOATS:  # A word has two places of a row.
         terms = terms[:, ::2]
     # The terms of a group of images follow one another.
     group = max(1, min(len(x), operands.GROUP // max(
         4, *(4 * math.prod(image.shape[1:]) for image in (x, gy)))))
-    n_words = (math.prod(padded) + _RUN) * pitch
+    n_words = (math.prod(padded) + _RUN) * n_channels
     terms = numpy.arange(group)[:, None] * n_words + (
-        terms.reshape(-1) * pitch)
-    weights = operands.places(padded, ksize, dilate) * pitch
+        terms.reshape(-1) * n_channels)
+    weights = operands.places(padded, ksize, dilate) * n_channels
     columns = (weights[:, None] + numpy.arange(n_channels)).reshape(-1)
     starts, targets, sources = operands.runs(columns)
     n_parts = threads.n_threads(x.size)
@@ -158,8 +156,8 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
     if gy.size and x.size:
         _filter_gradient(
             x.size, numpy.ascontiguousarray(x), numpy.ascontiguousarray(gy),
-            padded, pad, pitch, stride[1], n_words, terms, starts, targets,
-            sources, columns.size, unit, precision == 'bfloat16', sums, gb)
+            padded, pad, stride[1], n_words, terms, starts, targets, sources,
+            columns.size, unit, precision == 'bfloat16', sums, gb)
     gW = sums[0]
     for other in sums[1:]:
         gW += other
@@ -291,7 +289,7 @@ def _fill(image, terms, starts, targets, sources, t, n_words, panel):
 
 
 @threads.Kernel
-def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
+def _filter_gradient(x, gy, padded, pad, step, n_image, terms, starts,
                      targets, sources, n_columns, unit, is_rounded, sums, gb):
     n_filters, n_channels = gy.shape[1], x.shape[1]
     n_parts, n_rows = sums.shape[:2]
@@ -300,10 +298,10 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
     is_paired = unit != float_tiles.FLOATS
     ones, one = numpy.ones(n_channels, numpy.float32), numpy.float32(1)
     # Rows of a whole page would all fall into one set of the cache.
-    plane_pitch = size + _RUN
+    pitch = size + _RUN
     for part in numba.prange(n_parts):
         planes = numpy.zeros(
-            float_tiles.whole(n_channels, _RUN) * plane_pitch, numpy.float32)
+            float_tiles.whole(n_channels, _RUN) * pitch, numpy.float32)
         plane = numpy.zeros(size + step, numpy.float32)
         pixels = numpy.zeros(group * n_image + _RUN, numpy.float32)
         rows = numpy.zeros((n_rows, float_tiles.whole(
@@ -315,21 +313,22 @@ def _filter_gradient(x, gy, padded, pad, pitch, step, n_image, terms, starts,
             for g in range(n_images):
                 if not is_paired:
                     _pad(x[n + g], padded, pad, is_rounded, ones, planes,
-                         plane_pitch)
+                         pitch)
                 for c in range(n_channels if is_paired else 0):
                     _pad(x[n + g, c:c + 1], padded, pad, False, ones, plane,
                          size)
                     float_tiles.pair_up(
                         plane[:size], plane[step:], planes[
-                            c * plane_pitch:].view(numpy.uint32))
+                            c * pitch:].view(numpy.uint32))
                 image = pixels[g * n_image:]
-                # What goes beyond a pixel is overwritten by the next.
-                for c in range(0, n_channels, _RUN):
+                # From the last channels: what goes beyond a pixel falls on
+                # the first ones of the next.
+                for c in range((n_channels - 1) // _RUN * _RUN, -1, -_RUN):
                     for p in range(0, size, _RUN):
                         float_tiles.transpose(
-                            planes[c * plane_pitch + p:].ctypes.data,
-                            4 * plane_pitch,
-                            image[p * pitch + c:].ctypes.data, 4 * pitch)
+                            planes[c * pitch + p:].ctypes.data, 4 * pitch,
+                            image[p * n_channels + c:].ctypes.data,
+                            4 * n_channels)
                 _add_rows(gy[n + g], gb[part])
                 at = g * n_terms
                 for r in range(n_filters):

@@ -348,6 +348,9 @@ def _rows_in(y, width, values):
 
 @numba.njit(error_model='numpy')
 def _rows_out(values, width, y):
+    if width == y.shape[1]:
+        _copy(values, y.reshape(-1))
+        return
     for i in range(y.shape[0]):
         _copy(values[i * width:], y[i])
 
