@@ -13,7 +13,6 @@ from bnn import environment
 
 environment.check(__file__)
 
-import argparse
 import dataclasses
 import functools
 import os
@@ -27,7 +26,6 @@ from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import int8
-from bnn.deploy import operations as operations_module
 from bnn.deploy import packing
 from bnn.deploy import run
 from bnn.deploy import table
@@ -49,8 +47,6 @@ from zoo import trained as trained_module
 _CALIBRATION = 500
 # Random images on which a net without a data set is compared
 _RANDOM = 100
-# Options of a net in a Python file, whose model says none of it
-_OWN = 'weights', 'example', 'input', 'mean', 'std', 'classes', 'dataset'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,25 +137,6 @@ FORMATS = {
 }
 
 
-def _shape(words):
-    try:
-        shape = tuple(map(int, words.split(',')))
-    except ValueError:
-        shape = ()
-    if len(shape) != 3 or min(shape) < 1:
-        raise argparse.ArgumentTypeError(
-            f'{words!r} is not CHANNELS,HEIGHT,WIDTH, such as 1,28,28')
-    return shape
-
-
-def _numbers(words):
-    try:
-        return tuple(map(float, words.split(',')))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'{words!r} is no list of numbers, such as .49,.48,.45') from None
-
-
 def make_parser():
     parser = script.Parser(__doc__, usage='MODEL [OPTION ...]')
     parser.add_argument('model', metavar='MODEL',
@@ -194,28 +171,7 @@ def make_parser():
     parser.add_argument(
         '--allow-modified', action='store_true',
         help='accept well-formed data files with another content')
-    group = parser.add_argument_group('of a net in a Python file')
-    group.add_argument(
-        '--weights', metavar='FILE',
-        help='of chainer.serializers.save_npz or save_hdf5, or mlp.model '
-        '(default: as NAME makes them)')
-    group.add_argument(
-        '--example', metavar='C,H,W', type=_shape,
-        help='channels, height and width of an image')
-    group.add_argument(
-        '--input', choices=('unit', 'signed', 'standard', 'binary'),
-        help='what pixels were scaled to: [0, 1] (default), [-1, 1], less '
-        '--mean by --std, +-1')
-    for name in 'mean', 'std':
-        group.add_argument(
-            '--' + name, metavar='X,...', type=_numbers,
-            help='of each channel, of pixels in [0, 1]')
-    group.add_argument(
-        '--dataset', choices=list(datasets.SHAPES),
-        help='compare on its test set (default: on random images)')
-    group.add_argument(
-        '--classes', metavar='A,...', type=lambda words: words.split(','),
-        help='names of the classes (default: their numbers)')
+    own_net.add_options(parser)
     return parser
 
 
@@ -255,47 +211,6 @@ def write_card(trained, model, net, path, accuracy):
     print(f'{path}: its card')
 
 
-def _load_own(args):
-    """Makes the net that a Python file has."""
-    if args.example is None:
-        raise errors.UserError(
-            f'{args.model} needs the size of an image: --example 1,28,28')
-    if args.int8_ends and args.dataset is None:
-        raise errors.UserError(
-            '--int8-ends needs training images: name their --dataset')
-    if args.dataset is not None and (
-            args.example != datasets.SHAPES[args.dataset]):
-        shape = ','.join(map(str, datasets.SHAPES[args.dataset]))
-        raise errors.UserError(
-            f'images of {args.dataset} are of --example {shape}')
-    kind = args.input or 'unit'
-    is_standard = kind == 'standard'
-    for name in 'mean', 'std':
-        values = getattr(args, name)
-        if (values is not None) != is_standard:
-            raise errors.UserError(
-                '--input standard, --mean and --std belong together')
-        if is_standard and len(values) not in (1, args.example[0]):
-            raise errors.UserError(
-                f'--{name} has {len(values)} numbers, an image '
-                f'{args.example[0]} channels')
-    if is_standard and min(args.std) <= 0:
-        raise errors.UserError('--std must be above 0')
-    if is_standard:
-        with numpy.errstate(all='ignore'):
-            mean, std = map(numpy.float32, (args.mean, args.std))
-            ends = (numpy.array([[0], [1]], numpy.float32) - mean) / std
-        if not (numpy.isfinite(ends) & numpy.isfinite(std)).all():
-            raise errors.UserError(
-                'pixels less --mean, by --std, are no finite float32 '
-                'numbers: they are of pixels in [0, 1], such as --mean .5 '
-                '--std .25')
-    return own_net.load(
-        args.model, args.example, operations_module.Rescale(
-            kind=kind, mean=args.mean or (), std=args.std or ()),
-        args.weights, args.classes, args.dataset)
-
-
 def is_packed(model):
     """Tells whether a model is a packed file, or the name of one."""
     if model.endswith('.bnn'):
@@ -316,7 +231,8 @@ def export_packed(args):
         raise errors.UserError(
             f'{args.model} is packed already: --to {names}; the others need '
             'the model that it was made of')
-    for name in (*_OWN, 'data_dir', 'int8_ends', 'card', 'allow_modified'):
+    for name in (*own_net.OPTIONS, 'data_dir', 'int8_ends', 'card',
+                 'allow_modified'):
         if getattr(args, name) not in (None, False):
             raise errors.UserError(
                 f'--{name.replace("_", "-")} is of a model, and {args.model} '
@@ -343,8 +259,11 @@ def refuse_the_model(out, *paths):
 def _load(args):
     """Loads the net, whichever way it is named."""
     if own_net.is_named(args.model):
-        return _load_own(args)
-    for name in _OWN:
+        if args.int8_ends and args.dataset is None:
+            raise errors.UserError(
+                '--int8-ends needs training images: name their --dataset')
+        return own_net.load_named(args.model, args)
+    for name in own_net.OPTIONS:
         if getattr(args, name) is not None:
             raise errors.UserError(
                 f'--{name} is of a net in a Python file, FILE.py:NAME; '

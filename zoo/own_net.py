@@ -1,4 +1,5 @@
 """A net of the user's own, from any Python file."""
+import argparse
 import importlib.util
 import inspect
 import os
@@ -11,17 +12,118 @@ import chainer
 import chainer.links as L
 import numpy
 
+from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import operations
 from bnn.training.files import weights as weights_module
 from zoo import trained
 
+#: Options of a net in a Python file, whose weights say none of it
+OPTIONS = 'weights', 'example', 'input', 'mean', 'std', 'classes', 'dataset'
 _MODULE = 'own_net'
 
 
 def is_named(words: str) -> bool:
     """Tells whether words name a net in a Python file, not a model file."""
     return words.endswith('.py') or '.py:' in words
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds :data:`OPTIONS` to a parser."""
+    group = parser.add_argument_group('of a net in a Python file')
+    group.add_argument(
+        '--weights', metavar='FILE',
+        help='of chainer.serializers.save_npz or save_hdf5, or mlp.model '
+        '(default: as NAME makes them)')
+    group.add_argument(
+        '--example', metavar='C,H,W', type=_shape,
+        help='channels, height and width of an image')
+    group.add_argument(
+        '--input', choices=('unit', 'signed', 'standard', 'binary'),
+        help='what pixels were scaled to: [0, 1] (default), [-1, 1], less '
+        '--mean by --std, +-1')
+    for name in 'mean', 'std':
+        group.add_argument(
+            '--' + name, metavar='X,...', type=_numbers,
+            help='of each channel, of pixels in [0, 1]')
+    group.add_argument(
+        '--dataset', choices=list(datasets.SHAPES),
+        help='compare on its test set (default: on random images)')
+    group.add_argument(
+        '--classes', metavar='A,...', type=lambda words: words.split(','),
+        help='names of the classes (default: their numbers)')
+
+
+def _shape(words):
+    try:
+        shape = tuple(map(int, words.split(',')))
+    except ValueError:
+        shape = ()
+    if len(shape) != 3 or min(shape) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{words!r} is not CHANNELS,HEIGHT,WIDTH, such as 1,28,28')
+    return shape
+
+
+def _numbers(words):
+    try:
+        return tuple(map(float, words.split(',')))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{words!r} is no list of numbers, such as .49,.48,.45') from None
+
+
+def load_named(words: str, args: argparse.Namespace) -> trained.Trained:
+    """Makes a net of a Python file as :data:`OPTIONS` say.
+
+    Args:
+        words: See :func:`load`.
+        args: Has the options of :func:`add_options`.
+
+    Returns:
+        The net.
+
+    Raises:
+        ~bnn.errors.UserError: If an option is missing or does not fit the
+            others, and as :func:`load`.
+    """
+    if args.example is None:
+        raise errors.UserError(
+            f'{words} needs the size of an image: --example 1,28,28')
+    if args.dataset is not None and (
+            args.example != datasets.SHAPES[args.dataset]):
+        shape = ','.join(map(str, datasets.SHAPES[args.dataset]))
+        raise errors.UserError(
+            f'images of {args.dataset} are of --example {shape}')
+    return load(words, args.example, _rescale(args), args.weights,
+                args.classes, args.dataset)
+
+
+def _rescale(args):
+    """Makes of the options how the training scaled the pixels."""
+    kind = args.input or 'unit'
+    is_standard = kind == 'standard'
+    for name in 'mean', 'std':
+        values = getattr(args, name)
+        if (values is not None) != is_standard:
+            raise errors.UserError(
+                '--input standard, --mean and --std belong together')
+        if is_standard and len(values) not in (1, args.example[0]):
+            raise errors.UserError(
+                f'--{name} has {len(values)} numbers, an image '
+                f'{args.example[0]} channels')
+    if not is_standard:
+        return operations.Rescale(kind=kind)
+    if min(args.std) <= 0:
+        raise errors.UserError('--std must be above 0')
+    with numpy.errstate(all='ignore'):
+        mean, std = map(numpy.float32, (args.mean, args.std))
+        ends = (numpy.array([[0], [1]], numpy.float32) - mean) / std
+    if not (numpy.isfinite(ends) & numpy.isfinite(std)).all():
+        raise errors.UserError(
+            'pixels less --mean, by --std, are no finite float32 numbers: '
+            'they are of pixels in [0, 1], such as --mean .5 --std .25')
+    return operations.Rescale(kind=kind, mean=args.mean, std=args.std)
 
 
 def load(words: str, input_shape: tuple[int, int, int],
