@@ -284,6 +284,20 @@ def make_panel(n_words):
     return space[skipped:skipped + n_words * COLUMNS + RUN]
 
 
+def _number(builder, array, i):
+    return builder.load(builder.gep(builder.inttoptr(
+        array, _I64.as_pointer()), [i]))
+
+
+def _word(builder, address, i):
+    return builder.gep(builder.inttoptr(address, _I32.as_pointer()), [i])
+
+
+def _store(builder, value, pointer):
+    builder.store(value, builder.bitcast(
+        pointer, value.type.as_pointer())).align = 4
+
+
 @intrinsic
 def gather(typingctx, image, terms, n_terms, sources, targets, n_copies,
            panel):
@@ -310,20 +324,6 @@ def gather(typingctx, image, terms, n_terms, sources, targets, n_copies,
                             _size, _address), generate
 
 
-def _number(builder, array, i):
-    return builder.load(builder.gep(builder.inttoptr(
-        array, _I64.as_pointer()), [i]))
-
-
-def _word(builder, address, i):
-    return builder.gep(builder.inttoptr(address, _I32.as_pointer()), [i])
-
-
-def _store(builder, value, pointer):
-    builder.store(value, builder.bitcast(
-        pointer, value.type.as_pointer())).align = 4
-
-
 @intrinsic
 def scatter(typingctx, panel, terms, n_terms, sources, targets, masks,
             n_copies, image):
@@ -338,7 +338,6 @@ def scatter(typingctx, panel, terms, n_terms, sources, targets, masks,
         panel, terms, n_terms, sources, targets, masks, n_copies, image = args
         words, floats = (ir.VectorType(kind, SHORT)
                          for kind in (_I32, ir.FloatType()))
-
         with cgutils.for_range(builder, n_copies) as copy:
             mask = tiles.load(builder, _word(builder, masks, builder.mul(
                 copy.index, _I64(SHORT))), words)
@@ -355,8 +354,8 @@ def scatter(typingctx, panel, terms, n_terms, sources, targets, masks,
                        target)
         return context.get_dummy_value()
 
-    return numba.types.void(*[_address] * 2, _size, *[_address] * 3, _size,
-                            _address), generate
+    return numba.types.void(_address, _address, _size, _address, _address,
+                            _address, _size, _address), generate
 
 
 @intrinsic
