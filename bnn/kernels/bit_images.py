@@ -213,14 +213,14 @@ def _image(x, n, all_tiles, geometry, k, places, limits, more, scale, offset,
             if same:
                 threshold_tiles.threshold_tile(
                     rows.ctypes.data, 4 * n_words, tile, n_words,
-                    limits[places[first, 2], column:].ctypes.data, 0,
+                    limits[places[first, 2], column:].ctypes.data,
                     result.ctypes.data, 8)
             else:
                 for r in range(m):
                     threshold_tiles.threshold_row(
                         rows[r].ctypes.data, 4 * n_words, tile, n_words,
                         limits[places[first + r, 2],
-                               column:].ctypes.data, 0,
+                               column:].ctypes.data,
                         result[r].ctypes.data, 8)
             for r in range(m):
                 i, j, _ = places[first + r]

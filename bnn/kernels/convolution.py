@@ -82,10 +82,7 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
 
     Args:
         gy: Gradient of the result, float32 (batch, filters, h_out, w_out).
-        W: As of :func:`convolve`.
-        stride: As of :func:`convolve`.
-        pad: As of :func:`convolve`.
-        dilate: As of :func:`convolve`.
+        W, stride, pad, dilate: As of :func:`convolve`.
         size: Of the images, (h, w).
         scale: Scale of each filter, (filters,), where ``W`` is signs times
             it.  ``scale gy`` is rounded then, and ``W`` is not.
@@ -119,11 +116,8 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
     on the number of threads.
 
     Args:
-        x: As of :func:`convolve`.
+        x, stride, pad, dilate: As of :func:`convolve`.
         gy: Gradient of the result, float32 (batch, filters, h_out, w_out).
-        stride: As of :func:`convolve`.
-        pad: As of :func:`convolve`.
-        dilate: As of :func:`convolve`.
         ksize: Of the filters, (kh, kw).
         precision: One of :data:`bnn.kernels.products.PRECISIONS`.
 
@@ -207,12 +201,12 @@ def _pad(x, padded, pad, is_rounded, scale, planes, pitch):
     for c in range(n_channels):
         plane = planes[c * pitch:c * pitch + padded[0] * padded[1]]
         if plane.size == height * width:
-            operands.copy(x[c].reshape(-1), is_rounded, scale[c], plane)
+            float_tiles.copy(x[c].reshape(-1), is_rounded, scale[c], plane)
             continue
         plane[:] = 0
         for i in range(height):
             start = (pad[0] + i) * padded[1] + pad[1]
-            operands.copy(x[c, i], is_rounded, scale[c],
+            float_tiles.copy(x[c, i], is_rounded, scale[c],
                           plane[start:start + width])
 
 
@@ -336,7 +330,7 @@ def _filter_gradient(x, gy, padded, pad, step, n_image, terms, starts,
                     if is_paired:
                         _pair_places(gy[n + g, r], row.view(numpy.uint32))
                     else:
-                        operands.copy(gy[n + g, r].reshape(-1), is_rounded,
+                        float_tiles.copy(gy[n + g, r].reshape(-1), is_rounded,
                                       one, row)
             n_there = n_images * n_terms
             rows[:, n_there:] = 0

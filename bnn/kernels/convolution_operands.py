@@ -1,7 +1,6 @@
 """What the kernels of convolutions have in common: geometry and operands."""
 from __future__ import annotations
 
-import numba
 import numpy
 
 from bnn.kernels import float_tiles
@@ -143,15 +142,3 @@ def make_rows(W: numpy.ndarray, precision: str) -> numpy.ndarray:
                                           float_tiles.WORDS[unit])), 'f')
     rows[:len(W), :W.shape[1]] = W
     return rows
-
-
-@numba.njit(error_model='numpy')
-def copy(x, is_rounded, scale, y):
-    """Copies numbers times a scale, rounded or not."""
-    if not is_rounded:
-        for i in range(x.size):
-            y[i] = scale * x[i]
-        return
-    words = y.view(numpy.uint32)
-    for i in range(x.size):
-        words[i] = float_tiles.bfloat16(scale * x[i]) << numpy.uint32(16)

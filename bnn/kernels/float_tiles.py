@@ -250,11 +250,15 @@ def bfloat16(value):
 
 
 @numba.njit(error_model='numpy')
-def round_all(x, y):
-    """Rounds each number of one array to bfloat16 into another."""
+def copy(x, is_rounded, scale, y):
+    """Copies numbers times a scale, rounded to bfloat16 or not."""
+    if not is_rounded:
+        for i in range(x.size):
+            y[i] = scale * x[i]
+        return
     words = y.view(numpy.uint32)
     for i in range(x.size):
-        words[i] = bfloat16(x[i]) << numpy.uint32(16)
+        words[i] = bfloat16(scale * x[i]) << numpy.uint32(16)
 
 
 @numba.njit(error_model='numpy')

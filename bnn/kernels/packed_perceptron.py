@@ -161,12 +161,12 @@ def _one_layer(source, stride, n, words, n_words, n_tiles, limits, target,
         i = 0
         while i + _ROWS <= n:
             threshold_tiles.threshold_tile(
-                source + i * stride, stride, tile, n_words, limit, 0,
+                source + i * stride, stride, tile, n_words, limit,
                 out + i * target_stride, target_stride)
             i += _ROWS
         while i < n:
             threshold_tiles.threshold_row(
-                source + i * stride, stride, tile, n_words, limit, 0,
+                source + i * stride, stride, tile, n_words, limit,
                 out + i * target_stride, target_stride)
             i += 1
 

@@ -60,9 +60,7 @@ def max_pool_gradient(
         gy: Gradient of the values, (batch, channels, h_out, w_out), float32
             or 64.
         where: The places, as :func:`max_pool` returned them.
-        ksize: As of the forward computation.
-        stride: As ``ksize``.
-        pad: As ``ksize``.
+        ksize, stride, pad: As of the forward computation.
         size: Size of the images, (h, w).
 
     Returns:
@@ -109,9 +107,7 @@ def average_pool_gradient(
     Args:
         gy: Gradient of the result, (batch, channels, h_out, w_out), float32
             or 64.
-        ksize: As of the forward computation.
-        stride: As ``ksize``.
-        pad: As ``ksize``.
+        ksize, stride, pad: As of the forward computation.
         size: Size of the images, (h, w).
 
     Returns:

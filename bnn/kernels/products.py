@@ -155,7 +155,8 @@ def _round(x, y, n_parts):
     for part in numba.prange(n_parts):
         first = part * x.size // n_parts
         last = (part + 1) * x.size // n_parts
-        float_tiles.round_all(x[first:last], y[first:last])
+        float_tiles.copy(x[first:last], True, numpy.float32(1),
+                         y[first:last])
 
 
 @threads.Kernel

@@ -37,15 +37,10 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     """Computes what :func:`bnn.kernels.convolution.input_gradient` does.
 
     Args:
-        gy: As there, and so are the others.
+        gy, stride, pad, dilate, size, precision: As there.
         W: With the precision ``'bfloat16'``, signs where there is a scale.
-        stride: As ``gy``.
-        pad: As ``gy``.
-        dilate: As ``gy``.
-        size: As ``gy``.
         scale: What the gradient of each filter is multiplied by before it is
             rounded, (filters,), or ``None``.
-        precision: As ``gy``.
 
     Returns:
         float32 (batch, channels, h, w).
@@ -146,9 +141,9 @@ def _fill(gy, start, first, n_columns, unit, is_rounded, scale, pair, panel):
             values = gy[start + n, f].reshape(-1)[place:place + n_more]
             if unit == float_tiles.FLOATS:
                 words = panel[f * _COLUMNS + done:][:n_more]
-                operands.copy(values, is_rounded, scale[f], words)
+                float_tiles.copy(values, is_rounded, scale[f], words)
                 continue
-            operands.copy(values, False, scale[f], pair[f % 2])
+            float_tiles.copy(values, False, scale[f], pair[f % 2])
             if f + 1 == n_filters and f % 2 == 0:
                 pair[1] = 0
             if f + 1 == n_filters or f % 2:

@@ -34,11 +34,10 @@ def _store_bits(builder, counts, thresholds, out, first, predicate='<='):
 
 def _product(n_rows, n_vectors):
     @intrinsic
-    def threshold_tile(typingctx, a, a_stride, b, n_words, thresholds,
-                       t_stride, out, out_stride):
+    def threshold_tile(typingctx, a, a_stride, b, n_words, thresholds, out,
+                       out_stride):
         def generate(context, builder, signature, args):
-            a, a_stride, b, n_words, thresholds, t_stride, out, out_stride = (
-                args)
+            a, a_stride, b, n_words, thresholds, out, out_stride = args
             for first in range(0, COLUMNS, n_vectors * _LANES):
                 counts = tiles.count(
                     builder, builder.xor, [
@@ -47,13 +46,12 @@ def _product(n_rows, n_vectors):
                     [b], n_words, first, n_vectors)
                 for i in range(n_rows):
                     _store_bits(
-                        builder, counts[i],
-                        tiles.row_address(builder, thresholds, t_stride, i),
+                        builder, counts[i], thresholds,
                         tiles.row_address(builder, out, out_stride, i), first)
             return context.get_dummy_value()
 
         return numba.types.void(
-            _address, _size, _address, _size, _address, _size, _address,
+            _address, _size, _address, _size, _address, _address,
             _size), generate
     return threshold_tile
 

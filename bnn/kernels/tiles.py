@@ -265,11 +265,7 @@ def _popcount(builder, x):
 @intrinsic
 def signs_of_32(typingctx, x):
     """Packs the signs of 32 floats at an address: bit i is ``x[i] >= 0``."""
-    return _packer(x, ir.FloatType())
-
-
-def _packer(x, scalar):
-    vector = ir.VectorType(scalar, 32)
+    vector = ir.VectorType(ir.FloatType(), 32)
 
     def generate(context, builder, signature, args):
         x = load(builder, builder.inttoptr(
