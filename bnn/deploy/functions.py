@@ -204,14 +204,6 @@ def error(function: str, name: str, before: Step,
 # ---- functions of constants
 
 
-def _signs(call):
-    return Constant('', latent=call.arrays[0])
-
-
-def _scaled_signs(call):
-    return Constant('', latent=call.arrays[0], has_scale=True)
-
-
 def _levels(call):
     n = call.function.n
     return Constant('', grid=n, levels=1 + round(
@@ -227,7 +219,10 @@ def _whole_number(call):
 
 
 _CONSTANTS = {
-    'Binarize': _signs, 'BST': _signs, 'ScaledBinarize': _scaled_signs,
+    **dict.fromkeys(('Binarize', 'BST'), lambda call: Constant(
+        '', latent=call.arrays[0])),
+    'ScaledBinarize': lambda call: Constant(
+        '', latent=call.arrays[0], has_scale=True),
     'QST': _levels, 'MulConstant': _whole_number,
     'AddConstant': _whole_number}
 
@@ -285,12 +280,8 @@ def _batch_statistics(call):
 def _add(call):
     i = next((i for i, one in enumerate(call.operands)
               if isinstance(one, Constant)), None)
-    if i is None:
-        return _add_branches(call)
-    return operations.Bias(b=_by_channel(call, call.constant(i)))
-
-
-def _add_branches(call):
+    if i is not None:
+        return operations.Bias(b=_by_channel(call, call.constant(i)))
     call.check(call.arrays[0].shape == call.arrays[1].shape,
                'only branches of the same shape can be added')
     return _join(call, *call.operands)
@@ -374,10 +365,6 @@ def _multiply(call):
     return call.step(operations.MultiplyScale(), *others, *scales)
 
 
-def _absolute(call):
-    return Absolute()
-
-
 def _mean(call):
     function, operand, x = call.function, call.operands[0], call.arrays[0]
     axes = {axis % x.ndim for axis in (
@@ -406,10 +393,6 @@ def _reshape(call):
     call.check(call.shape[0] == shape[0] and len(call.shape) == 2,
                'reshape to (batch, n)')
     return operations.Flatten()
-
-
-def _identity(call):
-    return call.operands[0]
 
 
 def _get_item(call):
@@ -443,22 +426,10 @@ def _pad(call):
     return Pad(pad=tuple(map(int, widths[2:, 0])), value=value)
 
 
-def _sign(call):
-    return operations.Sign()
-
-
-def _shifted_sign(call):
-    return operations.Sign(shift=call.constant(1))
-
-
 def _quantize(call):
     function = call.function
     return operations.Quantize(
         n=function.n, low=function.low, high=function.high)
-
-
-def _relu(call):
-    return operations.ReLU()
 
 
 def _clip(call):
@@ -516,11 +487,14 @@ _OPERATIONS = {
     'FixedBatchNormalization': _batch_normalization,
     'BatchNormalization': _batch_statistics,
     'Add': _add, 'AddConstant': _add_constant, 'Sub': _subtract,
-    'Mul': _multiply, 'Absolute': _absolute, 'Mean': _mean,
+    'Mul': _multiply, 'Absolute': lambda call: Absolute(), 'Mean': _mean,
     'Reshape': _reshape, 'Squeeze': _reshape, 'Concat': _concat,
-    'Identity': _identity, 'Pad': _pad, 'GetItem': _get_item,
-    'BST': _sign, 'ShiftedSign': _shifted_sign, 'QST': _quantize,
-    'ReLU': _relu, 'Clip': _clip, 'ClippedReLU': _clipped_relu,
+    'Identity': lambda call: call.operands[0],
+    'Pad': _pad, 'GetItem': _get_item,
+    'BST': lambda call: operations.Sign(),
+    'ShiftedSign': lambda call: operations.Sign(shift=call.constant(1)),
+    'QST': _quantize, 'ReLU': lambda call: operations.ReLU(),
+    'Clip': _clip, 'ClippedReLU': _clipped_relu,
     'PReLUFunction': _prelu, 'LeakyReLU': _leaky_relu,
     'RPReLUFunction': _rprelu,
     'MaxPooling2D': _max_pooling, 'MaxPoolingND': _max_pooling,
