@@ -8,7 +8,6 @@ There is no ``prepare_metadata_for_build_wheel`` on purpose: without it a
 front end takes the metadata from the wheel, so that the sdist is downloaded
 and the wheel built once per install, not twice.
 """
-import contextlib
 import hashlib
 import os
 import re
@@ -46,12 +45,21 @@ def build_wheel(wheel_directory, config_settings=None,
         with tempfile.TemporaryDirectory() as tmp:
             root = unpack(find_sdist(tmp), tmp)
             apply_edits(root, EDITS)
-            with _inside(root):
+            # setuptools builds the current directory, whose setup.py imports
+            # a module that lies beside it.
+            before = os.getcwd()
+            os.chdir(root)
+            sys.path.insert(0, root)
+            try:
                 # Imported here because setup.py decides which setuptools is
                 # needed, and the tests of this module need none.
                 from setuptools import build_meta
                 return build_meta.build_wheel(
                     wheel_directory, config_settings)
+            finally:
+                # Windows does not remove the current directory.
+                sys.path.remove(root)
+                os.chdir(before)
     except BuildError as e:
         # The front end prints what this process wrote: no traceback around
         # the message that matters.
@@ -74,7 +82,8 @@ def find_sdist(directory):
         raise BuildError(
             f'CHAINER_SDIST={path} is not a file. Let it be the absolute path '
             f'of the official {SDIST}, or unset it to download that file.')
-    digest = _sha256(path)
+    with open(path, 'rb') as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
     if digest != SHA256:
         raise _wrong_sha256(path, digest)
     return path
@@ -172,10 +181,11 @@ def _download_error(output):
                 'index in use does not have it.')
     else:
         what = f'pip could not download {SDIST}.'
+    said = '\n'.join('    ' + line for line in output.splitlines()[-20:])
     return BuildError(
         f'{what} Set PIP_INDEX_URL to a package index that can be reached, or '
         'CHAINER_SDIST to the path of a copy of that file. What pip '
-        f'said:\n{_indent(output)}')
+        f'said:\n{said}')
 
 
 def _wrong_sha256(what, digest):
@@ -183,30 +193,3 @@ def _wrong_sha256(what, digest):
         f'the sha256 of {what} is wrong: expected {SHA256}, found {digest}. '
         'The file is truncated or not the official one: remove it, or set '
         'CHAINER_SDIST to the path of a good copy.')
-
-
-def _sha256(path):
-    with open(path, 'rb') as f:
-        return hashlib.sha256(f.read()).hexdigest()
-
-
-def _indent(text, lines=20):
-    """Returns the last lines of a text, indented."""
-    return '\n'.join('    ' + line for line in text.splitlines()[-lines:])
-
-
-@contextlib.contextmanager
-def _inside(root):
-    """Makes a directory the current one, and importable.
-
-    setuptools builds the current directory, whose setup.py imports a module
-    that lies beside it.
-    """
-    before = os.getcwd()
-    os.chdir(root)
-    sys.path.insert(0, root)
-    try:
-        yield
-    finally:
-        sys.path.remove(root)
-        os.chdir(before)
