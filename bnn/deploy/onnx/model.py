@@ -92,22 +92,14 @@ class Net:
 
     Args:
         model (str or bytes): Its file, or the contents of one.
-        threads (int): Threads; 0: as many as there are cores.
-
-    Attributes:
-        metadata (dict of str): What is kept beside the graph.
 
     Raises:
         ~bnn.errors.UserError: If onnxruntime is not installed.
     """
 
-    def __init__(self, model, threads=0):
-        onnxruntime = require('onnxruntime')
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(
-            model, options, providers=['CPUExecutionProvider'])
-        self.metadata = self.session.get_modelmeta().custom_metadata_map
+    def __init__(self, model):
+        self.session = require('onnxruntime').InferenceSession(
+            model, providers=['CPUExecutionProvider'])
 
     def scores(self, images):
         """Computes the class scores, float32 (n, n_classes), of uint8."""

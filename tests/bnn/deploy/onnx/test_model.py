@@ -29,7 +29,7 @@ BINARY = operations.Rescale(kind='binary')
 
 def load(found, shape, metadata=None):
     return onnx_model.Net(onnx_model.build(
-        found, shape, metadata).SerializeToString(), threads=1)
+        found, shape, metadata).SerializeToString())
 
 
 def run(found, x):
@@ -213,8 +213,8 @@ def test_input_scale(make_images):
 def test_metadata():
     ours = load([SIGNED, operations.Flatten()], (1, 2, 2), {
         'dataset': 'mnist', 'classes': ('a', 'b'), 'packed_bytes': 7})
-    assert ours.metadata == {'dataset': 'mnist', 'classes': '["a", "b"]',
-                             'packed_bytes': '7'}
+    assert ours.session.get_modelmeta().custom_metadata_map == {
+        'dataset': 'mnist', 'classes': '["a", "b"]', 'packed_bytes': '7'}
     assert [(one.name, one.type, one.shape) for one in (
         *ours.session.get_inputs(), *ours.session.get_outputs())] == [
             ('pixels', 'tensor(uint8)', ['batch', 1, 2, 2]),
@@ -238,11 +238,12 @@ def test_export(model, tmp_path, capsys):
         str(model), '--to', 'onnx', '-o', str(out)]) == 0
     printed = capsys.readouterr().out
     assert 'in onnxruntime; predictions that differ: 0' in printed
-    ours = onnx_model.Net(str(out), threads=1)
-    packed_bytes = int(ours.metadata['packed_bytes'])
+    ours = onnx_model.Net(str(out))
+    metadata = ours.session.get_modelmeta().custom_metadata_map
+    packed_bytes = int(metadata['packed_bytes'])
     assert f'packed it takes {packed_bytes:,} bytes' in printed
-    assert json.loads(ours.metadata['classes']) == list('0123456789')
-    assert ours.metadata['dataset'] == 'digits'
+    assert json.loads(metadata['classes']) == list('0123456789')
+    assert metadata['dataset'] == 'digits'
     packed = tmp_path / 'net.bnn'
     export.main([str(model), '-o', str(packed), '--no-check'])
     assert packed_bytes == packed.stat().st_size
