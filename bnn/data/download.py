@@ -12,8 +12,10 @@ import urllib.request
 from bnn import errors
 from bnn.data import dataset
 
-# The first contacts together: without a network the user waits this long.
+# Seconds after which to give up if no mirror answers, name lookup included;
+# the mirrors share them.  Without a network the user waits this long.
 CONTACT_S = 12.
+# Seconds without data after which a mirror failed
 READ_S = 15.
 TRIES = 2
 MAX_BYTES = 1 << 30
@@ -24,8 +26,7 @@ class _MirrorError(Exception):
     """The mirror failed, not this machine's disk."""
 
 
-def fetch(urls, path, verify, missing, advice, contact_s=CONTACT_S,
-          read_s=READ_S, max_bytes=MAX_BYTES):
+def fetch(urls, path, verify, missing, advice, max_bytes=MAX_BYTES):
     """Downloads one file from the first of its mirrors that delivers it.
 
     The data goes to a temporary file in the folder of ``path``, which is
@@ -41,9 +42,6 @@ def fetch(urls, path, verify, missing, advice, contact_s=CONTACT_S,
             bytes; raises ValueError where the content is wrong.
         missing (str): What is missing and where, for an error.
         advice (str): What the user can do about it.
-        contact_s (float): Seconds after which to give up if no mirror
-            answers, name lookup included; shared by the mirrors.
-        read_s (float): Seconds without data after which a mirror failed.
         max_bytes (int): A mirror that delivers more than this failed.
 
     Returns:
@@ -59,7 +57,7 @@ def fetch(urls, path, verify, missing, advice, contact_s=CONTACT_S,
     for url in urls:
         for _ in range(TRIES):
             try:
-                response = _open(url, contact_s / len(urls), read_s)
+                response = _open(url, CONTACT_S / len(urls))
             except Exception as error:
                 reasons[url] = _reason(error)
                 break
@@ -79,7 +77,7 @@ def fetch(urls, path, verify, missing, advice, contact_s=CONTACT_S,
     raise dataset.UnavailableError(reason, advice)
 
 
-def _open(url, wait_s, read_s):
+def _open(url, wait_s):
     # In a thread, since no timeout of urllib covers the name lookup. It is a
     # daemon, so that one that hangs does not keep the process alive.
     future = concurrent.futures.Future()
@@ -87,7 +85,7 @@ def _open(url, wait_s, read_s):
     def contact():
         request = urllib.request.Request(url, headers={'User-Agent': 'bnn'})
         try:
-            future.set_result(urllib.request.urlopen(request, timeout=read_s))
+            future.set_result(urllib.request.urlopen(request, timeout=READ_S))
         except Exception as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()

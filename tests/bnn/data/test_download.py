@@ -90,22 +90,25 @@ def test_broken_is_tried_again(fetch, server, tmp_path):
     assert _files(tmp_path) == []
 
 
-def test_stalled_and_too_much(fetch, tmp_path):
+def test_stalled_and_too_much(fetch, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, 'READ_S', .1)
     for mirror, kwargs, message in (
-            ('stalled', {'read_s': .1}, 'timed out'),
+            ('stalled', {}, 'timed out'),
             ('good', {'max_bytes': 1000}, 'more than 1000 bytes')):
         with pytest.raises(datasets.UnavailableError, match=message):
             fetch(mirror, **kwargs)
         assert _files(tmp_path) == []
 
 
-def test_no_answer(fetch, server, tmp_path):
+def test_no_answer(fetch, server, tmp_path, monkeypatch):
     # A mirror that hangs leaves time to the next.
-    assert fetch('hanging', 'good', contact_s=2.) == 'verified'
+    monkeypatch.setattr(download, 'CONTACT_S', 2.)
+    assert fetch('hanging', 'good') == 'verified'
     # The time is for all.
+    monkeypatch.setattr(download, 'CONTACT_S', .4)
     start = time.monotonic()
     with pytest.raises(datasets.UnavailableError, match='no answer in 0.02'):
-        fetch(*['hanging'] * 20, contact_s=.4)
+        fetch(*['hanging'] * 20)
     assert time.monotonic() - start < 5
     # An answer that comes late is closed.
     server.released.set()
@@ -122,9 +125,10 @@ def test_time_covers_the_name_lookup(fetch, monkeypatch):
         raise socket.gaierror('too late')
 
     monkeypatch.setattr(socket, 'getaddrinfo', hang)
+    monkeypatch.setattr(download, 'CONTACT_S', .3)
     start = time.monotonic()
     with pytest.raises(datasets.UnavailableError, match='no answer'):
-        fetch('good', contact_s=.3)
+        fetch('good')
     assert time.monotonic() - start < 5
     released.set()
     time.sleep(.05)
