@@ -29,7 +29,7 @@ from bnn.deploy import pictures
 from bnn.training.command_line import script
 from bnn.training.command_line import setting
 
-_BATCH = 1000  # of pictures that are read; others come net.batch at a time
+_BATCH = 1000  # test images at a time
 # The nets that come with this program, each with its card
 MODELS = pathlib.Path(__file__).resolve().with_name('models')
 
@@ -151,9 +151,9 @@ def test(net, data):
     n = len(net.class_names)
     confusion = numpy.zeros((n, n), int)
     seconds = 0.
-    size = _BATCH if hasattr(data.test_images, 'read') else net.batch
-    for start in range(0, len(data.test_labels), size):
-        batch = numpy.arange(start, min(start + size, len(data.test_labels)))
+    for start in range(0, len(data.test_labels), _BATCH):
+        batch = numpy.arange(
+            start, min(start + _BATCH, len(data.test_labels)))
         images, labels = data.test_images, data.test_labels[batch]
         if hasattr(images, 'read'):
             images, kept = images.read(batch)

@@ -29,7 +29,6 @@ class Net:
         class_names (tuple of str): The classes.
         memory (int): Bytes of the largest intermediate result of the images
             that are computed together.
-        batch (int): Images that are worth a call.
 
     .. rubric:: Example
 
@@ -41,7 +40,6 @@ class Net:
     """
 
     memory = 1 << 22  # about what the processor caches
-    batch = 1000
 
     def __init__(self, net: stages.PackedNet):
         self.packed = net
