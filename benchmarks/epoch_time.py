@@ -34,7 +34,6 @@ class Run:
         command: The script with its options, run from there.
         epochs: Epochs to time, after a first one.
         threads: Threads of each process.
-        python: The Python that runs it.
         ranks: Processes.
 
     Attributes:
@@ -42,12 +41,12 @@ class Run:
     """
 
     def __init__(self, root: str, command: str, epochs: int, threads: int,
-                 python: str = sys.executable, ranks: int = 1) -> None:
+                 ranks: int = 1) -> None:
         script, *options = shlex.split(command)
-        self._words = [python, os.path.join(root, script), *options,
+        self._words = [sys.executable, os.path.join(root, script), *options,
                        '--epoch', str(epochs + 1), '--no-plot']
         if ranks > 1:
-            mpiexec = os.path.join(os.path.dirname(python), 'mpiexec')
+            mpiexec = os.path.join(os.path.dirname(sys.executable), 'mpiexec')
             self._words = [mpiexec, '-n', str(ranks), *self._words]
         self._root, self._ranks, self._threads = root, ranks, threads
         self.peak = 0
@@ -86,9 +85,6 @@ def main():
     parser.add_argument('--against', metavar='DIR', help='another checkout')
     parser.add_argument('--command-there', metavar='WORDS',
                         help='what to run there (default: the same)')
-    parser.add_argument('--python-there', metavar='FILE',
-                        default=sys.executable,
-                        help='the Python that runs it (default: this one)')
     parser.add_argument('--ranks', type=timing.positive, metavar='N', help=(
         'time ranks, of ./train.py binary_net by default'))
     args = parser.parse_args()
@@ -112,7 +108,7 @@ def main():
             there = args.command_there or command
             runs[f'before: {there}'] = Run(
                 os.path.abspath(args.against), there, args.epoch,
-                args.threads, args.python_there)
+                args.threads)
         threads = args.threads
     seconds = timing.take_turns(runs, args.rounds)
     timing.report(args, f'An epoch of {command}' + (
