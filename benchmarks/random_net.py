@@ -15,7 +15,6 @@ from bnn import errors
 from bnn.deploy import file_format
 from bnn.deploy import operations
 from bnn.deploy import packing
-from bnn.deploy import stages
 from bnn.deploy.c import folder as c_folder
 from bnn.deploy.onnx import model as onnx_model
 from bnn.training.files import atomic
@@ -58,9 +57,8 @@ def write(folder: str, n_units: int, n_images: int) -> None:
         f.write(file_format.dump(net))
     c_folder.write(c_folder.export(net), os.path.join(folder, 'c'),
                    atomic.write)
-    products = [one for one in net.stages if isinstance(one, stages.Product)]
-    layers = [(one.weights.rows(), one.thresholds) for one in products]
-    last = products[-1]
+    layers = [(one.weights.rows(), one.thresholds) for one in net.products]
+    last = net.products[-1]
     numpy.savez(
         os.path.join(folder, 'folded.npz'), scale=last.scale,
         offset=last.offset, **{

@@ -135,7 +135,7 @@ class Peer:
     """Iterations of a program of its own, as a turn.
 
     Args:
-        script: A file under ``peers/``.
+        script: A file under ``peers/``, which finds this module by its name.
         words: Its arguments.
         threads: Threads of each library.
         python: The Python that runs it.
@@ -150,10 +150,13 @@ class Peer:
                  python: str = sys.executable) -> None:
         self.facts, self.unavailable, self.replies = {}, None, []
         self._errors = tempfile.TemporaryFile('w+')
+        env = environment(threads)
+        env['PYTHONPATH'] = os.pathsep.join(
+            filter(None, (FOLDER, env.get('PYTHONPATH'))))
         try:
             self._process = subprocess.Popen(
                 [python, os.path.join(FOLDER, 'peers', script),
-                 *map(str, words)], env=environment(threads), text=True,
+                 *map(str, words)], env=env, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=self._errors)
         except OSError as e:

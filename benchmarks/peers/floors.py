@@ -15,12 +15,7 @@ Its arguments are one of these words and the task of train_step.py.
 """
 import json
 import math
-import os
 import sys
-
-FOLDER = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = os.path.dirname(FOLDER), os.path.dirname(
-    os.path.dirname(FOLDER))
 
 import timing
 

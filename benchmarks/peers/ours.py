@@ -17,10 +17,6 @@ import sys
 import tempfile
 import time
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = os.path.dirname(FOLDER), os.path.dirname(
-    os.path.dirname(FOLDER))
-
 import timing
 
 channel = timing.Channel()
@@ -143,8 +139,6 @@ class Clock(stop.StopTrigger):
             if len(self._seconds) == self._n:
                 channel.reply(
                     seconds=statistics.median(self._seconds),
-                    loss=float(chainer.as_array(
-                        trainer.observation['main/loss'])),
                     parts={name: total / self._n for name, total
                            in self._totals.items()})
                 self._take()

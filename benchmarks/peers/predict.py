@@ -12,10 +12,6 @@ import subprocess
 import sys
 import tempfile
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = os.path.dirname(FOLDER), os.path.dirname(
-    os.path.dirname(FOLDER))
-
 import timing
 
 channel = timing.Channel()
@@ -115,7 +111,7 @@ def in_c(folder, compiler, flags, kind):
         loop = os.path.join(made, 'loop.c')
         with open(loop, 'w') as f:
             f.write(LOOP)
-        files = [os.path.join(FOLDER, 'float_loop.c')] if (
+        files = [os.path.join(timing.FOLDER, 'peers', 'float_loop.c')] if (
             kind == 'float loop') else [
                 loop, os.path.join(sources, 'bnn_net.c')]
         done = subprocess.run(

@@ -15,10 +15,6 @@ import json
 import os
 import sys
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = os.path.dirname(FOLDER), os.path.dirname(
-    os.path.dirname(FOLDER))
-
 import timing
 from bnn import memory
 
