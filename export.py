@@ -103,9 +103,9 @@ def write_onnx(net, out, operations, kind=operators.Graph):
 
 
 def write_c(net, out, operations=()):
-    c_net = folder.export(net)
-    folder.write(c_net, out, atomic.write)
-    return summary.table(c_net.rows)
+    files, rows = folder.export(net)
+    folder.write(files, out, atomic.write)
+    return summary.table(rows)
 
 
 def write_file(path, contents):

@@ -55,7 +55,7 @@ def write(folder: str, n_units: int, n_images: int) -> None:
     net = packing.pack(found[:-1], (1, 28, 28), rescale, '0123456789')
     with open(os.path.join(folder, 'net.bnn'), 'wb') as f:
         f.write(file_format.dump(net))
-    c_folder.write(c_folder.export(net), os.path.join(folder, 'c'),
+    c_folder.write(c_folder.export(net)[0], os.path.join(folder, 'c'),
                    atomic.write)
     layers = [(one.weights.rows(), one.thresholds) for one in net.products]
     last = net.products[-1]

@@ -1,5 +1,4 @@
 """A packed net as a folder of C99: header, source, Makefile, two examples."""
-import dataclasses
 import math
 import os
 
@@ -13,22 +12,12 @@ _MARK = 'bnn_net.h'
 _EXAMPLES = 'main.c', 'Makefile', 'cortex_m4.c', 'cortex_m4.ld'
 
 
-@dataclasses.dataclass(frozen=True)
-class CNet:
-    """A net in C.
-
-    Attributes:
-        files (dict): Names to texts.
-        rows (list of dict): A table of flash and RAM: each layer, and the
-            totals.
-    """
-
-    files: dict
-    rows: list
-
-
-def export(net: stages.PackedNet) -> CNet:
+def export(net: stages.PackedNet) -> tuple[dict, list]:
     """Makes C of a net.
+
+    Returns:
+        The files, a dict of names to texts; and a table of flash and RAM, a
+        list of dicts: each layer, and the totals.
 
     Raises:
         ~bnn.errors.UserError: If not all of it is in whole numbers: which
@@ -42,14 +31,14 @@ def export(net: stages.PackedNet) -> CNet:
     files.update((name, (text.SOURCES / name).read_text())
                  for name in _EXAMPLES)
     files['bnn_net.c'] = text.source(net, steps, sizes)
-    return CNet(files, _rows(steps, sizes))
+    return files, _rows(steps, sizes)
 
 
-def write(c_net: CNet, folder: str, atomic_write) -> None:
+def write(files: dict, folder: str, atomic_write) -> None:
     """Writes the files of a net.
 
     Args:
-        c_net: The net.
+        files: The files, names to texts.
         folder: Where to; made if it is not there.
         atomic_write (callable): Opens a file by its path.
 
@@ -59,23 +48,24 @@ def write(c_net: CNet, folder: str, atomic_write) -> None:
     """
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise errors.UserError(f'{folder} is not a folder')
-    here = [name for name in c_net.files
+    here = [name for name in files
             if os.path.lexists(os.path.join(folder, name))]
     if here and _MARK not in here:
         raise errors.UserError(
             f'{folder} has a {here[0]} that is not of an exported net; name '
             'another folder')
     os.makedirs(folder, exist_ok=True)
-    for name, contents in c_net.files.items():
+    for name, contents in files.items():
         with atomic_write(os.path.join(folder, name)) as f:
             f.write(contents.encode())
 
 
 def _sizes(steps):
     """Returns the lengths of the buffers; those of bits in words of 64."""
-    sizes = dict.fromkeys(
-        ['WINDOW', 'GAP', 'WINDOW_BYTES', 'WINDOW_VALUES', 'POOL', 'BITS_0',
-         'BITS_1', 'LEVELS_0', 'LEVELS_1', 'LEVEL_BYTES', 'WEIGHT_BYTES'], 0)
+    sizes = {
+        'WINDOW': 1, 'GAP': 0, 'WINDOW_BYTES': 1, 'WINDOW_VALUES': 1,
+        'POOL': 0, 'BITS_0': 0, 'BITS_1': 0, 'LEVELS_0': 0, 'LEVELS_1': 0,
+        'LEVEL_BYTES': 1, 'WEIGHT_BYTES': 1}
 
     def need(name, n):
         sizes[name] = max(sizes[name], n)
@@ -106,9 +96,6 @@ def _sizes(steps):
             need(f'BITS_{i % 2}', -(-n // 64))
         elif kind == 'levels':
             need(f'LEVELS_{i % 2}', n)
-    for name in ('WINDOW', 'WINDOW_BYTES', 'WINDOW_VALUES', 'LEVEL_BYTES',
-                 'WEIGHT_BYTES'):
-        need(name, 1)
     return sizes
 
 

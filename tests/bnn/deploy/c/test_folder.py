@@ -28,7 +28,7 @@ def need(*programs):
 
 def export(packed, path):
     path.mkdir(exist_ok=True)
-    folder.write(folder.export(packed), str(path), atomic.write)
+    folder.write(folder.export(packed)[0], str(path), atomic.write)
 
 
 def check(path, packed, images, *options, compiler='gcc'):
@@ -119,7 +119,7 @@ def test_table(pack):
             ('lenet5', 'unit', True), ('convnet-binary-1', 'signed', False),
             ('cnv-2-2', 'signed', False)):
         packed = pack(name, kind, int8_ends)
-        rows = folder.export(packed).rows
+        _, rows = folder.export(packed)
         assert rows[-1]['flash bytes'] == sum(
             row['flash bytes'] for row in rows[:-1])
         assert [row['layer'] for row in rows if row['weights']] == [
@@ -208,7 +208,8 @@ def test_cortex_m4(name, pack, make_images, tmp_path):
 
 
 def test_no_library(pack):
-    source = folder.export(pack('binary-1')).files['bnn_net.c']
+    files, _ = folder.export(pack('binary-1'))
+    source = files['bnn_net.c']
     assert [line for line in source.splitlines()
             if line.startswith('#include')] == [
                 '#include <stdint.h>', '#include <string.h>',
