@@ -262,7 +262,7 @@ def _load(args):
         if args.int8_ends and args.dataset is None:
             raise errors.UserError(
                 '--int8-ends needs training images: name their --dataset')
-        return own_net.load_named(args.model, args)
+        return own_net.load(args)
     for name in own_net.OPTIONS:
         if getattr(args, name) is not None:
             raise errors.UserError(

@@ -15,7 +15,7 @@ import numpy
 from bnn import data as datasets
 from bnn import errors
 from bnn.deploy import operations
-from bnn.training.files import weights as weights_module
+from bnn.training.files import weights
 from zoo import trained
 
 #: Options of a net in a Python file, whose weights say none of it
@@ -73,32 +73,6 @@ def _numbers(words):
             f'{words!r} is no list of numbers, such as .49,.48,.45') from None
 
 
-def load_named(words: str, args: argparse.Namespace) -> trained.Trained:
-    """Makes a net of a Python file as :data:`OPTIONS` say.
-
-    Args:
-        words: See :func:`load`.
-        args: Has the options of :func:`add_options`.
-
-    Returns:
-        The net.
-
-    Raises:
-        ~bnn.errors.UserError: If an option is missing or does not fit the
-            others, and as :func:`load`.
-    """
-    if args.example is None:
-        raise errors.UserError(
-            f'{words} needs the size of an image: --example 1,28,28')
-    if args.dataset is not None and (
-            args.example != datasets.SHAPES[args.dataset]):
-        shape = ','.join(map(str, datasets.SHAPES[args.dataset]))
-        raise errors.UserError(
-            f'images of {args.dataset} are of --example {shape}')
-    return load(words, args.example, _rescale(args), args.weights,
-                args.classes, args.dataset)
-
-
 def _rescale(args):
     """Makes of the options how the training scaled the pixels."""
     kind = args.input or 'unit'
@@ -126,32 +100,33 @@ def _rescale(args):
     return operations.Rescale(kind=kind, mean=args.mean, std=args.std)
 
 
-def load(words: str, input_shape: tuple[int, int, int],
-         rescale: operations.Rescale, weights: str | None = None,
-         class_names: tuple[str, ...] | None = None,
-         dataset: str | None = None) -> trained.Trained:
-    """Makes a net of a Python file and loads its weights.
+def load(args: argparse.Namespace) -> trained.Trained:
+    """Makes a net of a Python file as :data:`OPTIONS` say.
 
     The file is executed.
 
     Args:
-        words: ``'FILE.py:NAME'``; NAME is a class or a function that takes no
+        args: Has the options of :func:`add_options`, and ``model``,
+            ``'FILE.py:NAME'``; NAME is a class or a function that takes no
             arguments and gives a :class:`chainer.Link`, or such a link.
-        input_shape: (channels, h, w) of an image.
-        rescale: How the training scaled the pixels.
-        weights: See :func:`bnn.training.files.weights.load`; ``None`` leaves
-            those that the net is made with.
-        class_names: The classes; by default their numbers.
-        dataset: The name of its data, if that is known.
 
     Returns:
         The net.
 
     Raises:
-        ~bnn.errors.UserError: If there is no such file or name, the file or
-            the net raises an error, or the weights or the images are of
-            another net.
+        ~bnn.errors.UserError: If an option is missing or does not fit the
+            others, there is no such file or name, the file or the net raises
+            an error, or the weights or the images are of another net.
     """
+    words, input_shape, dataset = args.model, args.example, args.dataset
+    if input_shape is None:
+        raise errors.UserError(
+            f'{words} needs the size of an image: --example 1,28,28')
+    if dataset is not None and input_shape != datasets.SHAPES[dataset]:
+        shape = ','.join(map(str, datasets.SHAPES[dataset]))
+        raise errors.UserError(
+            f'images of {dataset} are of --example {shape}')
+    rescale = _rescale(args)
     path, _, name = words.rpartition(':')
     if not path.endswith('.py'):
         raise errors.UserError(
@@ -172,8 +147,9 @@ def load(words: str, input_shape: tuple[int, int, int],
     # Lazy layers take their sizes from it.
     size = 'x'.join(map(str, input_shape))
     y = _guarded(score, f'{words} does not take an example of {size}', path)
-    if weights is not None:
-        weights_module.load(weights, net)
+    if args.weights is not None:
+        weights.load(args.weights, net)
+    class_names = args.classes
     if class_names is None:
         class_names = map(str, range(
             y.shape[1] if len(getattr(y, 'shape', ())) > 1 else 1))
