@@ -7,6 +7,6 @@ CONFIG = dataclasses.replace(
     alexnet.CONFIG,
     name='alexnet_float',
     title='XNOR-Net-PyTorch: float AlexNet, 100 epochs',
-    notes='Its number is the best epoch on the test set.',
+    notes='',
     published=None,
     binary=False)

@@ -1,7 +1,6 @@
 """The float baseline, its rate read as that of a summed loss."""
 import dataclasses
 
-from bnn.training.command_line import config
 from configs import float_mlp
 
 CONFIG = dataclasses.replace(
@@ -10,7 +9,4 @@ CONFIG = dataclasses.replace(
     title='the same, its rate for a loss summed over the batch (0.256 for '
     'the mean), 200 epochs',
     notes='Whether its loss is a sum is not known, see float_mlp.',
-    published=config.Published(
-        0.9687, 'Binary-Neural-Networks, README, Experiment 1, Baseline',
-        epoch='best on validation'),
     lr=.256)

@@ -7,5 +7,4 @@ CONFIG = dataclasses.replace(
     nin_imagenet.CONFIG,
     name='nin_imagenet_float',
     title='NIN for ImageNet, float, 100 epochs',
-    notes='',
     binary=False)
