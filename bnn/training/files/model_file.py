@@ -243,33 +243,20 @@ def _dataset(f, name):
     return group
 
 
-class _open:
-    """An HDF5 file for reading; what HDF5 says of it becomes a UserError."""
-
-    def __init__(self, path):
-        self._path = path
-
-    def __enter__(self):
-        with errors.reading(self._path), open(self._path, 'rb') as f:
-            magic = f.read(8)
-        if magic[:2] == b'PK':
-            raise errors.UserError(
-                f'{self._path} is a snapshot, not a model file; use --resume '
-                'for it')
-        try:
-            self._file = h5py.File(self._path, 'r')
-        except (OSError, RuntimeError, ValueError) as e:
-            raise self._damaged(e) from e
-        return self._file
-
-    def __exit__(self, kind, error, traceback):
-        self._file.close()
-        # What h5py raises on broken or hostile contents.
-        if isinstance(error, (OSError, RuntimeError, ValueError, KeyError,
-                              TypeError, MemoryError)):
-            raise self._damaged(error) from error
-
-    def _damaged(self, error):
-        return errors.UserError(
-            f'{self._path} is damaged or not a model file: '
-            f'{errors.one_line(error)}')
+@contextlib.contextmanager
+def _open(path):
+    """Opens HDF5 for reading; what h5py says of it becomes a UserError."""
+    with errors.reading(path), open(path, 'rb') as f:
+        magic = f.read(8)
+    if magic[:2] == b'PK':
+        raise errors.UserError(
+            f'{path} is a snapshot, not a model file; use --resume for it')
+    try:
+        with h5py.File(path, 'r') as f:
+            yield f
+    # What h5py raises on broken or hostile contents.
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError,
+            MemoryError) as e:
+        raise errors.UserError(
+            f'{path} is damaged or not a model file: {errors.one_line(e)}'
+        ) from e
