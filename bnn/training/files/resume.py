@@ -206,23 +206,6 @@ def bounded(config: config_module.Config, snapshot: Snapshot | None
     return contextlib.nullcontext()
 
 
-def kept(config: config_module.Config, **more: Any) -> dict[str, Any]:
-    """Returns what snapshots and models keep of a configuration.
-
-    Args:
-        config: The configuration.
-        more: What they keep beside it.
-
-    Returns:
-        For JSON.
-    """
-    return {'name': config.name, 'teacher_digest': config.teacher_digest,
-            'gradients': devices.describe_products(
-        config.gpu, config.precision), **{
-        name: getattr(config, name)
-        for name in config_module.names('fixed', 'carried')}, **more}
-
-
 def take_from_model(config: config_module.Config, names: list[str],
                     path: str) -> config_module.Config:
     """Takes settings that were not given from a model file.

@@ -15,7 +15,6 @@ from bnn.training.command_line import config as config_module
 from bnn.training.command_line import parser
 from bnn.training.command_line import script
 from bnn.training.files import model_file
-from bnn.training.files import resume
 from bnn.training.ranks import alone
 from bnn.training.reports import lines
 
@@ -29,8 +28,12 @@ def settings(config: config_module.Config, dataset: data.Dataset,
         dataset: The data.
         more: What they keep beside it.
     """
-    return resume.kept(config, dataset=dataset.name,
-                       data_digest=dataset.digest, **more)
+    return {
+        **{name: getattr(config, name)
+           for name in config_module.names('fixed', 'carried')},
+        'name': config.name, 'teacher_digest': config.teacher_digest,
+        'gradients': devices.describe_products(config.gpu, config.precision),
+        'dataset': dataset.name, 'data_digest': dataset.digest, **more}
 
 
 def is_finished(trainer: chainer.training.Trainer,

@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import os
+import types
 
 import chainer.links as L
 import numpy
@@ -12,6 +13,7 @@ from bnn.kernels import float_tiles
 from bnn.training.command_line import config as config_module
 from bnn.training.files import model_file
 from bnn.training.files import resume
+from bnn.training.files import saving
 from bnn.training.ranks import alone
 
 PATH = 'run/snapshot_iter_9'
@@ -34,13 +36,19 @@ def write_snapshot(path, **settings):
         numpy.savez(f, x=numpy.zeros(2), settings=json.dumps(settings))
 
 
+def keep(config, **more):
+    """Returns what a snapshot of a run on some data keeps."""
+    return saving.settings(config, types.SimpleNamespace(
+        name=config.dataset, digest='0'), **more)
+
+
 def configure(**given):
     return config_module.Config(name='a', **given, given=given)
 
 
 def go_on(settings=(), ranks=alone.ALONE, **given):
     """Takes over the settings of a snapshot at ``PATH``."""
-    kept = resume.kept(config_module.Config(
+    kept = keep(config_module.Config(
         **{'name': 'a', **SETTINGS, **dict(settings)}))
     write_snapshot(PATH, **kept)
     config, snapshot = resume.take_over(
@@ -59,7 +67,7 @@ def refused(**kwargs):
 def test_warning_of_another_unit(capsys, monkeypatch):
     """Both names stand there; the run goes on."""
     monkeypatch.setattr(float_tiles, 'UNIT', float_tiles.MATRIX)
-    kept = resume.kept(config_module.Config(name='a', precision='bfloat16'))
+    kept = keep(config_module.Config(name='a', precision='bfloat16'))
     write_snapshot(PATH, **kept)
     for unit, warns in (float_tiles.MATRIX, False), (float_tiles.PAIRS, True):
         monkeypatch.setattr(float_tiles, 'UNIT', unit)
@@ -89,7 +97,7 @@ def test_takes_settings():
     assert config.given == {'resume': PATH}
     # What is of the single call is not taken over.
     assert go_on({'plot': False, 'snapshot_every': 3}).plot
-    assert 'plot' not in resume.kept(config_module.Config())
+    assert 'plot' not in keep(config_module.Config())
 
 
 def test_given_the_same():
@@ -121,10 +129,10 @@ def test_what_changes_the_mathematics_is_refused():
 
 def test_every_fixed_setting_is_kept():
     """None that changes the mathematics is forgotten."""
-    kept = resume.kept(config_module.Config(name='b'), more=3)
+    kept = keep(config_module.Config(name='b'), more=3)
     assert kept['name'] == 'b' and kept['more'] == 3
     assert set(kept) == {
-        'name', 'gradients', 'teacher_digest', 'more',
+        'name', 'gradients', 'teacher_digest', 'data_digest', 'more',
         *config_module.names('fixed', 'carried')}
     json.dumps(kept)
     for name in ('net', 'optimizer', 'lr', 'loss', 'clip', 'augment',
@@ -133,7 +141,7 @@ def test_every_fixed_setting_is_kept():
 
 
 def test_older_than_a_setting():
-    kept = resume.kept(config_module.Config(name='a', unit=16))
+    kept = keep(config_module.Config(name='a', unit=16))
     del kept['unit'], kept['keep_snapshots']
     write_snapshot(PATH, **kept)
     config, _ = resume.take_over(configure(resume=PATH))
@@ -152,7 +160,7 @@ def test_damaged_settings():
             ('lr_steps', [0]), ('dry_run', 1), ('batchsize', None),
             ('batchsize', 'x'), ('batchsize', 0), ('epoch', 0), ('seed', -1),
             ('lr', 'x'), ('test_statistics', {}), ('loss', {'a': 1})):
-        kept = resume.kept(config_module.Config(name='a'))
+        kept = keep(config_module.Config(name='a'))
         kept[name] = value
         write_snapshot(PATH, **kept)
         with pytest.raises(errors.UserError, match='is damaged') as e:
@@ -169,7 +177,7 @@ def test_only_some_may_be_others():
     for settings, words in (
             ({'unit': 16, 'seed': 5}, None), ({'layers': 3}, '--layers 3'),
             ({'loss': 'squared-hinge'}, "--loss 'squared-hinge'")):
-        kept = resume.kept(config_module.Config(name='a', **settings))
+        kept = keep(config_module.Config(name='a', **settings))
         write_snapshot(PATH, **kept)
         config = configure(resume=PATH)
         if words is None:
@@ -204,7 +212,7 @@ def test_another_teacher():
     with pytest.raises(errors.UserError, match='cannot read t1: '):
         resume.take_over(configure(teacher='t1'))
     # train_mnist.py has none.
-    kept = resume.kept(config_module.Config(name='a', **taught))
+    kept = keep(config_module.Config(name='a', **taught))
     write_snapshot(PATH, **kept)
     with pytest.raises(errors.UserError, match="--teacher 't1': ./train.py a"):
         resume.take_over(configure(resume=PATH), only=('unit',))
