@@ -20,6 +20,7 @@ import sys
 
 import numpy
 from chainer import training
+from chainer.serializers import npz
 from chainer.training import extensions
 
 from bnn import errors
@@ -331,7 +332,7 @@ def finish_signs(model, config, dataset, tester, device, ranks, path, entry,
         saving.save_model(
             path, model, config, dataset, device, entry, test, **attributes,
             test_weights='signs')
-    keep_best.put_back(model, arrays)
+    npz.NpzDeserializer(arrays).load(model)
     drawn_weights.choose(model, config.tested_weights, config.test_draws)
 
 

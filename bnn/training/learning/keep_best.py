@@ -10,28 +10,17 @@ from chainer.training import extension
 _KEY = 'validation/main/accuracy'
 
 
-def copy_arrays(target: Any) -> dict[str, numpy.ndarray]:
-    """Copies what a link or an optimizer serializes, to the host.
+def copy_arrays(link: chainer.Link) -> dict[str, numpy.ndarray]:
+    """Copies what a link serializes, to the host.
 
     Args:
-        target (~chainer.Link or ~chainer.Optimizer): What to copy.
+        link: What to copy, initialized.
 
     Returns:
-        Names to arrays, for :func:`put_back`.
+        Names to arrays, for :class:`chainer.serializers.NpzDeserializer`.
     """
     return {name: numpy.array(value)
-            for name, value in npz.serialize(target).items()}
-
-
-def put_back(target: Any, arrays: dict[str, numpy.ndarray]) -> None:
-    """Puts a copy back, into the very arrays.
-
-    Args:
-        target (~chainer.Link or ~chainer.Optimizer): What was copied.
-        arrays: What :func:`copy_arrays` returned.
-    """
-    # What there was not then is left as it is: moments that are None.
-    npz.NpzDeserializer(arrays, strict=False).load(target)
+            for name, value in npz.serialize(link).items()}
 
 
 def best(log: list[dict[str, Any]]) -> dict[str, Any]:
@@ -73,7 +62,7 @@ class KeepBest(extension.Extension):
 
     def restore(self) -> None:
         """Puts the best epoch's parameters and statistics into the model."""
-        put_back(self._model, self._arrays)
+        npz.NpzDeserializer(self._arrays).load(self._model)
 
     def serialize(self, serializer: Any) -> None:
         """Saves or loads the copy."""
