@@ -154,22 +154,8 @@ def choose() -> config_module.Config:
     config = parser.parse(base, options, argv=words)
     if config.teacher is None:
         return config
-    path = teacher_file(config.teacher)
-    given = {name: path if name == 'teacher' else value
-             for name, value in config.given.items()}
-    return dataclasses.replace(config, teacher=path, given=given)
-
-
-def teacher_file(teacher: str) -> str:
-    """Returns the path of a teacher's model.
-
-    Args:
-        teacher: A path, or a configuration that reproduce.py has trained.
-
-    Raises:
-        ~bnn.errors.UserError: If it has not.
-    """
-    path = os.path.abspath(teacher)
+    # A path, or a configuration that reproduce.py has trained
+    teacher, path = config.teacher, os.path.abspath(config.teacher)
     if teacher in find.names() and not os.path.exists(path):
         path = os.path.abspath(os.path.join(
             'reproductions', teacher, 'seed-0', 'mlp.model'))
@@ -177,7 +163,9 @@ def teacher_file(teacher: str) -> str:
             raise errors.UserError(
                 f'--teacher {teacher} is not trained: ./reproduce.py '
                 f'{teacher} --seeds 1 makes {path}')
-    return path
+    given = {name: path if name == 'teacher' else value
+             for name, value in config.given.items()}
+    return dataclasses.replace(config, teacher=path, given=given)
 
 
 def extend(trainer, config, dataset, tester, device, ranks):
