@@ -5,22 +5,16 @@ from chainer import optimizer
 from bnn.chainer_ops import adam
 from bnn.kernels import elementwise
 
-_hyperparam = optimizer.Hyperparameter()
-_hyperparam.adaptivity = 1e-4
-_hyperparam.threshold = 1e-8
-
 
 class BopRule(optimizer.UpdateRule):
     """Update rule of Bop for one binary weight; see :class:`Bop`."""
 
     has_latent_weights = False
 
-    def __init__(self, adaptivity=None, threshold=None):
-        super().__init__(_hyperparam)
-        if adaptivity is not None:
-            self.hyperparam.adaptivity = adaptivity
-        if threshold is not None:
-            self.hyperparam.threshold = threshold
+    def __init__(self, adaptivity: float, threshold: float):
+        super().__init__()
+        self.hyperparam.adaptivity = adaptivity
+        self.hyperparam.threshold = threshold
 
     def init_state(self, param):
         with chainer.using_device(param.device):
