@@ -45,8 +45,6 @@ class CNV(chainer.Chain):
                  quantizer: str = 'dorefa', surrogate: str = 'ste'):
         qst.check(a_bits, quantizer)
         super().__init__()
-        # Not w_bits, which marks a layer that has binary or k-bit weights.
-        self._w_bits = w_bits
         self.a_bits = a_bits
         self.quantizer = quantizer
         self.surrogate = surrogate

@@ -47,7 +47,6 @@ class AlexNet(chainer.Chain):
     def __init__(self, n_out: int = 1000, binary: bool = True,
                  n_units: int = 4096, **options):
         super().__init__()
-        self.binary = binary
         options = {'initialW': _Normal(), 'binary': binary, **options}
         block = functools.partial(
             link_xnor_block.XNORConvolution2D, **options)

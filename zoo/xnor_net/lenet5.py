@@ -29,7 +29,6 @@ class LeNet5(chainer.Chain):
 
     def __init__(self, n_out: int = 10, binary: bool = True, **options):
         super().__init__()
-        self.binary = binary
         with self.init_scope():
             self.conv1 = link_convolution_2d.Convolution2D(1, 20, 5)
             self.bn1 = link_batch_normalization.BatchNormalization(

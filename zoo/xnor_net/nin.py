@@ -39,7 +39,6 @@ class NIN(chainer.Chain):
 
     def __init__(self, n_out: int = 10, binary: bool = True, **options):
         super().__init__()
-        self.binary = binary
         initialW = initializers.Normal(.05)
         block = functools.partial(
             link_xnor_block.XNORConvolution2D, initialW=initialW,
@@ -100,7 +99,6 @@ class NINImageNet(chainer.Chain):
 
     def __init__(self, n_out: int = 1000, binary: bool = True, **options):
         super().__init__()
-        self.binary = binary
         initialW = initializers.Normal(.05)
         block = functools.partial(
             link_xnor_block.XNORConvolution2D, initialW=initialW,
