@@ -268,13 +268,7 @@ def _load(args):
             raise errors.UserError(
                 f'--{name} is of a net in a Python file, FILE.py:NAME; '
                 f'{args.model} says it itself')
-    trained = trained_module.load(args.model)
-    if trained.attributes.get('test_weights') in ('real', 'mean'):
-        raise errors.UserError(
-            f'{args.model} was tested with --test-weights '
-            f'{trained.attributes["test_weights"]}, and a packed net has '
-            'signs: export signs.model, which the training wrote beside it')
-    return trained
+    return trained_module.load(args.model)
 
 
 def _read_data(trained, args):

@@ -21,18 +21,13 @@ def load(config: config_module.Config, dataset: data.Dataset,
         The net on the device, or ``None`` where there is no teacher.
 
     Raises:
-        ~bnn.errors.UserError: If the file cannot be read, was tested with
-            other weights than signs, or the net is for other classes, images
+        ~bnn.errors.UserError: If the file cannot be loaded, see
+            :func:`zoo.trained.load`, or the net is for other classes, images
             of another size, or pixels scaled otherwise.
     """
     if config.teacher is None:
         return None
     found = trained.load(config.teacher)
-    if found.attributes.get('test_weights') in ('real', 'mean'):
-        raise errors.UserError(
-            f'--teacher {config.teacher} was tested with --test-weights '
-            f'{found.attributes["test_weights"]}, and a teacher has signs: '
-            'name signs.model, which the training wrote beside it')
     ours = tuple(map(str, dataset.class_names))
     _compare(config, 'classes', found.class_names, ours)
     _compare(config, 'images', 'x'.join(map(str, found.input_shape)),

@@ -92,8 +92,9 @@ def load(path: str) -> Trained:
         Trained: The net.
 
     Raises:
-        ~bnn.errors.UserError: If the file cannot be read, is damaged, or does
-            not name a net of :data:`zoo.nets.NETS`.
+        ~bnn.errors.UserError: If the file cannot be read, is damaged, does
+            not name a net of :data:`zoo.nets.NETS`, or was tested with other
+            weights than the signs that the net computes with.
     """
     attributes = model_file.read_attributes(path)
     # The first model files have the class under another name, and no input.
@@ -106,6 +107,11 @@ def load(path: str) -> Trained:
         raise errors.UserError(
             f'{path} does not say of which net it is: the training scripts '
             'write that into their models')
+    if attributes.get('test_weights') in ('real', 'mean'):
+        raise errors.UserError(
+            f'{path} was tested with --test-weights '
+            f'{attributes["test_weights"]}, and the net that it holds has '
+            'signs: name signs.model, which the training wrote beside it')
     augment = attributes.get('augment', 'none')
     for words, value, known in (
             ('a net', name, nets.NETS), ('data', dataset, datasets.STATISTICS),
