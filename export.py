@@ -308,10 +308,8 @@ def main(argv=None):
             '--card is for --to packed of a model that train.py or '
             'train_mnist.py wrote, with the check of its accuracy')
     if args.summary:
-        # Only of signs does it matter what an image holds.
-        print(summary.describe(trained.predictor, numpy.full(
-            (1, *trained.input_shape), trained.rescale.kind == 'binary',
-            numpy.float32)))
+        print(summary.describe(trained.predictor, trained.input_shape,
+                               trained.rescale.kind == 'binary'))
         return
     out = args.out or os.path.splitext(args.model)[0] + kind.suffix
     refuse_the_model(out, args.model.rpartition('.py:')[0] + '.py',

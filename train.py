@@ -23,6 +23,7 @@ from chainer import training
 from chainer.serializers import npz
 from chainer.training import extensions
 
+from bnn import data
 from bnn import errors
 from bnn.training import devices
 from bnn.training.command_line import config as config_module
@@ -97,7 +98,9 @@ def main():
         model_file.load(config.initmodel, model)
     model.to_device(device)
     if config.summary:
-        print(summary.describe(predictor, test.first(device)))
+        print(summary.describe(
+            predictor, data.SHAPES.get(dataset.name, config.picture_shape),
+            config.input == 'binary'))
         return 0
 
     # Evaluation

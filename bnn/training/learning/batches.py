@@ -111,13 +111,6 @@ class Feed:
     iterator: chainer.dataset.Iterator
     converter: Callable
 
-    def first(self, device: chainer.backend.Device) -> Any:
-        """Returns the first image as the net sees it, (1, ...)."""
-        with chainer.using_config('train', False):
-            batches = (self.converter([i], device)[0]
-                       for i in self.iterator.dataset)
-            return next(x for x in batches if len(x))  # a broken one is none
-
 
 def training(dataset: data.Dataset, config: config_module.Config,
              ranks: alone.Ranks = alone.ALONE) -> Feed:

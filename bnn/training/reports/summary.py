@@ -84,8 +84,18 @@ def _row(operation, link, sizes, shape, is_signs):
             n_values - n_weights + n_scales)}
 
 
-def describe(predictor: chainer.Chain, x: numpy.ndarray) -> str:
-    """Returns what :func:`summarize` finds as a table of text."""
+def describe(predictor: chainer.Chain, shape: tuple[int, ...],
+             is_signs: bool) -> str:
+    """Returns what :func:`summarize` finds as a table of text.
+
+    Args:
+        predictor: The net.
+        shape: Of an image, without the batch.
+        is_signs: Whether its values are +1 and -1.
+    """
+    # Only of signs does it matter what an image holds.
+    with chainer.using_device(predictor.device):
+        x = predictor.xp.full((1, *shape), is_signs, numpy.float32)
     return table(summarize(predictor, x))
 
 

@@ -12,7 +12,6 @@ from bnn.training.command_line import config as config_module
 from bnn.training.files import model_file
 from bnn.training.files import resume
 from bnn.training.learning import batches
-from bnn.training.learning import inputs
 from bnn.training.ranks import alone
 from tests.helpers import made_data
 from tests.helpers import small_runs
@@ -123,14 +122,6 @@ def test_one_pass():
     numpy.testing.assert_allclose(
         x.ravel() * 255, [36, 37, 38, 39, 0, 1, 2, 3], rtol=1e-6)
     assert t.tolist() == [9, 0]
-
-
-def test_first_skips_the_broken():
-    images = Images([0, 1])
-    feed = batches.Feed(
-        batches.Indices(images, 2, repeat=False, shuffle=False),
-        inputs.converter(images, numpy.arange(10), inputs.rescaler('unit')))
-    assert feed.first(CPU).shape == (1, 1, 2, 2)
 
 
 def load(config, *args):

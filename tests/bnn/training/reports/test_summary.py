@@ -121,7 +121,7 @@ def test_leaves_the_net_as_it_was():
 
 def test_describe():
     lines = summary.describe(DeepBinaryMLP(40, 3, 12, n_layers=1),
-                             X).splitlines()
+                             (1, 3, 4), False).splitlines()
     assert len(lines) == 6
     for name in COLUMNS:
         assert name in lines[0]
