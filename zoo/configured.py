@@ -139,7 +139,8 @@ def make(config: config_module.Config, dataset: data.Dataset
         wanted = {data.SHAPES[name] for name in DATA[config.net]}
         raise errors.UserError(
             f'--size {config.size}: {config.net} takes no images of '
-            f'{_words(config.picture_shape)}; give ' + ' or '.join(
+            f'{"x".join(map(str, config.picture_shape))}; give '
+            + ' or '.join(
                 f'--size {size}' + (
                     ' --grey' if channels == 1 else
                     ' without --grey' if config.grey else '')
@@ -199,7 +200,3 @@ def _word(name, value):
         return value
     return next((word for word, one in _VALUES[name].items()
                  if type(one) is type(value) and one == value), None)
-
-
-def _words(shape):
-    return 'x'.join(map(str, shape))

@@ -170,10 +170,6 @@ def _signs(found, x, dtype):
     return reference.run(found, x, dtype, watch)[0], signs
 
 
-def _size(x):
-    return max(abs(x).max(), 1.)
-
-
 def _margin(operation, x):
     """Returns how far values are from where they would become others."""
     if isinstance(operation, operations.Quantize):
@@ -190,7 +186,7 @@ def _margin(operation, x):
 def _words(operation, x, turned, name):
     at = numpy.argwhere(turned)
     margin = _margin(operation, x)[turned]
-    if margin.max() > _TIE * _size(x):
+    if margin.max() > _TIE * max(abs(x).max(), 1.):
         return None
     unit = ','.join(map(str, at[0][1:]))
     more = '' if len(at) == 1 else f' (and {len(at) - 1} more)'

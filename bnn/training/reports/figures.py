@@ -45,8 +45,10 @@ def draw_page(path: str, log: list[dict], model: chainer.Link,
     figure = pyplot.figure(figsize=(15, 13), layout='constrained')
     grid = figure.add_gridspec(3, 3)
     links = binary_weights.binary_links(model)
-    _curves(figure.add_subplot(grid[0, 0]), log, 'loss', part)
-    _curves(figure.add_subplot(grid[0, 1]), log, 'accuracy', part)
+    for i, quantity in enumerate(('loss', 'accuracy')):
+        ax = figure.add_subplot(grid[0, i])
+        curves.draw(ax, log, quantity, part)
+        ax.set(title=quantity, ylabel='')
     _flips(figure.add_subplot(grid[0, 2]), log, links)
     _histograms(figure.add_subplot(grid[1, 0]), model)
     _filters(figure.add_subplot(grid[1, 1]), model, images.shape[1:])
@@ -72,16 +74,6 @@ def _predict(model, feed, device, images):
     return numpy.concatenate(rows), numpy.concatenate(scores)
 
 
-def _curves(ax, log, quantity, part):
-    curves.draw(ax, log, quantity, part)
-    ax.set(title=quantity, ylabel='')
-
-
-def _epochs(ax):
-    ax.set_xlabel('epoch')
-    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-
-
 def _flips(ax, log, links):
     ax.set(title='binary weights that changed sign')
     for name in links:
@@ -92,8 +84,8 @@ def _flips(ax, log, links):
         if any(entry[name + '/flip_ratio'] for entry in log
                for name in links):
             ax.set_yscale('log')
-        ax.set_ylabel('share in the epoch')
-        _epochs(ax)
+        ax.set(xlabel='epoch', ylabel='share in the epoch')
+        ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         ax.grid(alpha=.3)
         ax.legend()
     else:

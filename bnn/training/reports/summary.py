@@ -99,12 +99,11 @@ def describe(predictor: chainer.Chain, shape: tuple[int, ...],
     return table(summarize(predictor, x))
 
 
-def table(rows: list[dict[str, Any]], n_left: int = 3) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
     """Returns rows as a table of text.
 
     Args:
-        rows: The rows, of the same columns.
-        n_left: Columns of words, which are flush left.
+        rows: The rows, of the same columns, the first three of words.
 
     Returns:
         A line for the names of the columns, and one for each row.
@@ -113,8 +112,9 @@ def table(rows: list[dict[str, Any]], n_left: int = 3) -> str:
         [format(value, ',') if isinstance(value, int) else value
          for value in row.values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    # Words are flush left, numbers flush right.
     return '\n'.join(
-        '  '.join(cell.ljust(width) if i < n_left else cell.rjust(width)
+        '  '.join(cell.ljust(width) if i < 3 else cell.rjust(width)
                   for i, (cell, width) in enumerate(
                       zip(row, widths, strict=True))).rstrip()
         for row in cells)
