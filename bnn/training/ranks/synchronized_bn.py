@@ -90,24 +90,9 @@ def batch_normalization(
     ChainerMN's the running variance is corrected as if the share of a rank
     were the batch; here ``m`` counts the values of all ranks.
 
-    Args:
-        ranks: The ranks, which all have to call this.
-        x: NumPy or CuPy array, or a variable of one, (batch, channels, ...):
-            the share of this rank.
-        gamma: (channels,), of the dtype of ``x``.
-        beta: As ``gamma``.
-        eps: Added to the variance.
-        running_mean: Moving average of the mean, changed in place.
-        running_var: Moving average of the unbiased variance, changed in
-            place.
-        decay: Share of the old average that stays.
-
-    Returns:
-        Of the shape and dtype of ``x``.  Its gradients of ``gamma`` and
-        ``beta`` are the means over the ranks.
-
-    Raises:
-        chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
+    All ``ranks`` have to call this, each with its share of the batch.  The
+    gradients of ``gamma`` and ``beta`` are the means over the ranks.  The
+    other arguments, the result and the errors are those of that function.
     """
     return function_batch_normalization.apply(
         SynchronizedBatchNormalization(ranks, eps), x, gamma, beta,
