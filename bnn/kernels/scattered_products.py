@@ -6,7 +6,7 @@ each output place is added to the pixel that they met at.  In the notation of
 
 .. math::
 
-    \mathrm{image}[u_k + v_q] \mathrel{+}= \sum_f W_{f, k} \, G_{f, q}
+    \mathrm{image}[p] = \sum_{u_k + v_q = p} \sum_f W_{f, k} \, G_{f, q}
 
 with the weights :math:`k`, the output places :math:`q` and the filters
 :math:`f`.  64 places are multiplied by all weights, and the products are
