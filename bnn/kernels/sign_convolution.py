@@ -59,7 +59,7 @@ def sign_convolution(
     value = first.max()
     if not ((first == value) | (first == 0)).all() or not value < numpy.inf:
         return None
-    padded = tuple(n + 2 * p for n, p in zip(x.shape[2:], pad, strict=True))
+    padded = operands.pad_size(x.shape[2:], pad)
     is_other = numpy.zeros(len(x), numpy.bool_)
     _convolve(
         y.size * rows.shape[1] // 8, x, value, rows, padded, pad,
