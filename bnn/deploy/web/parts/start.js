@@ -6,6 +6,7 @@ const relayout = new ResizeObserver(() => {
 });
 relayout.observe(document.body);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', wake);
+showAnswer(null); // The names, before a large net has computed
 done();
 
 // For tests and the console

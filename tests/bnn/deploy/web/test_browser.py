@@ -391,6 +391,15 @@ def test_picture(name, n_hidden, open_page, pack_colour, tmp_path):
     assert text_of(browser, '#sure') == ['no picture yet']
 
 
+def test_names_before_the_answer(browser, pack_colour, tmp_path):
+    text = page.make(pack_colour('resnet20'))
+    assert text.count('SLICE = 12') == 1
+    path = tmp_path / 'page.html'
+    path.write_text(text.replace('SLICE = 12', 'SLICE = 0'), 'utf-8')
+    browser.open(path)
+    assert text_of(browser, '#bars .name') == list(CLASSES)
+
+
 @pytest.mark.parametrize('way', ('paste', 'drop'))
 def test_pictures_of_other_ways(way, open_page, pack_colour, tmp_path):
     browser, runner = open_page(pack_colour('resnet20'))
