@@ -8,6 +8,7 @@ from chainer.utils import conv
 
 from bnn.chainer_ops import precision
 from bnn.kernels import convolution
+from bnn.kernels import sign_convolution
 
 
 class Convolution2DFunction(chainers.Convolution2DFunction):
@@ -22,8 +23,9 @@ class Convolution2DFunction(chainers.Convolution2DFunction):
         """Tells whether the kernels take these arrays: x, W and others."""
         x, W = arrays[:2]
         return (self.groups == 1 and not self.cover_all
-                and all(type(array) is numpy.ndarray
-                        and array.dtype == numpy.float32 for array in arrays)
+                and all(type(array) in (
+                    numpy.ndarray, sign_convolution.PackedImages)
+                    and array.dtype == numpy.float32 for array in arrays)
                 and self.has_output(x, W))
 
     def has_output(self, x, W) -> bool:
@@ -44,8 +46,12 @@ class Convolution2DFunction(chainers.Convolution2DFunction):
         return convolution.convolve(*inputs[:2], *self.geometry,
                                     *inputs[2:]),
 
+    def retained_operands(self) -> tuple:
+        """Returns x, which may be packed, and W."""
+        return tuple(v.array for v in self.get_retained_inputs())
+
     def backward(self, indexes, grad_outputs):
-        x, W = (v.array for v in self.get_retained_inputs())
+        x, W = self.retained_operands()
         gy = grad_outputs[0].array
         if (chainer.config.enable_backprop  # a gradient of this is wanted
                 or not self.is_fast(x, W, gy)):

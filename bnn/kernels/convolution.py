@@ -35,7 +35,9 @@ import numpy
 
 from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
+from bnn.kernels import products
 from bnn.kernels import scattered_products
+from bnn.kernels import sign_convolution
 from bnn.kernels import threads
 
 _COLUMNS, _RUN = float_tiles.COLUMNS, float_tiles.RUN
@@ -105,10 +107,10 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
                     stride, dilate, None, precision, scale)
 
 
-def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
-                    stride: tuple[int, int], pad: tuple[int, int],
-                    dilate: tuple[int, int], ksize: tuple[int, int],
-                    precision: str = 'float32',
+def filter_gradient(x: numpy.ndarray | sign_convolution.PackedImages,
+                    gy: numpy.ndarray, stride: tuple[int, int],
+                    pad: tuple[int, int], dilate: tuple[int, int],
+                    ksize: tuple[int, int], precision: str = 'float32',
                     ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Computes the gradients of filters and bias of :func:`convolve`.
 
@@ -116,7 +118,7 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
     on the number of threads.
 
     Args:
-        x, stride, pad, dilate: As of :func:`convolve`.
+        x, stride, pad, dilate: As of :func:`convolve`; ``x`` may be packed.
         gy: Gradient of the result, float32 (batch, filters, h_out, w_out).
         ksize: Of the filters, (kh, kw).
         precision: One of :data:`bnn.kernels.products.PRECISIONS`.
@@ -134,7 +136,7 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
     if unit != float_tiles.FLOATS:  # A word has two places of a row.
         terms = terms[:, ::2]
     # The terms of a group of images follow one another.
-    group = max(1, min(len(x), operands.GROUP // max(
+    group = max(1, min(len(gy), operands.GROUP // max(
         4, *(4 * math.prod(image.shape[1:]) for image in (x, gy)))))
     n_words = (math.prod(padded) + _RUN) * n_channels
     terms = numpy.arange(group)[:, None] * n_words + (
@@ -148,10 +150,17 @@ def filter_gradient(x: numpy.ndarray, gy: numpy.ndarray,
          (len(starts) - 1) * _COLUMNS), numpy.float32)
     gb = numpy.zeros((n_parts, n_filters))
     if gy.size and x.size:
+        is_rounded = precision == 'bfloat16' and unit == float_tiles.FLOATS
+        images, words, value = x, numpy.empty((0, 2, 0), 'I'), gy.dtype.type(1)
+        if isinstance(x, sign_convolution.PackedImages):
+            images, words = numpy.empty((0, n_channels, 0, 0), 'f'), x.words
+            value = products.round_to_bfloat16(x.value)[()] if (
+                is_rounded) else x.value
         _filter_gradient(
-            x.size, numpy.ascontiguousarray(x), numpy.ascontiguousarray(gy),
-            padded, pad, stride[1], n_words, terms, starts, targets, sources,
-            columns.size, unit, precision == 'bfloat16', sums, gb)
+            x.size, numpy.ascontiguousarray(images), words, value,
+            numpy.ascontiguousarray(gy), padded, pad, stride[1], n_words,
+            terms, starts, targets, sources, columns.size, unit, is_rounded,
+            sums, gb)
     gW = sums[0]
     for other in sums[1:]:
         gW += other
@@ -283,37 +292,41 @@ def _fill(image, terms, starts, targets, sources, t, n_words, panel):
 
 
 @threads.Kernel
-def _filter_gradient(x, gy, padded, pad, step, n_image, terms, starts,
-                     targets, sources, n_columns, unit, is_rounded, sums, gb):
+def _filter_gradient(x, words, value, gy, padded, pad, step, n_image, terms,
+                     starts, targets, sources, n_columns, unit, is_rounded,
+                     sums, gb):
     n_filters, n_channels = gy.shape[1], x.shape[1]
     n_parts, n_rows = sums.shape[:2]
     group, n_terms = terms.shape
     size = padded[0] * padded[1]
     is_paired = unit != float_tiles.FLOATS
-    ones, one = numpy.ones(n_channels, numpy.float32), numpy.float32(1)
+    one = numpy.ones(1, numpy.float32)
     # Rows of a whole page would all fall into one set of the cache.
     pitch = size + _RUN
     for part in numba.prange(n_parts):
         planes = numpy.zeros(
             float_tiles.whole(n_channels, _RUN) * pitch, numpy.float32)
-        plane = numpy.zeros(size + step, numpy.float32)
+        places = numpy.zeros(size + step, numpy.float32)
         pixels = numpy.zeros(group * n_image + _RUN, numpy.float32)
         rows = numpy.zeros((n_rows, float_tiles.whole(
             group * n_terms, float_tiles.WORDS[unit])), numpy.float32)
         panel = float_tiles.make_panel(min(rows.shape[1], _TERMS))
-        last = (part + 1) * len(x) // n_parts
-        for n in range(part * len(x) // n_parts, last, group):
+        last = (part + 1) * len(gy) // n_parts
+        for n in range(part * len(gy) // n_parts, last, group):
             n_images = min(group, last - n)
             for g in range(n_images):
-                if not is_paired:
-                    _pad(x[n + g], padded, pad, is_rounded, ones, planes,
-                         pitch)
-                for c in range(n_channels if is_paired else 0):
-                    _pad(x[n + g, c:c + 1], padded, pad, False, ones, plane,
-                         size)
-                    float_tiles.pair_up(
-                        plane[:size], plane[step:], planes[
-                            c * pitch:].view(numpy.uint32))
+                for c in range(n_channels):
+                    to = planes[c * pitch:]
+                    plane = places if is_paired else to
+                    if len(words):
+                        sign_convolution.unpack_plane(
+                            words[n + g], c, value, plane[:size])
+                    else:
+                        _pad(x[n + g, c:c + 1], padded, pad, is_rounded, one,
+                             plane, size)
+                    if is_paired:
+                        float_tiles.pair_up(places[:size], places[step:],
+                                            to.view(numpy.uint32))
                 image = pixels[g * n_image:]
                 # From the last channels: what goes beyond a pixel falls on
                 # the first ones of the next.
@@ -331,7 +344,7 @@ def _filter_gradient(x, gy, padded, pad, step, n_image, terms, starts,
                         _pair_places(gy[n + g, r], row.view(numpy.uint32))
                     else:
                         float_tiles.copy(gy[n + g, r].reshape(-1), is_rounded,
-                                      one, row)
+                                         one[0], row)
             n_there = n_images * n_terms
             rows[:, n_there:] = 0
             n_words = float_tiles.whole(n_there, float_tiles.WORDS[unit])

@@ -1,6 +1,8 @@
 """Convolution of signs, by XNOR and popcount.  NumPy arrays."""
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy
 
@@ -15,10 +17,68 @@ _ROWS, _COLUMNS = tiles.ROWS, tiles.COLUMNS
 _FIRST = 4096
 
 
+class PackedImages:
+    """Images of -c, 0 and +c, an element in two bits.
+
+    Args:
+        shape: (batch, channels, h, w).
+        dtype: Of the images.
+        value: c.
+        pad: Width of the padding, (h, w); it is 0.
+
+    Attributes:
+        words (numpy.ndarray): uint32 (batch, 2, words of an image).  A word
+            has a pixel of 32 channels: whether each is positive, and whether
+            it is not 0.
+        padded (tuple of int): Size of a padded plane, (h, w).
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: numpy.dtype,
+                 value: float, pad: tuple[int, int]):
+        self.shape = shape
+        self.size = math.prod(shape)
+        self.dtype = dtype
+        self.value = value
+        self.pad = pad
+        self.padded = operands.pad_size(shape[2:], pad)
+        self.words = numpy.zeros((
+            shape[0], 2, -(-shape[1] // 32) * math.prod(self.padded)
+            + float_tiles.RUN), numpy.uint32)
+
+    def unpack(self) -> numpy.ndarray:
+        """Returns the images as they were."""
+        planes = numpy.zeros((*self.shape[:2], *self.padded), self.dtype)
+        for image, words in zip(planes, self.words, strict=True):
+            for c, plane in enumerate(image):
+                unpack_plane(words, c, self.value, plane.reshape(-1))
+        (top, left), (height, width) = self.pad, self.shape[2:]
+        return numpy.ascontiguousarray(
+            planes[:, :, top:top + height, left:left + width])
+
+
+@numba.njit(error_model='numpy')
+def unpack_plane(words, c, value, plane):
+    """Writes a channel of an image of :class:`PackedImages`.
+
+    Args:
+        words: uint32 (2, words of an image).
+        c: The channel.
+        value: What the signs are multiplied by.
+        plane: Where it goes, (pixels,).
+    """
+    start, bit = c // 32 * plane.size, numpy.uint32(1) << numpy.uint32(c % 32)
+    signs, is_set = words[0, start:], words[1, start:]
+    zero = value - value
+    for p in range(plane.size):
+        element = value if signs[p] & bit else -value
+        plane[p] = element if is_set[p] & bit else zero
+
+
 def sign_convolution(
         x: numpy.ndarray, W: numpy.ndarray, scale: numpy.ndarray,
         b: numpy.ndarray, stride: tuple[int, int], pad: tuple[int, int],
-        dilate: tuple[int, int]) -> numpy.ndarray | None:
+        dilate: tuple[int, int],
+) -> tuple[numpy.ndarray, PackedImages] | None:
     """Convolves signs with the signs of filters, if it is given signs.
 
     ``y = scale * (x * sign(W)) + b``.  Each element of ``x`` is -c, 0 or +c
@@ -37,8 +97,8 @@ def sign_convolution(
         dilate: Distance of the filter's elements, (h, w).
 
     Returns:
-        (batch, filters, h_out, w_out), of the dtype of ``x``; ``None`` if
-        ``x`` has other elements.
+        (batch, filters, h_out, w_out), of the dtype of ``x``, and ``x`` in
+        bits; ``None`` if ``x`` has other elements.
 
     Raises:
         TypeError: If ``W`` is not of a floating point dtype.
@@ -52,41 +112,37 @@ def sign_convolution(
                         n_words * ksize[0] * ksize[1]), numpy.uint32)
     rows[:n_filters] = filters.transpose(0, 3, 1, 2).reshape(n_filters, -1)
     y = numpy.empty((len(x), n_filters, *size), x.dtype)
-    if not y.size:
-        return y
     x = numpy.ascontiguousarray(x)
     first = abs(x.reshape(-1)[:_FIRST])
-    value = first.max()
+    value = first.max(initial=0)
     if not ((first == value) | (first == 0)).all() or not value < numpy.inf:
         return None
-    padded = operands.pad_size(x.shape[2:], pad)
+    packed = PackedImages(x.shape, x.dtype, value, pad)
     is_other = numpy.zeros(len(x), numpy.bool_)
     _convolve(
-        y.size * rows.shape[1] // 8, x, value, rows, padded, pad,
-        operands.offsets(padded, n_words, ksize, dilate),
-        *operands.runs(operands.places(padded, size, stride)),
-        scale * value, b, y.reshape(len(x), n_filters, -1), is_other)
-    return None if is_other.any() else y
+        y.size * rows.shape[1] // 8, x, value, rows, packed.padded, pad,
+        operands.offsets(packed.padded, n_words, ksize, dilate),
+        *operands.runs(operands.places(packed.padded, size, stride)),
+        scale * value, b, packed.words,
+        y.reshape(len(x), n_filters, math.prod(size)), is_other)
+    return None if is_other.any() else (y, packed)
 
 
 @threads.Kernel
 def _convolve(x, value, rows, padded, pad, terms, starts, to, source, factor,
-              b, y, is_other):
+              b, words, y, is_other):
     n_words = rows.shape[1]
     n_filters, n_places = y.shape[1:]
-    size = -(-x.shape[1] // 32) * padded[0] * padded[1]
     for n in numba.prange(len(x)):
-        # Whether each element is positive, and whether it is not 0
-        words = numpy.zeros((2, size + float_tiles.RUN), numpy.uint32)
         panels = numpy.empty(
             (2, n_words * _COLUMNS + float_tiles.RUN), numpy.uint32)
         n_set = numpy.empty(_COLUMNS, numpy.int32)
         sums = numpy.empty((len(rows), _COLUMNS), numpy.float32)
-        is_other[n] = _pack(x[n], value, padded, pad, words)
+        is_other[n] = _pack(x[n], value, padded, pad, words[n])
         for t in range(0 if is_other[n] else len(starts) - 1):
             for i in range(2):
                 float_tiles.gather(
-                    words[i].ctypes.data, terms.ctypes.data, n_words,
+                    words[n, i].ctypes.data, terms.ctypes.data, n_words,
                     source[starts[t]:].ctypes.data,
                     to[starts[t]:].ctypes.data, starts[t + 1] - starts[t],
                     panels[i].ctypes.data)

@@ -17,8 +17,11 @@ class BinaryConvolution2DFunction(
 
     On the CPU, where each element of the input is -c, 0 or +c with one c,
     packed signs are convolved by XNOR and popcount, which is exact.  The
-    scale of each filter comes after the sum.
+    scale of each filter comes after the sum.  The bits are kept for the
+    gradients, and not the input.
     """
+
+    _packed = None
 
     def scale(self, W: numpy.ndarray) -> numpy.ndarray:
         return abs(W[:, 0, 0, 0])
@@ -29,13 +32,29 @@ class BinaryConvolution2DFunction(
                 and x.dtype in (numpy.float32, numpy.float64)
                 and self.has_output(x, W)):
             scale = self.scale(W)
-            y = sign_convolution.sign_convolution(
+            found = sign_convolution.sign_convolution(
                 x, W, scale, inputs[2] if len(inputs) == 3 else
                 numpy.zeros_like(scale), *self.geometry)
-            if y is not None:
-                self.retain_inputs((0, 1))
+            if found is not None:
+                y, self._packed = found
+                self.retain_inputs((1,))
                 return y,
         return super().forward_cpu(inputs)
+
+    def retained_operands(self):
+        if self._packed is None:
+            return super().retained_operands()
+        return self._packed, super().get_retained_inputs()[0].array
+
+    def get_retained_inputs(self):
+        """Returns x and W; unpacks x, which a second gradient needs."""
+        retained = super().get_retained_inputs()
+        if self._packed is None:
+            return retained
+        x = self.inputs[0].get_variable()
+        if x.array is None:
+            x.array = self._packed.unpack()
+        return x, *retained
 
 
 def binary_convolution_2d(

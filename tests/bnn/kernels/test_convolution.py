@@ -9,6 +9,7 @@ from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import reference
+from bnn.kernels import sign_convolution
 from tests.helpers import random_cases
 
 GEOMETRIES = [  # x, filters and ksize, stride, pad, dilate
@@ -81,6 +82,23 @@ def test_geometries(unit, precision, monkeypatch):
     monkeypatch.setattr(float_tiles, 'UNIT', unit)
     for geometry in GEOMETRIES:
         check(*geometry, precision=precision)
+
+
+@pytest.mark.parametrize('precision', products.PRECISIONS)
+@pytest.mark.parametrize('unit', range(len(float_tiles.NAMES)))
+def test_packed_images_give_the_same_bits(unit, precision, monkeypatch):
+    monkeypatch.setattr(float_tiles, 'UNIT', unit)
+    for x, (n_filters, *ksize), *geometry in GEOMETRIES:
+        x = numpy.random.randint(-1, 2, x) * numpy.float32(1 / .7)
+        W, one = draw(n_filters, x.shape[1], *ksize), numpy.ones(
+            n_filters, 'f')
+        y, packed = sign_convolution.sign_convolution(
+            x.astype('f'), W, one, one, *geometry)
+        args = draw(*y.shape), *geometry, tuple(ksize), precision
+        for found, expected in zip(
+                convolution.filter_gradient(packed, *args),
+                convolution.filter_gradient(x, *args), strict=True):
+            numpy.testing.assert_array_equal(found, expected)
 
 
 def test_scale_is_rounded_with_the_gradient():

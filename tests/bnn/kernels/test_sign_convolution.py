@@ -26,7 +26,10 @@ def draw(shape, dtype):
 
 
 def convolve(x, W, scale, b, **options):
-    found = sign_convolution.sign_convolution(x, W, scale, b, **options)
+    found, packed = sign_convolution.sign_convolution(
+        x, W, scale, b, **options)
+    numpy.testing.assert_array_equal(packed.unpack(), x)
+    assert packed.unpack().dtype == x.dtype
     expected = reference.sign_convolution(x, W, scale, b, **options)
     assert found.dtype == x.dtype
     # The sum is exact; the scale and the bias are rounded.
@@ -47,7 +50,8 @@ def test_geometries():
             scale, b = abs(draw(len(W), dtype)), draw(len(W), dtype)
             one, zero = numpy.ones_like(scale), numpy.zeros_like(b)
             numpy.testing.assert_array_equal(
-                sign_convolution.sign_convolution(x, W, one, zero, **options),
+                sign_convolution.sign_convolution(
+                    x, W, one, zero, **options)[0],
                 reference.sign_convolution(x, W, one, zero, **options))
             convolve(x, W, scale, b, **options)
             dropped = 2 * x * numpy.random.randint(0, 2, x.shape)
