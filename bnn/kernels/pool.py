@@ -67,14 +67,9 @@ def max_pool_gradient(
         (batch, channels, h, w), of the dtype of ``gy``.
     """
     gx = numpy.empty((*gy.shape[:2], *size), gy.dtype)
-    # From the first pixel of a window to each place
-    rows, columns = numpy.divmod(numpy.arange(math.prod(ksize)), ksize[1])
     n = _count_together(size, ksize, stride, pad, gy.shape)
-    planes = _planes(gx, n)
-    _max_pool_gradient(
-        gx.size, _planes(gy, n), _planes(where, n), rows * size[1] + columns,
-        stride, pad, size[1],
-        planes.reshape(len(planes), math.prod(planes.shape[1:])))
+    _max_pool_gradient(gx.size, _planes(gy, n), _planes(where, n), ksize,
+                       stride, pad, _planes(gx, n))
     return gx
 
 
@@ -153,8 +148,9 @@ def _max_of_planes(x, ksize, stride, pad, y, where):
     n = y.shape[1] * size[1]
     image, parts = _memory(x.dtype, ksize, stride, size, -numpy.inf)
     starts, offsets = _offsets(x.shape, ksize, stride, pad, size)
-    most = numpy.empty(n, x.dtype)
-    places = numpy.empty(n, numpy.int32)
+    # The largest so far and their places, and the next ones
+    most = numpy.empty((2, n), x.dtype)
+    places = numpy.empty((2, n), numpy.int32)
     first = numpy.zeros(n, numpy.int32)
     for i in range(y.shape[1]):
         for j in range(y.shape[2]):
@@ -164,27 +160,43 @@ def _max_of_planes(x, ksize, stride, pad, y, where):
     for p in range(len(x)):
         _copy_in(x[p], image, starts)
         _split(image, parts, stride[1])
-        _copy(parts[0], most)
-        _copy(first, places)
+        _copy(parts[0], most[0])
+        _copy(first, places[0])
         for place in range(len(offsets)):
             q, at = offsets[place]
-            _take_larger(most, places, parts[q, at:at + n], place)
-        _rows_out(most, size[1], y[p])
-        _rows_out(places, size[1], where[p])
+            _take_larger(place, parts[q, at:at + n], most[place % 2],
+                         places[place % 2], most[1 - place % 2],
+                         places[1 - place % 2])
+        _rows_out(most[len(offsets) % 2], size[1], y[p])
+        _rows_out(places[len(offsets) % 2], size[1], where[p])
 
 
 @threads.Kernel
-def _max_pool_gradient(gy, where, offsets, stride, pad, width, gx):
-    for p in numba.prange(len(gx)):
-        gx[p] = 0
-        # From the last: Chainer adds up windows that overlap in this order.
-        for i in range(gy.shape[1] - 1, -1, -1):
-            first = (i * stride[0] - pad[0]) * width - pad[1]
-            for j in range(gy.shape[2] - 1, -1, -1):
-                place = where[p, i, j]
-                if place != NOWHERE:
-                    gx[p, first + j * stride[1] + offsets[place]] += (
-                        gy[p, i, j])
+def _max_pool_gradient(gy, where, ksize, stride, pad, gx):
+    for block in numba.prange(-(-len(gx) // _BLOCK)):
+        some = slice(block * _BLOCK, (block + 1) * _BLOCK)
+        _max_gradient_of_planes(gy[some], where[some], ksize, stride, pad,
+                                gx[some])
+
+
+@numba.njit(error_model='numpy')
+def _max_gradient_of_planes(gy, where, ksize, stride, pad, gx):
+    size = _part_size(gy.shape, ksize, stride)
+    n = gy.shape[1] * size[1]
+    image, parts = _memory(gy.dtype, ksize, stride, size, 0.)
+    starts, offsets = _offsets(gx.shape, ksize, stride, pad, size)
+    values = numpy.zeros(n, gy.dtype)
+    places = numpy.zeros(n, numpy.int32)
+    for p in range(len(gx)):
+        _rows_in(gy[p], size[1], values)
+        _rows_in(where[p], size[1], places)
+        parts[:] = 0
+        # Chainer adds up windows that overlap in this order, from the last.
+        for place in range(len(offsets)):
+            q, at = offsets[place]
+            _add_where(places, place, values, parts[q, at:at + n])
+        _join(parts, image, stride[1])
+        _copy_out(image, gx[p], starts)
 
 
 @threads.Kernel
@@ -338,6 +350,9 @@ def _copy(values, out):
 
 @numba.njit(error_model='numpy')
 def _rows_in(y, width, values):
+    if width == y.shape[1]:
+        _copy(y.reshape(-1), values)
+        return
     for i in range(y.shape[0]):
         _copy(y[i], values[i * width:i * width + y.shape[1]])
 
@@ -354,17 +369,25 @@ def _rows_out(values, width, y):
 # ---- the loops over windows
 
 
+# Places as wide as float32 make a loop that uses vectors.
 @numba.njit(error_model='numpy')
-def _take_larger(most, places, values, place):
-    # Without a load that depends on the comparison, and with places as wide as
-    # float32, the compiler uses vectors and no branch.
+def _take_larger(place, values, most, places, new_most, new_places):
+    # In place the compiler would store under a mask, which some processors
+    # take ten times as long for.
     place = numpy.int32(place)
     for k in range(len(most)):
         value, largest, where = values[k], most[k], places[k]
         # The first of equal ones, or the first NaN
         is_more = (not value <= largest) & (largest == largest)
-        most[k] = value if is_more else largest
-        places[k] = place if is_more else where
+        new_most[k] = value if is_more else largest
+        new_places[k] = place if is_more else where
+
+
+@numba.njit(error_model='numpy')
+def _add_where(places, place, values, total):
+    place, zero = numpy.int32(place), total.dtype.type(0)
+    for k in range(len(total)):
+        total[k] += values[k] if places[k] == place else zero
 
 
 @numba.njit(error_model='numpy')
