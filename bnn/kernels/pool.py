@@ -68,8 +68,8 @@ def max_pool_gradient(
     """
     gx = numpy.empty((*gy.shape[:2], *size), gy.dtype)
     n = _count_together(size, ksize, stride, pad, gy.shape)
-    _max_pool_gradient(gx.size, _planes(gy, n), _planes(where, n), ksize,
-                       stride, pad, _planes(gx, n))
+    _gradient(gx.size, _planes(gy, n), _planes(where, n), ksize, stride, pad,
+              _planes(gx, n))
     return gx
 
 
@@ -110,8 +110,8 @@ def average_pool_gradient(
     """
     gx = numpy.empty((*gy.shape[:2], *size), gy.dtype)
     n = _count_together(size, ksize, stride, pad, gy.shape)
-    _average_pool_gradient(
-        gx.size, _planes(gy, n), ksize, stride, pad, _planes(gx, n))
+    _gradient(gx.size, _planes(gy, n), numpy.empty((0, 0, 0), numpy.uint8),
+              ksize, stride, pad, _planes(gx, n))
     return gx
 
 
@@ -172,34 +172,6 @@ def _max_of_planes(x, ksize, stride, pad, y, where):
 
 
 @threads.Kernel
-def _max_pool_gradient(gy, where, ksize, stride, pad, gx):
-    for block in numba.prange(-(-len(gx) // _BLOCK)):
-        some = slice(block * _BLOCK, (block + 1) * _BLOCK)
-        _max_gradient_of_planes(gy[some], where[some], ksize, stride, pad,
-                                gx[some])
-
-
-@numba.njit(error_model='numpy')
-def _max_gradient_of_planes(gy, where, ksize, stride, pad, gx):
-    size = _part_size(gy.shape, ksize, stride)
-    n = gy.shape[1] * size[1]
-    image, parts = _memory(gy.dtype, ksize, stride, size, 0.)
-    starts, offsets = _offsets(gx.shape, ksize, stride, pad, size)
-    values = numpy.zeros(n, gy.dtype)
-    places = numpy.zeros(n, numpy.int32)
-    for p in range(len(gx)):
-        _rows_in(gy[p], size[1], values)
-        _rows_in(where[p], size[1], places)
-        parts[:] = 0
-        # Chainer adds up windows that overlap in this order, from the last.
-        for place in range(len(offsets)):
-            q, at = offsets[place]
-            _add_where(places, place, values, parts[q, at:at + n])
-        _join(parts, image, stride[1])
-        _copy_out(image, gx[p], starts)
-
-
-@threads.Kernel
 def _average_pool(x, ksize, stride, pad, y):
     for block in numba.prange(-(-len(x) // _BLOCK)):
         some = slice(block * _BLOCK, (block + 1) * _BLOCK)
@@ -224,26 +196,40 @@ def _average_of_planes(x, ksize, stride, pad, y):
 
 
 @threads.Kernel
-def _average_pool_gradient(gy, ksize, stride, pad, gx):
+def _gradient(gy, where, ksize, stride, pad, gx):
     for block in numba.prange(-(-len(gx) // _BLOCK)):
         some = slice(block * _BLOCK, (block + 1) * _BLOCK)
-        _average_gradient_of_planes(gy[some], ksize, stride, pad, gx[some])
+        _gradient_of_planes(gy[some], where[some], ksize, stride, pad,
+                            gx[some])
 
 
 @numba.njit(error_model='numpy')
-def _average_gradient_of_planes(gy, ksize, stride, pad, gx):
+def _gradient_of_planes(gy, where, ksize, stride, pad, gx):
+    """Adds the gradient of each window to its place, or to all of them.
+
+    Without places it is that of the mean.
+    """
     size = _part_size(gy.shape, ksize, stride)
     n = gy.shape[1] * size[1]
     image, parts = _memory(gy.dtype, ksize, stride, size, 0.)
     starts, offsets = _offsets(gx.shape, ksize, stride, pad, size)
     spread = numpy.zeros(n, gy.dtype)
+    places = numpy.zeros(n, numpy.int32)
     for p in range(len(gx)):
         _rows_in(gy[p], size[1], spread)
+        if len(where):
+            _rows_in(where[p], size[1], places)
         parts[:] = 0
-        for q, at in offsets:
-            _add(parts[q, at:at + n], spread)
+        # Chainer adds up windows that overlap in this order, from the last.
+        for place in range(len(offsets)):
+            q, at = offsets[place]
+            if len(where):
+                _add_where(places, place, spread, parts[q, at:at + n])
+            else:
+                _add(parts[q, at:at + n], spread)
         _join(parts, image, stride[1])
-        _divide(image, len(offsets))
+        if not len(where):
+            _divide(image, len(offsets))
         _copy_out(image, gx[p], starts)
 
 
