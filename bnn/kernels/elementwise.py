@@ -2,8 +2,9 @@
 
 NumPy and CuPy arrays of any shape and float dtype; ReLU: NumPy alone;
 :func:`dropout` takes less.  Gradients and values are new arrays;
-:func:`clip` works in place.  The others raise TypeError where ``x`` is not of
-a floating point dtype.
+:func:`clip` works in place.  NumPy arrays other than float32 and 64 are
+computed by the definitions of :mod:`bnn.kernels.reference`.  TypeError is
+raised where ``x`` is not of a floating point dtype.
 
 On a GPU float32 numbers below 2^-126 count as 0, which is how CuPy compiles.
 """
@@ -14,6 +15,7 @@ import typing
 import numba
 import numpy
 
+from bnn.kernels import reference
 from bnn.kernels import threads
 
 _uint32 = numpy.uint32
@@ -43,13 +45,7 @@ def binarize(x: Array) -> Array:
         y = numpy.empty(x.shape, x.dtype)
         _binarize(x.size, _flat(x), y.reshape(-1))
         return y
-    # In place on one temporary, which is several times faster than
-    # numpy.where
-    y = numpy.empty_like(x)
-    numpy.greater_equal(x, 0, out=y, casting='unsafe')
-    y += y
-    y -= 1
-    return y
+    return _by_definition(reference.binarize, x)
 
 
 @threads.Kernel
@@ -85,11 +81,7 @@ def ste_gradient(x: Array, gy: Array, low: float = -1.,
         _ste_gradient(x.size, _flat(x), _flat(gy), gx.reshape(-1),
                       scalar(low), scalar(high))
         return gx
-    # numpy.where, not a product with the mask: an infinite gy times 0 is NaN.
-    inside = low <= x
-    inside &= x <= high
-    gx = numpy.where(inside, gy, gy.dtype.type(0))
-    return gx.astype(gy.dtype, copy=False)  # where gives native byte order
+    return _by_definition(reference.ste_gradient, x, gy, low, high)
 
 
 @threads.Kernel
@@ -117,10 +109,7 @@ def approx_sign_gradient(x: Array, gy: Array) -> Array:
         gx = numpy.empty(gy.shape, gy.dtype)
         _approx_sign_gradient(x.size, _flat(x), _flat(gy), gx.reshape(-1))
         return gx
-    size = numpy.abs(x)
-    with numpy.errstate(invalid='ignore', over='ignore'):  # outside [-1, 1]
-        gx = gy * (2 - 2 * size)
-    return numpy.where(size <= 1, gx, 0).astype(gy.dtype, copy=False)
+    return _by_definition(reference.approx_sign_gradient, x, gy)
 
 
 @threads.Kernel
@@ -174,14 +163,7 @@ def swish_sign_gradient(x: Array, gy: Array,
         _swish_sign_gradient(x.size, _flat(x), _flat(gy), e, gx.reshape(-1),
                              x.dtype.type(beta))
         return gx
-    # cosh would overflow in float32 soon after 80.
-    z = x.astype(numpy.promote_types(x.dtype, numpy.float32))
-    z = beta * numpy.clip(z, -80 / beta, 80 / beta)
-    slope = beta * (2 - z * numpy.tanh(z / 2)) / (1 + numpy.cosh(z))
-    with numpy.errstate(invalid='ignore', over='ignore'):
-        gx = gy * slope.astype(gy.dtype)
-    return numpy.where(
-        numpy.abs(z) < 80, gx, 0).astype(gy.dtype, copy=False)
+    return _by_definition(reference.swish_sign_gradient, x, gy, beta)
 
 
 @threads.Kernel
@@ -248,12 +230,11 @@ def stochastic_binarize(
     """
     if not _is_numpy(x):
         return _gpu().stochastic_binarize(x, *key)
-    if not _is_compiled(x):
-        wide = x.astype(numpy.float32 if x.itemsize <= 4 else numpy.float64)
-        return stochastic_binarize(wide, key).astype(x.dtype)
-    y = numpy.empty(x.shape, x.dtype)
-    _stochastic_binarize(x.size, _flat(x), *key, y.reshape(-1))
-    return y
+    if _is_compiled(x):
+        y = numpy.empty(x.shape, x.dtype)
+        _stochastic_binarize(x.size, _flat(x), *key, y.reshape(-1))
+        return y
+    return _by_definition(reference.stochastic_binarize, x, key)
 
 
 @threads.Kernel
@@ -317,12 +298,7 @@ def quantize(x: Array, n: int, low: float, high: float) -> Array:
         _quantize(x.size, _flat(x), y.reshape(-1), scalar(n), scalar(low),
                   scalar(high))
         return y
-    # out: without it, an array of no dimensions becomes a scalar
-    y = numpy.clip(x, low, high, out=numpy.empty_like(x))
-    y *= n
-    numpy.rint(y, out=y)
-    y /= n
-    return y
+    return _by_definition(reference.quantize, x, n, low, high)
 
 
 @threads.Kernel
@@ -347,9 +323,7 @@ def clip(x: Array, low: float, high: float) -> None:
         scalar = x.dtype.type
         _clip(x.size, x.reshape(-1), scalar(low), scalar(high))
     else:
-        # Not numpy.clip, some versions of which make 0.0 of -0.0.
-        numpy.copyto(x, low, where=x < low)
-        numpy.copyto(x, high, where=x > high)
+        reference.clip(x, low, high)
 
 
 @threads.Kernel
@@ -371,7 +345,7 @@ def relu(x: numpy.ndarray) -> numpy.ndarray:
         y = numpy.empty(x.shape, x.dtype)
         _relu(x.size, _flat(x), y.reshape(-1))
         return y
-    return numpy.maximum(x, 0, out=numpy.empty_like(x))
+    return _by_definition(reference.relu, x)
 
 
 @threads.Kernel
@@ -397,7 +371,7 @@ def relu_gradient(y: numpy.ndarray, gy: numpy.ndarray) -> numpy.ndarray:
         gx = numpy.empty(gy.shape, gy.dtype)
         _relu_gradient(y.size, _flat(y), _flat(gy), gx.reshape(-1))
         return gx
-    return numpy.multiply(gy, y > 0, out=numpy.empty_like(gy))
+    return _by_definition(reference.relu_gradient, y, gy)
 
 
 @threads.Kernel
@@ -420,6 +394,12 @@ def _gpu():
 
 def _is_compiled(x):
     return x.dtype in _COMPILED  # the native byte order alone
+
+
+def _by_definition(function, x, *args):
+    with numpy.errstate(all='ignore'):
+        # Without dimensions the result is a scalar.
+        return numpy.asarray(function(x, *args), x.dtype)
 
 
 _COMPILED = numpy.dtype('f'), numpy.dtype('d')
