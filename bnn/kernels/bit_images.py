@@ -53,12 +53,10 @@ def unpack_channels(words: numpy.ndarray, n_channels: int) -> numpy.ndarray:
     Returns:
         float32 (n, channels, h, w).
     """
-    octets = numpy.ascontiguousarray(words.astype('<u4', copy=False)).view(
-        numpy.uint8)
-    ones = numpy.unpackbits(
-        octets, axis=-1, count=n_channels, bitorder='little')
-    signs = ones.astype(numpy.float32) * 2 - 1
-    return numpy.ascontiguousarray(numpy.moveaxis(signs, -1, 1))
+    signs = bits.unpack(
+        words.reshape(-1, words.shape[3]), n_channels, numpy.float32)
+    return numpy.ascontiguousarray(numpy.moveaxis(
+        signs.reshape(*words.shape[:3], n_channels), -1, 1))
 
 
 class BitConvolution:
