@@ -47,16 +47,17 @@ def unpack_channels(words: numpy.ndarray, n_channels: int) -> numpy.ndarray:
     """Makes +1 and -1 of packed images.
 
     Args:
-        words: uint32 (n, h, w, words), see :func:`pack_channels`.
+        words: uint32 (n, h, w, words), see :func:`pack_channels`; or (n,
+            words) of vectors.
         n_channels: Channels of an image.
 
     Returns:
-        float32 (n, channels, h, w).
+        float32 (n, channels, h, w) or (n, channels).
     """
     signs = bits.unpack(
-        words.reshape(-1, words.shape[3]), n_channels, numpy.float32)
+        words.reshape(-1, words.shape[-1]), n_channels, numpy.float32)
     return numpy.ascontiguousarray(numpy.moveaxis(
-        signs.reshape(*words.shape[:3], n_channels), -1, 1))
+        signs.reshape(*words.shape[:-1], n_channels), -1, 1))
 
 
 class BitConvolution:

@@ -58,5 +58,8 @@ def test_channels():
         limits[0] = numpy.nan  # none reaches it
         words = bit_images.pack_channels(x, limits)
         assert words.shape == (2, 3, 5, -(-n_channels // 32))
-        assert (bit_images.unpack_channels(words, n_channels) == numpy.where(
-            x >= limits[:, None, None], 1, -1)).all()
+        expected = numpy.where(x >= limits[:, None, None], 1, -1)
+        assert (bit_images.unpack_channels(words, n_channels)
+                == expected).all()
+        vectors = bit_images.unpack_channels(words[:, 0, 0], n_channels)
+        assert (vectors == expected[..., 0, 0]).all()
