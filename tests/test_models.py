@@ -25,7 +25,7 @@ def rows(path):
 
 
 def test_there_are_some():
-    assert {'best', 'binary_net', 'cifar10_fast', 'lenet5', 'lfc',
+    assert {'best', 'binary_net', 'cifar10_fast', 'lenet5_varied', 'lfc',
             'quantized_net'} <= set(NETS)
     files = list(predict.MODELS.iterdir())
     assert sum(file.stat().st_size for file in files) < _MOST
