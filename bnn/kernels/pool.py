@@ -359,7 +359,7 @@ def _rows_out(values, width, y):
 @numba.njit(error_model='numpy')
 def _take_larger(place, values, most, places, new_most, new_places):
     # In place the compiler would store under a mask, which some processors
-    # take ten times as long for.
+    # are slow at.
     place = numpy.int32(place)
     for k in range(len(most)):
         value, largest, where = values[k], most[k], places[k]
