@@ -157,47 +157,4 @@ EDITS = (
          'int(_size)',
          'int(_size.item())', 1,
          'NumPy 2.5 makes no int of an array with one dimension'),
-
-    # ONNX export
-    Edit('onnx_chainer/export.py',
-         'from onnx.mapping import NP_TYPE_TO_TENSOR_TYPE',
-         'from onnx.helper import np_dtype_to_tensor_dtype', 1,
-         'onnx 1.19 dropped onnx.mapping'),
-    Edit('onnx_chainer/export.py',
-         'NP_TYPE_TO_TENSOR_TYPE[var.dtype]',
-         'np_dtype_to_tensor_dtype(var.dtype)', 2,
-         'onnx 1.19 dropped onnx.mapping'),
-    Edit('onnx_chainer/export.py',
-         'model.ir_version = onnx.IR_VERSION',
-         'model.ir_version = min(onnx.IR_VERSION, 8)', 1,
-         'onnxruntime refuses the IR version of the newest onnx, and '
-         'opset 7 to 11 needs none above 8'),
-    Edit('onnx_chainer/functions/math.py',
-         'from onnx.mapping import NP_TYPE_TO_TENSOR_TYPE',
-         'from onnx.helper import np_dtype_to_tensor_dtype', 1,
-         'onnx 1.19 dropped onnx.mapping'),
-    Edit('onnx_chainer/functions/math.py',
-         "NP_TYPE_TO_TENSOR_TYPE[np.dtype('int32')]",
-         "np_dtype_to_tensor_dtype(np.dtype('int32'))", 1,
-         'onnx 1.19 dropped onnx.mapping'),
-    Edit('onnx_chainer/functions/array.py',
-         'from onnx.mapping import NP_TYPE_TO_TENSOR_TYPE',
-         'from onnx.helper import np_dtype_to_tensor_dtype', 1,
-         'onnx 1.19 dropped onnx.mapping'),
-    Edit('onnx_chainer/functions/array.py',
-         'NP_TYPE_TO_TENSOR_TYPE[typ]',
-         'np_dtype_to_tensor_dtype(np.dtype(typ))', 2,
-         'onnx 1.19 dropped onnx.mapping'),
-    Edit('onnx_chainer/functions/array.py',
-         "NP_TYPE_TO_TENSOR_TYPE[np.dtype('int64')]",
-         "np_dtype_to_tensor_dtype(np.dtype('int64'))", 1,
-         'onnx 1.19 dropped onnx.mapping'),
-    Edit('onnx_chainer/context.py',
-         '    field_name = onnx.mapping.STORAGE_TENSOR_TYPE_TO_FIELD.get(\n'
-         '        tensor.data_type, None)\n'
-         '    if field_name is not None:\n'
-         "        tensor.ClearField('raw_data')\n"
-         '        getattr(tensor, field_name)[:] = array.flatten().tolist()\n',
-         '', 1,
-         'onnx 1.19 dropped onnx.mapping; a tensor may stay as raw_data'),
 )
