@@ -38,6 +38,7 @@ from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import scattered_products
 from bnn.kernels import sign_convolution
+from bnn.kernels import sign_gradients
 from bnn.kernels import threads
 
 _COLUMNS, _RUN = float_tiles.COLUMNS, float_tiles.RUN
@@ -80,26 +81,28 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     It is a convolution of ``gy``, padded, by the filters turned by 180
     degrees.  Where many of its products would be with zeros, because of a
     stride or of small images without padding,
-    :func:`bnn.kernels.scattered_products.input_gradient` has fewer.
+    :func:`bnn.kernels.scattered_products.input_gradient` has fewer.  It also
+    makes one table of sums for all weights of a filter.
 
     Args:
         gy: Gradient of the result, float32 (batch, filters, h_out, w_out).
         W, stride, pad, dilate: As of :func:`convolve`.
         size: Of the images, (h, w).
         scale: Scale of each filter, (filters,), where ``W`` is signs times
-            it.  ``scale gy`` is rounded then, and ``W`` is not.
+            it.  The signs are multiplied by ``scale gy`` then, which is
+            sooner done, and is rounded where ``W`` would be.
         precision: One of :data:`bnn.kernels.products.PRECISIONS`.
 
     Returns:
         float32 (batch, channels, h, w).
     """
-    if precision != 'bfloat16':
-        scale = None
-    elif scale is not None:
+    if scale is not None:
         W = numpy.where(W >= 0, numpy.float32(1), numpy.float32(-1))
     reach = (d * (k - 1) for d, k in zip(dilate, W.shape[2:], strict=True))
     rest = tuple(r - p for r, p in zip(reach, pad, strict=True))
+    has_tables = scale is not None and products.has_tables(precision)
     if stride != (1, 1) or min(rest) < 0 or (
+            has_tables and math.prod(W.shape[2:]) > 1) or (
             math.prod(size) > _MOST_PRODUCTS * math.prod(gy.shape[2:])):
         return scattered_products.input_gradient(
             gy, W, stride, pad, dilate, size, scale, precision)
@@ -129,11 +132,19 @@ def filter_gradient(x: numpy.ndarray | sign_convolution.PackedImages,
     """
     n_filters, n_channels, size = gy.shape[1], x.shape[1], gy.shape[2:]
     unit = operands.unit_for(precision)
+    is_rounded = precision == 'bfloat16' and unit == float_tiles.FLOATS
+    is_packed = isinstance(x, sign_convolution.PackedImages)
+    if is_packed and unit == float_tiles.FLOATS:
+        gW, gb = sign_gradients.filter_gradient(
+            x, gy, stride, dilate, ksize, is_rounded)
+        value = numpy.float32(x.value)
+        gW *= products.round_to_bfloat16(value) if is_rounded else value
+        return gW, gb
     padded = operands.pad_size(x.shape[2:], pad)
     # The image is turned to (h, w, channels), so that neighbouring columns
     # are neighbours in it.
     terms = operands.places(padded, size, stride).reshape(size)
-    if unit != float_tiles.FLOATS:  # A word has two places of a row.
+    if float_tiles.IS_PAIRED[unit]:  # A word has two places of a row.
         terms = terms[:, ::2]
     # The terms of a group of images follow one another.
     group = max(1, min(len(gy), operands.GROUP // max(
@@ -150,12 +161,10 @@ def filter_gradient(x: numpy.ndarray | sign_convolution.PackedImages,
          (len(starts) - 1) * _COLUMNS), numpy.float32)
     gb = numpy.zeros((n_parts, n_filters))
     if gy.size and x.size:
-        is_rounded = precision == 'bfloat16' and unit == float_tiles.FLOATS
         images, words, value = x, numpy.empty((0, 2, 0), 'I'), gy.dtype.type(1)
-        if isinstance(x, sign_convolution.PackedImages):
+        if is_packed:
             images, words = numpy.empty((0, n_channels, 0, 0), 'f'), x.words
-            value = products.round_to_bfloat16(x.value)[()] if (
-                is_rounded) else x.value
+            value = x.value
         _filter_gradient(
             x.size, numpy.ascontiguousarray(images), words, value,
             numpy.ascontiguousarray(gy), padded, pad, stride[1], n_words,
@@ -171,7 +180,7 @@ def filter_gradient(x: numpy.ndarray | sign_convolution.PackedImages,
 
 def _product(x, W, pad, stride, dilate, b, precision='float32', scale=None):
     """Convolves images, whose channels are multiplied by a scale before."""
-    unit = operands.unit_for(precision)
+    unit = operands.unit_for(precision, scale is not None)
     n_filters, n_channels, *ksize = W.shape
     size = operands.out_size(x.shape[2:], ksize, stride, pad, dilate)
     padded = operands.pad_size(x.shape[2:], pad)
@@ -182,11 +191,11 @@ def _product(x, W, pad, stride, dilate, b, precision='float32', scale=None):
         b = numpy.zeros(n_filters, numpy.float32)
     if scale is None:
         scale = numpy.ones(n_channels, numpy.float32)
-    n_planes = n_channels if unit == float_tiles.FLOATS else (
-        -(-n_channels // 2))
+    n_planes = -(-n_channels // 2) if float_tiles.IS_PAIRED[unit] else (
+        n_channels)
     terms = operands.offsets(padded, n_planes, ksize, dilate)
-    rows = operands.make_rows(W, precision)
-    work = y.size * rows.shape[1] // 8
+    rows = operands.make_rows(W, precision, unit)
+    work = y.size * len(terms) // 8
     columns = operands.places(padded, size, stride)
     n_words = n_planes * math.prod(padded)
     group = operands.choose_group(
@@ -222,12 +231,12 @@ def _pad(x, padded, pad, is_rounded, scale, planes, pitch):
 @threads.Kernel
 def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
               group, b, unit, is_rounded, scale, y):
-    n_rows, n_words = rows.shape
+    n_rows, per_word = len(rows), float_tiles.PER_WORD[unit]
+    n_words = rows.shape[1] * per_word
     n_channels = x.shape[1]
     n_filters, n_places = y.shape[1:]
     size = padded[0] * padded[1]
-    is_paired = unit != float_tiles.FLOATS
-    n_rows_of_tile = float_tiles.ROWS[unit]
+    is_paired = float_tiles.IS_PAIRED[unit]
     for part in numba.prange(-(-len(x) // group)):
         start = part * group
         n_images = min(group, len(x) - start)
@@ -251,33 +260,24 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
         for t in range(-(-n_images * n_places // _COLUMNS)):
             first = t * _COLUMNS
             width = min(_COLUMNS, n_images * n_places - first)
-            n, place = start + first // n_places, first % n_places
-            # Whole tiles in one image add to the result itself.
-            n_whole = 0 if min(width, n_places - place) < _COLUMNS else (
-                n_filters // n_rows_of_tile * n_rows_of_tile)
-            for r in range(n_whole):
-                y[n, r, place:place + _COLUMNS] = b[r]
-            for r in range(n_whole, n_filters):
+            for r in range(n_filters):
                 sums[r] = b[r]
             for k in range(0, n_words, _TERMS):
                 length = min(_TERMS, n_words - k)
                 _fill(images, terms[k:k + length], starts, targets, sources,
                       t, length, panel)
                 float_tiles.multiply(
-                    unit, rows[:, k:].ctypes.data, 4 * n_words, n_whole,
-                    panel.ctypes.data, length, _COLUMNS,
-                    y[n, :, place:].ctypes.data, 4 * n_places)
-                float_tiles.multiply(
-                    unit, rows[n_whole:, k:].ctypes.data, 4 * n_words,
-                    n_rows - n_whole, panel.ctypes.data, length, width,
-                    sums[n_whole:].ctypes.data, 4 * _COLUMNS)
+                    unit, rows[:, k // per_word:].ctypes.data,
+                    rows.strides[0], n_rows, panel.ctypes.data, length,
+                    width, sums.ctypes.data, 4 * _COLUMNS)
             done = 0
-            while done < width and n_whole < n_filters:
+            while done < width:
                 n, place = divmod(first + done, n_places)
                 n_more = min(width - done, n_places - place)
-                for r in range(n_whole, n_filters):
-                    for i in range(n_more):
-                        y[start + n, r, place + i] = sums[r, done + i]
+                for r in range(n_filters):
+                    float_tiles.copy(
+                        sums[r, done:done + n_more], False, numpy.float32(1),
+                        y[start + n, r, place:place + n_more])
                 done += n_more
 
 
@@ -299,7 +299,7 @@ def _filter_gradient(x, words, value, gy, padded, pad, step, n_image, terms,
     n_parts, n_rows = sums.shape[:2]
     group, n_terms = terms.shape
     size = padded[0] * padded[1]
-    is_paired = unit != float_tiles.FLOATS
+    is_paired = float_tiles.IS_PAIRED[unit]
     one = numpy.ones(1, numpy.float32)
     # Rows of a whole page would all fall into one set of the cache.
     pitch = size + _RUN
@@ -336,7 +336,9 @@ def _filter_gradient(x, words, value, gy, padded, pad, step, n_image, terms,
                             planes[c * pitch + p:].ctypes.data, 4 * pitch,
                             image[p * n_channels + c:].ctypes.data,
                             4 * n_channels)
-                _add_rows(gy[n + g], gb[part])
+                for r in range(n_filters):
+                    for i in range(gy.shape[2]):
+                        gb[part, r] += operands.add_up(gy[n + g, r, i])
                 at = g * n_terms
                 for r in range(n_filters):
                     row = rows[r][at:at + n_terms]
@@ -360,17 +362,6 @@ def _filter_gradient(x, words, value, gy, padded, pad, step, n_image, terms,
                         min(_COLUMNS, n_columns - t * _COLUMNS),
                         sums[part, :, t * _COLUMNS:].ctypes.data,
                         4 * sums.shape[2])
-
-
-# The compiler chooses the order of the additions, so that it can use vectors.
-@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _add_rows(gy, gb):
-    for r in range(len(gy)):
-        for i in range(gy.shape[1]):
-            total = numpy.float32(0)
-            for value in gy[r, i]:
-                total += value
-            gb[r] += total
 
 
 @numba.njit(error_model='numpy')

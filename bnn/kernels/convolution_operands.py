@@ -1,10 +1,12 @@
 """What the kernels of convolutions have in common: geometry and operands."""
 from __future__ import annotations
 
+import numba
 import numpy
 
 from bnn.kernels import float_tiles
 from bnn.kernels import products
+from bnn.kernels import sign_tables
 
 _COLUMNS = float_tiles.COLUMNS
 #: Bytes of a group of images
@@ -108,28 +110,40 @@ def choose_group(n: int, n_places: int, n_bytes: int, n_threads: int) -> int:
         -(-n // (group * n_threads)) * -(-group * n_places // _COLUMNS)))
 
 
-def unit_for(precision: str) -> int:
-    """Returns the unit of :mod:`bnn.kernels.float_tiles` for a precision."""
+def unit_for(precision: str, are_signs: bool = False) -> int:
+    """Returns the unit of :mod:`bnn.kernels.float_tiles` for a product.
+
+    Args:
+        precision: One of :data:`bnn.kernels.products.PRECISIONS`.
+        are_signs: Whether one operand is +1 and -1.
+
+    Returns:
+        Its number.
+    """
+    if are_signs and products.has_tables(precision):
+        return float_tiles.SIGNS
     return (float_tiles.FLOATS if precision == 'float32'
             else float_tiles.UNIT)
 
 
-def make_rows(W: numpy.ndarray, precision: str) -> numpy.ndarray:
-    """Makes rows of filters, whole blocks of the unit for a precision.
+def make_rows(W: numpy.ndarray, precision: str, unit: int) -> numpy.ndarray:
+    """Makes rows of filters, whole blocks of a unit.
 
     Args:
         W: Filters, float32 (filters, channels, ...).
         precision: One of :data:`bnn.kernels.products.PRECISIONS`.
+        unit: Of :mod:`bnn.kernels.float_tiles`.
 
     Returns:
         float32 (rows, words).  A word has one weight; for units of pairs it
         has those of two channels, and a channel of 0 is added to an odd
-        number.  What fills up the blocks is 0.
+        number; for signs it has patterns.  What fills up the blocks is 0.
     """
-    unit = unit_for(precision)
+    if unit == float_tiles.SIGNS:
+        return sign_tables.pack(W.reshape(len(W), -1))
     if precision == 'bfloat16':
         W = products.round_to_bfloat16(W)
-    if unit != float_tiles.FLOATS:
+    if float_tiles.IS_PAIRED[unit]:
         n_filters, n_channels, *ksize = W.shape
         even = numpy.zeros((n_filters, n_channels + n_channels % 2, *ksize),
                            'f')
@@ -142,3 +156,13 @@ def make_rows(W: numpy.ndarray, precision: str) -> numpy.ndarray:
                                           float_tiles.WORDS[unit])), 'f')
     rows[:len(W), :W.shape[1]] = W
     return rows
+
+
+# The compiler chooses the order of the additions, so that it can use vectors.
+@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+def add_up(values):
+    """Returns the sum of float32."""
+    total = numpy.float32(0)
+    for i in range(values.size):
+        total += values[i]
+    return total

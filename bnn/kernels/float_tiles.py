@@ -11,10 +11,15 @@ unit                    rows    a word has   instruction
 :data:`FLOATS`          1 to 6  a float32    fused multiply-add
 :data:`PAIRS`           1 to 6  2 bfloat16   AVX512-BF16's
 :data:`MATRIX`          32      2 bfloat16   AMX's
+:data:`SIGNS`           any     see below    addition
 ======================  ======  ===========  ===================
 
-:data:`UNIT` is the best that the processor has.  The others of bfloat16 are
-emulated, for the tests.
+:data:`UNIT` is the best of the first three that the processor has.  The others
+of bfloat16 are emulated, for the tests.
+
+With :data:`SIGNS` the rows are +1 and -1, and a word of a panel is a float32.
+A word of a row has four patterns of four signs, see
+:mod:`bnn.kernels.sign_tables`.
 """
 import functools
 
@@ -25,12 +30,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from bnn.kernels import amx
+from bnn.kernels import sign_tables
 from bnn.kernels import tiles
 
 COLUMNS = tiles.COLUMNS
 # Sums of six rows, columns and one row's word fit into the registers: 32 of
 # AVX-512, 16 of AVX2.
-LANES = 16 if tiles.FEATURES.get('avx512f') else 8
+LANES = sign_tables.LANES
 VECTORS = 4 if LANES == 16 else 2
 _MOST_ROWS = 6
 # Two multiply-adds begin in a cycle, and each takes four.
@@ -41,12 +47,16 @@ RUN = 16
 # Words that are added together
 SHORT = 8
 
-FLOATS, PAIRS, MATRIX = range(3)
-# Of each unit: its name; rows, and the words of a row, come in blocks of so
-# many
+FLOATS, PAIRS, MATRIX, SIGNS = range(4)
 NAMES = 'float32 vectors', 'AVX512-BF16', 'AMX'
-ROWS = 1, 1, amx.ROWS
-WORDS = 1, 1, amx.WORDS
+# Of each unit: rows, and the words of a panel, come in blocks of so many; a
+# word of a row meets so many of a panel; whether a word has two numbers
+ROWS = 1, 1, amx.ROWS, 1
+WORDS = 1, 1, amx.WORDS, 4 * sign_tables.TERMS
+PER_WORD = 1, 1, 1, 4 * sign_tables.TERMS
+IS_PAIRED = False, True, True, False
+# Words that have a table
+_TABLE = sign_tables.GROUPS * sign_tables.TERMS
 
 
 def choose(features: dict[str, bool], has_amx: bool) -> int:
@@ -223,6 +233,16 @@ def multiply(unit, a, a_stride, n_rows, panel, n_words, n_columns, y,
     Rows and words are whole blocks of the unit; ``y`` has room for 64
     columns.
     """
+    if unit == SIGNS:
+        for word in range(0, n_words, _TABLE):
+            for column in range(0, n_columns, sign_tables.COLUMNS):
+                sign_tables.multiply(
+                    a + word // sign_tables.TERMS, a_stride, n_rows,
+                    sign_tables.STEPS.ctypes.data,
+                    min(_TABLE, n_words - word) // sign_tables.TERMS,
+                    panel + 4 * (word * COLUMNS + column), 4 * COLUMNS,
+                    y + 4 * column, y_stride)
+        return
     n_together = max(ROWS[unit], _MOST_ROWS)
     for i in range(0, n_rows, n_together):
         row, target = a + i * a_stride, y + i * y_stride

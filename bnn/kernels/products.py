@@ -6,8 +6,8 @@ the result after another, which the threads share.
 import numba
 import numpy
 
-from bnn.kernels import bits
 from bnn.kernels import float_tiles
+from bnn.kernels import sign_products
 from bnn.kernels import threads
 
 #: Precisions of the operands of a product
@@ -16,12 +16,21 @@ PRECISIONS = 'float32', 'bfloat16'
 FASTER = PRECISIONS[float_tiles.UNIT != float_tiles.FLOATS]
 
 _COLUMNS = float_tiles.COLUMNS
-# -1, and a pair of bfloat16 of it
-_MINUS_ONE, _MINUS_ONES = numpy.uint32(0xBF800000), numpy.uint32(0xBF80BF80)
+# A pair of bfloat16 of -1
+_MINUS_ONES = numpy.uint32(0xBF80BF80)
 # Columns of a matrix that is transposed, a line of the cache
 _TOGETHER = 16
 # Words of a panel, which the second cache holds together with the rows
 _WORDS = 512
+
+
+def has_tables(precision: str) -> bool:
+    """Tells whether numbers are multiplied by signs from tables of sums.
+
+    So it is with ``'float32'``, and where the processor has no unit for
+    bfloat16.
+    """
+    return precision == 'float32' or float_tiles.UNIT == float_tiles.FLOATS
 
 
 def multiply_rounded(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
@@ -48,7 +57,7 @@ def multiply_rounded(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
     return y
 
 
-def multiply_by_transposed_signs(a: numpy.ndarray, W: bits.Columns
+def multiply_by_transposed_signs(a: numpy.ndarray, W: numpy.ndarray
                                  ) -> numpy.ndarray:
     """Multiplies a matrix by packed signs: ``a W^T``.
 
@@ -57,7 +66,7 @@ def multiply_by_transposed_signs(a: numpy.ndarray, W: bits.Columns
 
     Args:
         a: float32 (m, k), any strides.
-        W: Signs, (n, k).
+        W: Packed signs, uint32 (n, words), see :func:`bnn.kernels.bits.pack`.
 
     Returns:
         float32 (m, n).
@@ -65,12 +74,10 @@ def multiply_by_transposed_signs(a: numpy.ndarray, W: bits.Columns
     Raises:
         ValueError: If ``W`` has other words in a row.
     """
-    _check(a.shape[1], 32 * W.n_words)
-    y = _result(a, W.n)
-    if a.size:
-        _multiply_by_columns(_work(y, a.shape[1]), numpy.ascontiguousarray(a),
-                             W.tiles, y)
-    return y
+    _check(a.shape[1], 32 * W.shape[1])
+    if not a.size:
+        return numpy.zeros((len(a), len(W)), numpy.float32)
+    return sign_products.multiply_by_transposed(a, W)
 
 
 def multiply_by_signs(a: numpy.ndarray, W: numpy.ndarray, k: int,
@@ -93,11 +100,11 @@ def multiply_by_signs(a: numpy.ndarray, W: numpy.ndarray, k: int,
     _check(k, 32 * W.shape[1])
     if a.shape[1] != len(W):
         raise ValueError(f'{a.shape[1]} columns by {len(W)} rows')
-    unit = float_tiles.FLOATS
-    if precision == 'bfloat16':
-        unit = float_tiles.UNIT
-        if unit == float_tiles.FLOATS:
+    unit = float_tiles.UNIT
+    if a.size and has_tables(precision):
+        if precision == 'bfloat16':
             a = round_to_bfloat16(a)
+        return sign_products.multiply(a, W, k)
     y = _result(a, k)
     if a.size:
         _multiply_by_rows(_work(y, len(W)), _rows(a, unit), W, unit, y)
@@ -122,8 +129,6 @@ def _work(y, n_terms):
 
 def _rows(a, unit):
     """Returns the words of a matrix for a unit, whole blocks of it."""
-    if unit == float_tiles.FLOATS:
-        return numpy.ascontiguousarray(a)
     m, k = a.shape
     n_words = float_tiles.whole(-(-k // 2), float_tiles.WORDS[unit])
     rows = numpy.zeros((float_tiles.whole(m, float_tiles.ROWS[unit]),
@@ -200,34 +205,9 @@ def _multiply(rows, b, unit, y):
 
 
 @threads.Kernel
-def _multiply_by_columns(rows, columns, y):
-    k = rows.shape[1]
-    for t in numba.prange(len(columns)):
-        first = t * _COLUMNS
-        panel = numpy.empty((_WORDS, _COLUMNS), numpy.uint32)
-        sums = _begin(rows, first, y)
-        for term in range(0, k, _WORDS):
-            length = min(_WORDS, k - term)
-            for i in range(length):
-                _expand(columns[t, (term + i) // 32], (term + i) % 32,
-                        panel[i])
-            _add_product(float_tiles.FLOATS, rows, term, panel, length,
-                         first, y, sums)
-
-
-@numba.njit(error_model='numpy')
-def _expand(words, bit, signs):
-    """Makes float32 of one bit of each word."""
-    for i in range(words.size):
-        signs[i] = _MINUS_ONE ^ (
-            (words[i] >> numpy.uint32(bit)) << numpy.uint32(31))
-
-
-@threads.Kernel
 def _multiply_by_rows(rows, W, unit, y):
     n = len(W)
     n_words = rows.shape[1]
-    is_paired = unit != float_tiles.FLOATS
     for t in numba.prange(-(-y.shape[1] // _COLUMNS)):
         first = t * _COLUMNS
         panel = numpy.zeros((_WORDS, _COLUMNS), numpy.uint32)
@@ -238,22 +218,11 @@ def _multiply_by_rows(rows, W, unit, y):
                 for j in range(first // 32,
                                min(first // 32 + 2, W.shape[1])):
                     signs = panel[i, 32 * j - first:]
-                    if is_paired:
-                        # Terms that are not there are multiplied by 0.
-                        low = min(2 * (word + i), n - 1)
-                        high = min(low + 1, n - 1)
-                        _expand_pair(W[low, j], W[high, j], signs)
-                    else:
-                        _expand_row(W[word + i, j], signs)
+                    # Terms that are not there are multiplied by 0.
+                    low = min(2 * (word + i), n - 1)
+                    high = min(low + 1, n - 1)
+                    _expand_pair(W[low, j], W[high, j], signs)
             _add_product(unit, rows, word, panel, length, first, y, sums)
-
-
-@numba.njit(error_model='numpy')
-def _expand_row(word, signs):
-    """Makes float32 of the bits of a word."""
-    for i in range(32):
-        signs[i] = _MINUS_ONE ^ (
-            (word >> numpy.uint32(i)) << numpy.uint32(31))
 
 
 @numba.njit(error_model='numpy')

@@ -190,7 +190,7 @@ def convolve(x, W, stride, pad, dilate, b=None):
 
 def input_gradient(gy, W, stride, pad, dilate, size, scale=None,
                    precision='float32'):
-    if precision == 'bfloat16' and scale is not None:
+    if scale is not None:
         gy, W = gy * scale[:, None, None], binarize(W)
     gy, W = _operands(precision, gy, W)
     gx = numpy.zeros((len(gy), W.shape[1], *(

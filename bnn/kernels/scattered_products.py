@@ -25,8 +25,9 @@ from bnn.kernels import float_tiles
 from bnn.kernels import threads
 
 _COLUMNS, _SHORT = float_tiles.COLUMNS, float_tiles.SHORT
-# Rows whose sums the first cache holds, whole blocks of each unit
-_ROWS = 96
+# Rows of each unit whose sums the first cache holds, whole blocks; or the
+# second, where a table is made for all of them
+_ROWS = 96, 96, 96, 480
 
 
 def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
@@ -38,7 +39,7 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
 
     Args:
         gy, stride, pad, dilate, size, precision: As there.
-        W: With the precision ``'bfloat16'``, signs where there is a scale.
+        W: Signs where there is a scale.
         scale: What the gradient of each filter is multiplied by before it is
             rounded, (filters,), or ``None``.
 
@@ -51,8 +52,9 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     gx = numpy.empty((len(gy), n_channels, *size), numpy.float32)
     # One channel after the other: sums of the same channel, one pixel
     # further, would wait for each other.
+    unit = operands.unit_for(precision, scale is not None)
     rows = operands.make_rows(
-        W.transpose(2, 3, 1, 0).reshape(-1, n_filters), precision)
+        W.transpose(2, 3, 1, 0).reshape(-1, n_filters), precision, unit)
     # In a row of an image, pixels a stride apart are neighbours, and so are
     # those of neighbouring places.
     height, width = operands.pad_size(size, pad)
@@ -67,7 +69,7 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
              + column(numpy.arange(ksize[1]) * dilate[1])).reshape(-1, 1)
     terms = (terms + numpy.arange(n_channels) * n_plane).reshape(-1)
     columns = operands.places(padded, gy.shape[2:], (stride[0], 1))
-    work = len(gy) * columns.size * rows.size // 8
+    work = len(gy) * columns.size * len(rows) * n_filters // 8
     n_image = n_channels * n_plane
     group = operands.choose_group(
         len(gy), columns.size, 4 * n_image, threads.n_threads(work))
@@ -82,8 +84,8 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     _multiply(
         work, numpy.ascontiguousarray(gy), rows, padded, pad[0],
         column(pad[1] + numpy.arange(size[1])), n_image, terms, starts,
-        sources, targets, masks, group, operands.unit_for(precision),
-        precision == 'bfloat16', scale, gx)
+        sources, targets, masks, group, unit, precision == 'bfloat16', scale,
+        gx)
     return gx
 
 
@@ -91,7 +93,8 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
 def _multiply(gy, rows, padded, top, pixels, n_image, terms, starts, sources,
               targets, masks, group, unit, is_rounded, scale, gx):
     n_channels, height = gx.shape[1:3]
-    n_words = rows.shape[1]
+    n_words = rows.shape[1] * float_tiles.PER_WORD[unit]
+    n_together = _ROWS[unit]
     for part in numba.prange(-(-len(gy) // group)):
         start = part * group
         n_images = min(group, len(gy) - start)
@@ -99,22 +102,22 @@ def _multiply(gy, rows, padded, top, pixels, n_image, terms, starts, sources,
         panel = float_tiles.make_panel(n_words)
         pair = numpy.zeros((2, _COLUMNS), numpy.float32)
         # A row of eight may go beyond the last sum.
-        sums = numpy.empty((_ROWS + 1, _COLUMNS), numpy.float32)
+        sums = numpy.empty((n_together + 1, _COLUMNS), numpy.float32)
         n_columns = n_images * gy.shape[2] * gy.shape[3]
         for t in range(-(-n_columns // _COLUMNS)):
             first = t * _COLUMNS
             n_there = min(_COLUMNS, n_columns - first)
             _fill(gy, start, first, n_there, unit, is_rounded, scale, pair,
                   panel)
-            for r in range(0, len(terms), _ROWS):
+            for r in range(0, len(terms), n_together):
                 sums[:] = 0
                 float_tiles.multiply(
-                    unit, rows[r:].ctypes.data, 4 * n_words,
-                    min(_ROWS, len(rows) - r), panel.ctypes.data, n_words,
+                    unit, rows[r:].ctypes.data, rows.strides[0],
+                    min(n_together, len(rows) - r), panel.ctypes.data, n_words,
                     n_there, sums.ctypes.data, 4 * _COLUMNS)
                 float_tiles.scatter(
                     sums.ctypes.data, terms[r:].ctypes.data,
-                    min(_ROWS, len(terms) - r),
+                    min(n_together, len(terms) - r),
                     sources[starts[t]:].ctypes.data,
                     targets[starts[t]:].ctypes.data,
                     masks[starts[t]:].ctypes.data,
@@ -139,7 +142,7 @@ def _fill(gy, start, first, n_columns, unit, is_rounded, scale, pair, panel):
         n_more = min(n_columns - done, n_places - place)
         for f in range(n_filters):
             values = gy[start + n, f].reshape(-1)[place:place + n_more]
-            if unit == float_tiles.FLOATS:
+            if not float_tiles.IS_PAIRED[unit]:
                 words = panel[f * _COLUMNS + done:][:n_more]
                 float_tiles.copy(values, is_rounded, scale[f], words)
                 continue

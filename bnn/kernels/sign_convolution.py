@@ -31,6 +31,7 @@ class PackedImages:
             has a pixel of 32 channels: whether each is positive, and whether
             it is not 0.
         padded (tuple of int): Size of a padded plane, (h, w).
+        has_zeros (bool): Whether an element, or the padding, may be 0.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: numpy.dtype,
@@ -41,6 +42,7 @@ class PackedImages:
         self.value = value
         self.pad = pad
         self.padded = operands.pad_size(shape[2:], pad)
+        self.has_zeros = True
         self.words = numpy.zeros((
             shape[0], 2, -(-shape[1] // 32) * math.prod(self.padded)
             + float_tiles.RUN), numpy.uint32)
@@ -118,19 +120,20 @@ def sign_convolution(
     if not ((first == value) | (first == 0)).all() or not value < numpy.inf:
         return None
     packed = PackedImages(x.shape, x.dtype, value, pad)
-    is_other = numpy.zeros(len(x), numpy.bool_)
+    has_others, has_zeros = numpy.zeros((2, len(x)), numpy.bool_)
     _convolve(
         y.size * rows.shape[1] // 8, x, value, rows, packed.padded, pad,
         operands.offsets(packed.padded, n_words, ksize, dilate),
         *operands.runs(operands.places(packed.padded, size, stride)),
         scale * value, b, packed.words,
-        y.reshape(len(x), n_filters, math.prod(size)), is_other)
-    return None if is_other.any() else (y, packed)
+        y.reshape(len(x), n_filters, math.prod(size)), has_others, has_zeros)
+    packed.has_zeros = bool(max(pad) or has_zeros.any())
+    return None if has_others.any() else (y, packed)
 
 
 @threads.Kernel
 def _convolve(x, value, rows, padded, pad, terms, starts, to, source, factor,
-              b, words, y, is_other):
+              b, words, y, has_others, has_zeros):
     n_words = rows.shape[1]
     n_filters, n_places = y.shape[1:]
     for n in numba.prange(len(x)):
@@ -138,8 +141,9 @@ def _convolve(x, value, rows, padded, pad, terms, starts, to, source, factor,
             (2, n_words * _COLUMNS + float_tiles.RUN), numpy.uint32)
         n_set = numpy.empty(_COLUMNS, numpy.int32)
         sums = numpy.empty((len(rows), _COLUMNS), numpy.float32)
-        is_other[n] = _pack(x[n], value, padded, pad, words[n])
-        for t in range(0 if is_other[n] else len(starts) - 1):
+        has_others[n], has_zeros[n] = _pack(
+            x[n], value, padded, pad, words[n])
+        for t in range(0 if has_others[n] else len(starts) - 1):
             for i in range(2):
                 float_tiles.gather(
                     words[n, i].ctypes.data, terms.ctypes.data, n_words,
@@ -165,10 +169,11 @@ def _pack(x, value, padded, pad, words):
     """Packs an image, 32 channels to a word.
 
     Returns:
-        Whether an element is none of 0, ``value`` and ``-value``.
+        Whether an element is none of 0, ``value`` and ``-value``; and whether
+        one is neither of the last two.
     """
     n_channels, height, width = x.shape
-    zero, is_other = numpy.uint32(0), numpy.uint32(0)
+    zero, has_others, has_zeros = numpy.zeros(3, numpy.uint32)
     for c in range(n_channels):
         bit = numpy.uint32(1) << numpy.uint32(c % 32)
         for i in range(height):
@@ -180,5 +185,6 @@ def _pack(x, value, padded, pad, words):
                 size = abs(row[j])
                 signs[j] |= bit if row[j] > 0 else zero
                 masks[j] |= bit if size == value else zero
-                is_other |= numpy.uint32((size != value) & (size != 0))
-    return is_other != 0
+                has_others |= numpy.uint32((size != value) & (size != 0))
+                has_zeros |= numpy.uint32(size != value)
+    return has_others != 0, has_zeros != 0

@@ -4,9 +4,9 @@ On the CPU the signs are packed, and a product of float32 goes the way that is
 sooner done:
 
 - signs by signs: by XNOR and popcount (:func:`bnn.kernels.bits.xnor_product`);
-- numbers by signs, which are unpacked a panel at a time
-  (:mod:`bnn.kernels.products`), with the precision ``'bfloat16'`` on the
-  processor's unit for such numbers;
+- numbers by signs, from tables of their sums
+  (:mod:`bnn.kernels.sign_products`), or with the precision ``'bfloat16'`` on
+  the processor's unit for such numbers (:mod:`bnn.kernels.products`);
 - few numbers, other dtypes, and everything on a GPU: by the BLAS.
 
 Products of signs by signs are exact for less than 2^24 terms, so that the
@@ -95,7 +95,7 @@ class Signs:
             raise TypeError(
                 f'a floating point array is needed, not {W.dtype}')
         self._W = W
-        self._array = self._rows = self._columns = None
+        self._array = self._rows = None
 
     @property
     def array(self) -> Array:
@@ -121,10 +121,10 @@ class Signs:
             (m, n), of that dtype.
         """
         if _is_packed(x, self._W):
-            columns = self._packed_columns()
+            rows = self._packed_rows()
             if x.shape[1] < 1 << 24 and is_signs(x):
-                return bits.xnor_product(bits.pack(x), columns, x.shape[1])
-            return products.multiply_by_transposed_signs(x, columns)
+                return bits.xnor_product(bits.pack(x), rows, x.shape[1])
+            return products.multiply_by_transposed_signs(x, rows)
         return x.dot(self.array.T)
 
     def apply_transposed(self, g: Array, precision: str = 'float32') -> Array:
@@ -152,11 +152,6 @@ class Signs:
                 self._W if self._array is None else self._array)
         return self._rows
 
-    def _packed_columns(self):
-        if self._columns is None:
-            self._columns = bits.Columns(self._packed_rows())
-        return self._columns
-
 
 def weight_gradient(gy: Array, x: Array, precision: str = 'float32'
                     ) -> Array:
@@ -172,6 +167,10 @@ def weight_gradient(gy: Array, x: Array, precision: str = 'float32'
     Returns:
         (n, k), of that dtype.
     """
+    if (products.has_tables(precision) and _is_packed(gy.T, x)
+            and is_signs(x)):
+        return products.multiply_by_signs(
+            gy.T, bits.pack(x), x.shape[1], precision)
     if _is_rounded(precision, gy):
         return products.multiply_rounded(gy.T, x)
     return gy.T.dot(x)

@@ -58,6 +58,8 @@ def check(x, filters, stride, pad, dilate, precision='float32'):
     gy, size, ksize = draw(*y.shape), x.shape[2:], tuple(ksize)
     for function, args in (
             ('input_gradient', (gy, W, *geometry, size, None, precision)),
+            ('input_gradient', (gy, reference.binarize(W), *geometry, size,
+                                abs(b), precision)),
             ('filter_gradient', (x, gy, *geometry, ksize, precision))):
         assert_close(getattr(convolution, function)(*args),
                      getattr(reference, function), *args)
@@ -86,19 +88,40 @@ def test_geometries(unit, precision, monkeypatch):
 
 @pytest.mark.parametrize('precision', products.PRECISIONS)
 @pytest.mark.parametrize('unit', range(len(float_tiles.NAMES)))
-def test_packed_images_give_the_same_bits(unit, precision, monkeypatch):
+def test_packed_images(unit, precision, monkeypatch):
+    """Signs alone, and what dropout leaves of them."""
     monkeypatch.setattr(float_tiles, 'UNIT', unit)
     for x, (n_filters, *ksize), *geometry in GEOMETRIES:
-        x = numpy.random.randint(-1, 2, x) * numpy.float32(1 / .7)
-        W, one = draw(n_filters, x.shape[1], *ksize), numpy.ones(
-            n_filters, 'f')
-        y, packed = sign_convolution.sign_convolution(
-            x.astype('f'), W, one, one, *geometry)
-        args = draw(*y.shape), *geometry, tuple(ksize), precision
-        for found, expected in zip(
-                convolution.filter_gradient(packed, *args),
-                convolution.filter_gradient(x, *args), strict=True):
-            numpy.testing.assert_array_equal(found, expected)
+        for x in (reference.binarize(draw(*x)),
+                  numpy.random.randint(-1, 2, x) * numpy.float32(1 / .7)):
+            W, one = draw(n_filters, x.shape[1], *ksize), numpy.ones(
+                n_filters, 'f')
+            y, packed = sign_convolution.sign_convolution(
+                x.astype('f'), W, one, one, *geometry)
+            args = draw(*y.shape), *geometry, tuple(ksize), precision
+            assert_close(convolution.filter_gradient(packed, *args),
+                         reference.filter_gradient, x, *args)
+
+
+def test_gradients_that_are_not_finite():
+    """0 times infinity is no number, in the padding too."""
+    x = numpy.random.randint(-1, 2, (3, 4, 6, 6)).astype('f')
+    W, one = reference.binarize(draw(5, 4, 3, 3)), numpy.ones(5, 'f')
+    geometry = (1, 1), (1, 1), (1, 1)
+    packed = sign_convolution.sign_convolution(x, W, one, one, *geometry)[1]
+    gy = draw(3, 5, 6, 6)
+    gy[0, 0, 0, 0], gy[1, 1, 2, 3], gy[2, 2, 5, 5] = (
+        numpy.inf, numpy.nan, -numpy.inf)
+    with numpy.errstate(invalid='ignore'):
+        for found, expected in (
+                (convolution.filter_gradient(packed, gy, *geometry, (3, 3)),
+                 reference.filter_gradient(x, gy, *geometry, (3, 3))),
+                ([convolution.input_gradient(gy, W, *geometry, (6, 6), one)],
+                 [reference.input_gradient(gy, W, *geometry, (6, 6), one)])):
+            for one_found, one_expected in zip(found, expected, strict=True):
+                for is_odd in numpy.isnan, numpy.isinf:
+                    numpy.testing.assert_array_equal(
+                        is_odd(one_found), is_odd(one_expected))
 
 
 def test_scale_is_rounded_with_the_gradient():
