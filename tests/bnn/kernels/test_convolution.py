@@ -91,9 +91,9 @@ def test_geometries(unit, precision, monkeypatch):
 def test_packed_images(unit, precision, monkeypatch):
     """Signs alone, and what dropout leaves of them."""
     monkeypatch.setattr(float_tiles, 'UNIT', unit)
-    for x, (n_filters, *ksize), *geometry in GEOMETRIES:
-        for x in (reference.binarize(draw(*x)),
-                  numpy.random.randint(-1, 2, x) * numpy.float32(1 / .7)):
+    for shape, (n_filters, *ksize), *geometry in GEOMETRIES:
+        for x in (reference.binarize(draw(*shape)),
+                  numpy.random.randint(-1, 2, shape) * numpy.float32(1 / .7)):
             W, one = draw(n_filters, x.shape[1], *ksize), numpy.ones(
                 n_filters, 'f')
             y, packed = sign_convolution.sign_convolution(
