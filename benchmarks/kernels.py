@@ -6,7 +6,8 @@
 
 The products of signs stand beside the float32 BLAS, binarizing or packing
 included; convolutions and pools beside Chainer's; the others beside their
-definition in plain NumPy, bnn/kernels/reference.py.  A rate stands beside
+definition in plain NumPy, bnn/kernels/reference.py.  Gradients have the
+precision that takes less time on the processor.  A rate stands beside
 each: Gop/s, or the GB/s that have to be read and written.  The memory's own
 is that of the copy.
 
@@ -38,6 +39,7 @@ from bnn.kernels import convolution
 from bnn.kernels import elementwise
 from bnn.kernels import optimizers
 from bnn.kernels import pool
+from bnn.kernels import products
 from bnn.kernels import reference
 from bnn.kernels import sign_convolution
 from bnn.kernels import signs
@@ -89,6 +91,12 @@ def chainer_input_gradient(gy, W, stride, pad, size):
         return F.deconvolution_2d(gy, W, stride=stride, pad=pad, outsize=size)
 
 
+def chainer_filter_gradient(x, W, pad, gy):
+    W = chainer.Variable(W)
+    y = F.convolution_2d(x, W, pad=pad)
+    return lambda: chainer.grad([y], [W], [chainer.Variable(gy)])
+
+
 def chainer_pool(function, x, ksize, stride, pad):
     with chainer.no_backprop_mode():
         return function(x, ksize, stride, pad)
@@ -124,22 +132,29 @@ def cases(scale):
             yield (f'{name} by signs', size,
                    call(sign_product, operand, latent), blas, 'BLAS', work)
         yield ('weight_gradient', size,
-               call(signs.weight_gradient, gy, x, 'bfloat16'),
+               call(signs.weight_gradient, gy, x, products.FASTER),
                call(reference.weight_gradient, gy, x), 'BLAS', work)
     for (n, *image), filters, pad in CONVOLUTIONS:
         x, W = binary(-(-n // scale), *image), binary(*filters)
-        y = chainer_convolution(x, W, pad)
-        yield ('sign_convolution', f'{x.shape} by {W.shape}',
-               call(sign_convolution.sign_convolution, x, W, W[:, 0, 0, 0],
-                    W[:, 0, 0, 0], (1, 1),
-                    (pad, pad), (1, 1)), call(chainer_convolution, x, W, pad),
-               'Chainer', 2 * y.size * math.prod(filters[1:]))
+        geometry = (1, 1), (pad, pad), (1, 1)
+        convolve = call(sign_convolution.sign_convolution, x, W,
+                        W[:, 0, 0, 0], W[:, 0, 0, 0], *geometry)
+        packed = convolve()[1]
+        gy = floats(*chainer_convolution(x, W, pad).shape)
+        work = 2 * gy.size * math.prod(filters[1:])
+        yield ('sign_convolution', f'{x.shape} by {W.shape}', convolve,
+               call(chainer_convolution, x, W, pad), 'Chainer', work)
+        yield ('filter_gradient', f'{x.shape} by {W.shape}',
+               call(convolution.filter_gradient, packed, gy, *geometry,
+                    filters[2:], products.FASTER),
+               chainer_filter_gradient(x, W, pad, gy), 'Chainer', work)
     for (n, *image), filters, stride, pad in GRADIENTS:
         x, W = floats(-(-n // scale), *image), binary(*filters)
         gy, size = chainer_convolution(x, W, pad, stride).array, x.shape[2:]
         yield ('input_gradient', f'{x.shape} by {W.shape}',
                call(convolution.input_gradient, gy, W, (stride, stride),
-                    (pad, pad), (1, 1), size),
+                    (pad, pad), (1, 1), size, abs(W[:, 0, 0, 0]),
+                    products.FASTER),
                call(chainer_input_gradient, gy, W, stride, pad, size),
                'Chainer', 2 * gy.size * math.prod(filters[1:]))
     for shape in BATCHES:

@@ -96,11 +96,11 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     Returns:
         float32 (batch, channels, h, w).
     """
-    if scale is not None:
-        W = numpy.where(W >= 0, numpy.float32(1), numpy.float32(-1))
     reach = (d * (k - 1) for d, k in zip(dilate, W.shape[2:], strict=True))
     rest = tuple(r - p for r, p in zip(reach, pad, strict=True))
     has_tables = scale is not None and products.has_tables(precision)
+    if scale is not None and not has_tables:
+        W = numpy.where(W >= 0, numpy.float32(1), numpy.float32(-1))
     if stride != (1, 1) or min(rest) < 0 or (
             has_tables and math.prod(W.shape[2:]) > 1) or (
             math.prod(size) > _MOST_PRODUCTS * math.prod(gy.shape[2:])):

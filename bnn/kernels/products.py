@@ -1,7 +1,9 @@
-"""Products of float32 matrices: rounded to bfloat16, or by packed signs.
+"""Products of float32 matrices that are rounded to bfloat16.
 
 They are made of the tiles of :mod:`bnn.kernels.float_tiles`, 64 columns of
-the result after another, which the threads share.
+the result after another, which the threads share.  Without rounding, and
+where the processor has no unit for bfloat16, numbers are multiplied by signs
+as :mod:`bnn.kernels.sign_products` does it.
 """
 import numba
 import numpy
@@ -57,29 +59,6 @@ def multiply_rounded(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
     return y
 
 
-def multiply_by_transposed_signs(a: numpy.ndarray, W: numpy.ndarray
-                                 ) -> numpy.ndarray:
-    """Multiplies a matrix by packed signs: ``a W^T``.
-
-    A sum of ``k`` terms is off by at most ``k`` 2^-23 times the sum of the
-    sizes of its terms.
-
-    Args:
-        a: float32 (m, k), any strides.
-        W: Packed signs, uint32 (n, words), see :func:`bnn.kernels.bits.pack`.
-
-    Returns:
-        float32 (m, n).
-
-    Raises:
-        ValueError: If ``W`` has other words in a row.
-    """
-    _check(a.shape[1], 32 * W.shape[1])
-    if not a.size:
-        return numpy.zeros((len(a), len(W)), numpy.float32)
-    return sign_products.multiply_by_transposed(a, W)
-
-
 def multiply_by_signs(a: numpy.ndarray, W: numpy.ndarray, k: int,
                       precision: str = 'float32') -> numpy.ndarray:
     """Multiplies a matrix by packed signs: ``a W``.
@@ -97,24 +76,15 @@ def multiply_by_signs(a: numpy.ndarray, W: numpy.ndarray, k: int,
     Raises:
         ValueError: If ``W`` has another number of rows, or of words in one.
     """
-    _check(k, 32 * W.shape[1])
-    if a.shape[1] != len(W):
-        raise ValueError(f'{a.shape[1]} columns by {len(W)} rows')
-    unit = float_tiles.UNIT
-    if a.size and has_tables(precision):
+    if has_tables(precision):
         if precision == 'bfloat16':
             a = round_to_bfloat16(a)
         return sign_products.multiply(a, W, k)
-    y = _result(a, k)
+    sign_products.check(a, W, k)
+    unit, y = float_tiles.UNIT, _result(a, k)
     if a.size:
         _multiply_by_rows(_work(y, len(W)), _rows(a, unit), W, unit, y)
     return y
-
-
-def _check(k, n_bits):
-    # The kernels read words where they are told to.
-    if not n_bits - 32 < k <= n_bits:
-        raise ValueError(f'{k} terms by the {n_bits} bits of a row')
 
 
 def _result(a, n):

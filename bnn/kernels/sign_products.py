@@ -22,13 +22,20 @@ def multiply_by_transposed(a: numpy.ndarray, W: numpy.ndarray
                            ) -> numpy.ndarray:
     """Multiplies a matrix by packed signs: ``a W^T``.
 
+    A sum of ``k`` terms is off by at most ``k`` 2^-23 times the sum of the
+    sizes of its terms.
+
     Args:
         a: float32 (m, k), any strides.
         W: Packed signs, uint32 (n, words), see :func:`bnn.kernels.bits.pack`.
 
     Returns:
         float32 (m, n).
+
+    Raises:
+        ValueError: If ``W`` has other words in a row.
     """
+    _check_words(a.shape[1], W)
     octets = W.view(numpy.uint8)
     patterns = numpy.empty((len(W), octets.shape[1], 2), numpy.uint8)
     patterns[:, :, 0], patterns[:, :, 1] = octets & 15, octets >> 4
@@ -45,11 +52,29 @@ def multiply(a: numpy.ndarray, W: numpy.ndarray, k: int) -> numpy.ndarray:
 
     Returns:
         float32 (m, k).
+
+    Raises:
+        ValueError: If ``W`` has another number of rows, or of words in one.
     """
+    check(a, W, k)
     patterns = numpy.empty(
         (-(-len(W) // _TERMS), 32 * W.shape[1]), numpy.uint8)
     _write_patterns(patterns.size, W, patterns)
     return _multiply(a, patterns, 1, patterns.shape[1], k)
+
+
+def check(a: numpy.ndarray, W: numpy.ndarray, k: int):
+    """Raises ValueError for operands of :func:`multiply` that do not fit."""
+    _check_words(k, W)
+    if a.shape[1] != len(W):
+        raise ValueError(f'{a.shape[1]} columns by {len(W)} rows')
+
+
+def _check_words(k, W):
+    # The kernels read words where they are told to.
+    n_bits = 32 * W.shape[1]
+    if not n_bits - 32 < k <= n_bits:
+        raise ValueError(f'{k} terms by the {n_bits} bits of a row')
 
 
 @threads.Kernel
@@ -77,6 +102,9 @@ def _mix(a, b, c, d, patterns):
 def _multiply(a, patterns, stride, step, n):
     """Multiplies by ``n`` rows of patterns, with both distances in bytes."""
     y = numpy.empty((len(a), n), numpy.float32)
+    if not a.size:
+        y[...] = 0
+        return y
     terms = a.T
     if not terms.flags.c_contiguous:
         terms = numpy.empty(terms.shape, numpy.float32)

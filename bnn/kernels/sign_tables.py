@@ -55,10 +55,11 @@ def pack(x: numpy.ndarray) -> numpy.ndarray:
         (n, ceil(k / 16)), float32 of the bits of four patterns each.  Digits
         past the end are 0.
     """
-    n_words = -(-x.shape[1] // (4 * TERMS))
-    digits = numpy.zeros((len(x), n_words * 4, TERMS), numpy.uint8)
-    digits.reshape(len(x), -1)[:, :x.shape[1]] = x >= 0
-    return (digits @ (1 << numpy.arange(TERMS, dtype=numpy.uint8))).view('f')
+    octets = numpy.packbits(x >= 0, axis=1, bitorder='little')
+    patterns = numpy.zeros((len(x), -(-octets.shape[1] // 2), 4), numpy.uint8)
+    halves = patterns.reshape(len(x), -1)[:, :2 * octets.shape[1]]
+    halves[:, ::2], halves[:, 1::2] = octets & 15, octets >> 4
+    return patterns.view(numpy.float32)[:, :, 0]
 
 
 def _make_table(digits):
@@ -107,32 +108,53 @@ _fill_signs, _fill_zeros = _make_table((-1, 1)), _make_table((-1, 0, 1))
 
 
 @intrinsic
-def _look_up(typingctx, patterns, stride, n_rows, groups, n_groups, table,
-             size, y, y_stride):
-    """Adds the sums of the patterns of a few rows to ``y``.
+def look_up(typingctx, n_patterns, patterns, stride, n_rows, groups, n_groups,
+            table, y, y_stride):
+    """Adds the sums of rows of patterns.
 
-    Addresses; strides and the size of a group's table in bytes; ``groups``:
-    int64, where each pattern is in a row.
+    Args:
+        n_patterns, n_groups, table: As of :func:`fill`.
+        patterns: Address of the patterns of the first row.
+        stride: Bytes from a row to the next.
+        n_rows: How many.
+        groups: Address of where the patterns are in a row, int64, in bytes.
+        y: Address of the sums, float32, row by row.
+        y_stride: Bytes from a row to the next.
     """
     def generate(context, builder, signature, args):
-        n_rows = args[2]
+        n_patterns, patterns, stride, n_rows, *others, y, y_stride = args
+        size = builder.mul(n_patterns, _I64(_ENTRY))
+
+        def emit(n, first):
+            emit_rows(n, builder, builder.add(patterns, builder.mul(
+                first, stride)), stride, *others, size, builder.add(
+                    y, builder.mul(first, y_stride)), y_stride)
+
+        n_whole = builder.sdiv(n_rows, _I64(_ROWS))
+        with cgutils.for_range(builder, n_whole) as block:
+            emit(_ROWS, builder.mul(block.index, _I64(_ROWS)))
+        first = builder.mul(n_whole, _I64(_ROWS))
         after = builder.append_basic_block('rows_end')
-        choice = builder.switch(n_rows, after)
-        for n in range(1, _ROWS + 1):
+        choice = builder.switch(builder.sub(n_rows, first), after)
+        for n in range(1, _ROWS):
             piece = builder.append_basic_block(f'rows_{n}')
             choice.add_case(_I64(n), piece)
             builder.position_at_end(piece)
-            emit_rows(n, builder, *args)
+            emit(n, first)
             builder.branch(after)
         builder.position_at_end(after)
         return context.get_dummy_value()
 
-    return numba.types.void(_address, _size, _size, _address, _size, _address,
-                            _size, _address, _size), generate
+    return numba.types.void(_size, _address, _size, _size, _address, _size,
+                            _address, _address, _size), generate
 
 
-def emit_rows(n_rows, builder, patterns, stride, _, groups, n_groups, table,
-               size, y, y_stride):
+def emit_rows(n_rows, builder, patterns, stride, groups, n_groups, table, size,
+              y, y_stride):
+    """Writes the code of some rows; see :data:`look_up`.
+
+    ``size``: bytes of the table of a group.
+    """
     vectors = range(0, COLUMNS, LANES)
     rows = [builder.inttoptr(tiles.row_address(
         builder, patterns, stride, i), _I8.as_pointer())
@@ -193,26 +215,6 @@ def fill(n_patterns, panel, panel_stride, n_groups, table):
         _fill_signs(panel, panel_stride, n_groups, table)
     else:
         _fill_zeros(panel, panel_stride, n_groups, table)
-
-
-@numba.njit(error_model='numpy')
-def look_up(n_patterns, patterns, stride, n_rows, groups, n_groups, table, y,
-            y_stride):
-    """Adds the sums of rows of patterns.
-
-    Args:
-        n_patterns, n_groups, table: As of :func:`fill`.
-        patterns: Address of the patterns of the first row.
-        stride: Bytes from a row to the next.
-        n_rows: How many.
-        groups: Address of where the patterns are in a row, int64, in bytes.
-        y: Address of the sums, float32, row by row.
-        y_stride: Bytes from a row to the next.
-    """
-    for i in range(0, n_rows, _ROWS):
-        _look_up(patterns + i * stride, stride, min(_ROWS, n_rows - i),
-                 groups, n_groups, table, n_patterns * _ENTRY,
-                 y + i * y_stride, y_stride)
 
 
 @intrinsic

@@ -22,6 +22,7 @@ import numpy
 from bnn.kernels import bits
 from bnn.kernels import elementwise
 from bnn.kernels import products
+from bnn.kernels import sign_products
 from bnn.kernels import threads
 
 if typing.TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Signs:
             rows = self._packed_rows()
             if x.shape[1] < 1 << 24 and is_signs(x):
                 return bits.xnor_product(bits.pack(x), rows, x.shape[1])
-            return products.multiply_by_transposed_signs(x, rows)
+            return sign_products.multiply_by_transposed(x, rows)
         return x.dot(self.array.T)
 
     def apply_transposed(self, g: Array, precision: str = 'float32') -> Array:
@@ -167,10 +168,6 @@ def weight_gradient(gy: Array, x: Array, precision: str = 'float32'
     Returns:
         (n, k), of that dtype.
     """
-    if (products.has_tables(precision) and _is_packed(gy.T, x)
-            and is_signs(x)):
-        return products.multiply_by_signs(
-            gy.T, bits.pack(x), x.shape[1], precision)
     if _is_rounded(precision, gy):
         return products.multiply_rounded(gy.T, x)
     return gy.T.dot(x)

@@ -9,6 +9,7 @@ from bnn.kernels import bits
 from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import reference
+from bnn.kernels import sign_products
 from tests.helpers import random_cases
 
 EPS = 2. ** -23
@@ -56,7 +57,7 @@ def test_products_by_packed_signs(unit, m, k, n, is_turned):
     W = draw(n, k)
     packed, W = bits.pack(W), reference.binarize(W)
     a = draw(k, m).T if is_turned else draw(m, k)
-    check(products.multiply_by_transposed_signs(a, packed), a, W.T)
+    check(sign_products.multiply_by_transposed(a, packed), a, W.T)
     g = draw(n, m).T if is_turned else draw(m, n)
     check(products.multiply_by_signs(g, packed, k), g, W)
     check(products.multiply_by_signs(g, packed, k, 'bfloat16'),
@@ -74,7 +75,7 @@ def test_other_sizes_are_refused():
     """They would be read beyond the end."""
     a, W = draw(3, 64), bits.pack(draw(5, 70))
     with pytest.raises(ValueError, match='64 terms by the 96 bits of a row'):
-        products.multiply_by_transposed_signs(a, W)
+        sign_products.multiply_by_transposed(a, W)
     with pytest.raises(ValueError, match='64 columns by 5 rows'):
         products.multiply_by_signs(a, W, 70)
     with pytest.raises(ValueError, match='100 terms by the 96 bits'):
@@ -108,7 +109,7 @@ def test_threads_give_the_same_bits(unit):
             results.add(tuple(y.tobytes() for y in (
                 products.multiply_rounded(a, b),
                 products.multiply_by_signs(a, W, 1000, 'bfloat16'),
-                products.multiply_by_transposed_signs(b, W))))
+                sign_products.multiply_by_transposed(b, W))))
     finally:
         numba.set_num_threads(before)
     assert len(results) == 1

@@ -67,6 +67,6 @@ def test_code_for_other_processors(processor, monkeypatch):
     def emit(builder, *args):
         sign_tables.emit_rows(rows, builder, *args)
 
-    code = assembly.compile_for(processor, emit, 9)
+    code = assembly.compile_for(processor, emit, 8)
     assert len(re.findall(r'vaddps\t\S*\(%r', code)) == 12
     assert not re.search(r'mm\d+, -?\d*\(%rsp\)', code)
