@@ -32,6 +32,9 @@ if typing.TYPE_CHECKING:
 # benchmarks/kernels.py measures it for signs by signs.
 MIN_PRODUCTS = 1 << 18
 
+# With fewer terms a sum from tables takes longer than one by the BLAS.
+_MIN_TERMS = 64
+
 # How many numbers is_signs checks between two looks at what it has found
 _BLOCK = 2048
 
@@ -168,6 +171,10 @@ def weight_gradient(gy: Array, x: Array, precision: str = 'float32'
     Returns:
         (n, k), of that dtype.
     """
+    if (products.has_tables(precision) and len(x) >= _MIN_TERMS
+            and _is_packed(gy.T, x) and is_signs(x)):
+        return products.multiply_by_signs(
+            gy.T, bits.pack(x), x.shape[1], precision)
     if _is_rounded(precision, gy):
         return products.multiply_rounded(gy.T, x)
     return gy.T.dot(x)

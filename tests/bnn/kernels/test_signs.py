@@ -100,6 +100,18 @@ def test_precision():
                 check(y, round_all(gy).T, round_all(x), unit)
 
 
+def test_weight_gradient_of_signs(monkeypatch):
+    """From tables of sums where there are many terms."""
+    monkeypatch.setattr(signs, 'MIN_PRODUCTS', 0)
+    for m in 1, 63, 64, 131:
+        x, gy = reference.binarize(normal(m, 50)), normal(m, 37)
+        for precision in products.PRECISIONS:
+            rounded = (reference.round_to_bfloat16(gy)
+                       if precision == 'bfloat16' else gy)
+            check(signs.weight_gradient(gy, x, precision), rounded.T, x,
+                  2. ** -23)
+
+
 def test_signs_by_signs_have_one_result(monkeypatch):
     for least in 0, 1 << 18, 1 << 60:
         monkeypatch.setattr(signs, 'MIN_PRODUCTS', least)
