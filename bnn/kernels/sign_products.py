@@ -16,6 +16,11 @@ _GROUPS = sign_tables.GROUPS
 # Rows of patterns that share a table; the second cache holds their sums
 _ROWS = 512
 _RUN = float_tiles.RUN
+# Patterns of a packed word, and words that a table serves
+_PER_WORD = 32 // _TERMS
+_WORDS = _GROUPS // _PER_WORD
+# Bytes of a line of the cache
+_LINE = 64
 
 
 def multiply_by_transposed(a: numpy.ndarray, W: numpy.ndarray
@@ -36,10 +41,13 @@ def multiply_by_transposed(a: numpy.ndarray, W: numpy.ndarray
         ValueError: If ``W`` has other words in a row.
     """
     _check_words(a.shape[1], W)
-    octets = W.view(numpy.uint8)
-    patterns = numpy.empty((len(W), octets.shape[1], 2), numpy.uint8)
-    patterns[:, :, 0], patterns[:, :, 1] = octets & 15, octets >> 4
-    return _multiply(a, patterns, patterns.strides[0], 1, len(W))
+    # The patterns that a table serves follow one another, row by row.
+    patterns = numpy.empty(
+        (-(-W.shape[1] // _WORDS), len(W), _GROUPS), numpy.uint8)
+    _write_rows(patterns.size, W, patterns)
+    groups = numpy.arange(-(-a.shape[1] // _TERMS))
+    groups = groups // _GROUPS * (len(W) * _GROUPS) + groups % _GROUPS
+    return _multiply(a, patterns, _GROUPS, groups, len(W))
 
 
 def multiply(a: numpy.ndarray, W: numpy.ndarray, k: int) -> numpy.ndarray:
@@ -57,10 +65,13 @@ def multiply(a: numpy.ndarray, W: numpy.ndarray, k: int) -> numpy.ndarray:
         ValueError: If ``W`` has another number of rows, or of words in one.
     """
     check(a, W, k)
+    # Not a power of 2, so that one place of each row is in another set of the
+    # cache
     patterns = numpy.empty(
-        (-(-len(W) // _TERMS), 32 * W.shape[1]), numpy.uint8)
+        (-(-len(W) // _TERMS), 32 * W.shape[1] + _LINE), numpy.uint8)
     _write_patterns(patterns.size, W, patterns)
-    return _multiply(a, patterns, 1, patterns.shape[1], k)
+    return _multiply(a, patterns, 1,
+                     patterns.shape[1] * numpy.arange(len(patterns)), k)
 
 
 def check(a: numpy.ndarray, W: numpy.ndarray, k: int):
@@ -75,6 +86,19 @@ def _check_words(k, W):
     n_bits = 32 * W.shape[1]
     if not n_bits - 32 < k <= n_bits:
         raise ValueError(f'{k} terms by the {n_bits} bits of a row')
+
+
+@threads.Kernel
+def _write_rows(W, patterns):
+    """Writes the patterns of a row after another, some words of all rows."""
+    for part in numba.prange(len(patterns)):
+        first = part * _WORDS
+        for r in range(len(W)):
+            for j in range(min(_WORDS, W.shape[1] - first)):
+                for i in range(_PER_WORD):
+                    patterns[part, r, j * _PER_WORD + i] = (
+                        W[r, first + j] >> numpy.uint32(_TERMS * i)
+                        & numpy.uint32(15))
 
 
 @threads.Kernel
@@ -99,8 +123,9 @@ def _mix(a, b, c, d, patterns):
             d >> bit & one) << numpy.uint32(3)
 
 
-def _multiply(a, patterns, stride, step, n):
-    """Multiplies by ``n`` rows of patterns, with both distances in bytes."""
+def _multiply(a, patterns, stride, groups, n):
+    """Multiplies by ``n`` rows of patterns; see :func:`sign_tables.look_up`.
+    """
     y = numpy.empty((len(a), n), numpy.float32)
     if not a.size:
         y[...] = 0
@@ -110,7 +135,7 @@ def _multiply(a, patterns, stride, step, n):
         terms = numpy.empty(terms.shape, numpy.float32)
         _turn(a.size, numpy.ascontiguousarray(a), terms)
     _look_up(y.size * len(terms) // 64, terms, patterns.reshape(-1), stride,
-             step * numpy.arange(-(-len(terms) // _TERMS)), y)
+             groups, y)
     return y
 
 
