@@ -81,8 +81,8 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     It is a convolution of ``gy``, padded, by the filters turned by 180
     degrees.  Where many of its products would be with zeros, because of a
     stride or of small images without padding,
-    :func:`bnn.kernels.scattered_products.input_gradient` has fewer.  It also
-    makes one table of sums for all weights of a filter.
+    :func:`bnn.kernels.scattered_products.input_gradient` has fewer.  For signs
+    it needs one table of sums where this way needs one for each weight.
 
     Args:
         gy: Gradient of the result, float32 (batch, filters, h_out, w_out).

@@ -75,8 +75,7 @@ def _filter_gradient(words, n_channels, padded, gy, step, groups, n_together,
     size = padded[0] * padded[1]
     n_groups = len(groups) // n_together
     for part in numba.prange(len(sums)):
-        patterns = numpy.zeros(
-            n_together * n_channels * size + weights[-1], numpy.uint8)
+        patterns = numpy.empty(n_together * n_channels * size, numpy.uint8)
         digits = numpy.zeros(size + (_TERMS - 1) * step, numpy.uint8)
         # Rows of a page would fall into one set of the cache.
         rows = numpy.zeros((_COLUMNS, float_tiles.whole(
