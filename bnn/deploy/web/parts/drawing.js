@@ -110,8 +110,9 @@ function press(event) {
     cursor.y = move(cursor.y, ARROWS[key][1]);
     if (cursor.isDown) {
       strokes[strokes.length - 1].push([cursor.x, cursor.y]);
+      changed();
     }
-    changed();
+    wake();
   } else if (key === ' ' || key === 'Enter') {
     if (pointer !== null || event.repeat) return true;
     cursor.isShown = true;

@@ -333,6 +333,20 @@ def test_keys(opened):
         assert browser.run('return document.activeElement.id') == name
 
 
+def test_says_the_answer_while_the_cursor_moves(opened):
+    # A clock by which each step of a prediction takes a frame and more
+    browser, runner = opened
+    browser.run(
+        'let now = performance.now();'
+        'Object.defineProperty(performance, "now", {value: () => now += 20});'
+        'for (const key of [" ", "ArrowDown", " ", "ArrowLeft"]) {'
+        '  document.getElementById("pad").dispatchEvent('
+        '    new KeyboardEvent("keydown", {key}));'
+        '}')
+    assert_agrees(browser, runner)
+    assert re.fullmatch(r'\d, [\d.]+ %', text_of(browser, '#spoken')[0])
+
+
 def make_picture(width=90, height=60):
     """A picture of smooth colours, RGB."""
     y, x = numpy.mgrid[:height, :width]
