@@ -7,7 +7,7 @@ CONFIG = config.Config(
     notes='Chosen on a validation part, docs/recipe_best.md.',
     published=config.Published(
         None, 'none; binary_net has 0.9766 with this net and these epochs',
-        reach=0.985),
+        reach=0.989),
     net='BinaryMLP', clip='weights', lr=.01, lr_schedule='cosine',
     batchsize=50, dropout_input=.2, adversarial=.03, precise_bn=True,
     epoch=20)
