@@ -16,6 +16,7 @@ import weight_clip
 from bnn.chainer_ops import adam
 from bnn.kernels import batch_norm
 from bnn.kernels import convolution
+from bnn.kernels import dorefa
 from bnn.kernels import elementwise
 from bnn.kernels import optimizers
 from bnn.kernels import pool
@@ -168,7 +169,8 @@ def test_kernels_against_their_definition(
     loss, fast = step(name, chainer.optimizers.MomentumSGD)
     n_replaced = 0
     for module in (elementwise, batch_norm, pool, optimizers,
-                   convolution, sign_convolution, signs, scaled_signs):
+                   convolution, sign_convolution, signs, scaled_signs,
+                   dorefa):
         for function, definition in inspect.getmembers(
                 reference, inspect.isfunction):
             if hasattr(module, function):

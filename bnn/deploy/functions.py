@@ -223,6 +223,8 @@ _CONSTANTS = {
         '', latent=call.arrays[0])),
     'ScaledBinarize': lambda call: Constant(
         '', latent=call.arrays[0], has_scale=True),
+    'DoReFa': lambda call: Constant(
+        '', grid=call.function.n, levels=call.function.n + 1),
     'QST': _levels, 'MulConstant': _whole_number,
     'AddConstant': _whole_number}
 

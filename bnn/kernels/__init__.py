@@ -11,6 +11,7 @@ For training:
   :mod:`~bnn.kernels.products`: rounded to bfloat16; NumPy.
 - :mod:`~bnn.kernels.whitening`: contrast and ZCA of images.
 - :mod:`~bnn.kernels.scaled_signs`: signs of filters times their mean size.
+- :mod:`~bnn.kernels.dorefa`: weights of k bits.
 - :mod:`~bnn.kernels.convolution`, :mod:`~bnn.kernels.scattered_products`,
   :mod:`~bnn.kernels.sign_convolution`, :mod:`~bnn.kernels.sign_gradients`,
   :mod:`~bnn.kernels.batch_norm`, :mod:`~bnn.kernels.pool`,

@@ -70,6 +70,17 @@ def quantize(x, n, low, high):
     return (numpy.rint(numpy.clip(x, low, high) * n) / n).astype(x.dtype)
 
 
+def dorefa(W, n):
+    t = numpy.tanh(W)
+    return 2 * quantize(t / (2 * abs(t).max()) + .5, n, 0, 1) - 1, t
+
+
+def dorefa_gradient(t, gy):
+    m = abs(t).max()
+    through_m = numpy.where(abs(t) == m, numpy.sign(t), 0) * (gy * t / m).sum()
+    return (gy - through_m) * (1 - t * t) / m
+
+
 def clip(x, low, high):
     x[...] = numpy.where(x < low, low, numpy.where(x > high, high, x))
 

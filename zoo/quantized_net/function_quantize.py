@@ -1,9 +1,40 @@
 """k-bit weights with a gradient to the latent ones, for any operation."""
 import chainer
 import chainer.functions as F
+import numpy
+from chainer import function_node
 
 import bst
+from bnn.kernels import dorefa
 from zoo.quantized_net import qst
+
+
+class DoReFa(function_node.FunctionNode):
+    """DoReFa's k-bit weights on a CPU; see :func:`quantize`."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.n = n
+
+    def forward_cpu(self, inputs):
+        self.retain_inputs((0,))
+        y, self._tanh = dorefa.dorefa(*inputs, self.n)
+        return y,
+
+    def backward(self, indexes, grad_outputs):
+        W, = self.get_retained_inputs()
+        if chainer.config.enable_backprop:  # a gradient of this is wanted
+            return chainer.grad(
+                [_by_functions(W, self.n)], [W], grad_outputs,
+                enable_double_backprop=True)
+        return chainer.as_variable(
+            dorefa.dorefa_gradient(self._tanh, grad_outputs[0].array)),
+
+
+def _by_functions(W, n):
+    t = F.tanh(W)
+    r = t / (2 * F.broadcast_to(F.max(F.absolute(t)), t.shape)) + 0.5
+    return 2 * qst.QST(n, 0., 1.).apply((r,))[0] - 1
 
 
 def quantize(W, bits: int, quantizer: str = 'dorefa') -> chainer.Variable:
@@ -45,6 +76,9 @@ def quantize(W, bits: int, quantizer: str = 'dorefa') -> chainer.Variable:
         return bst.bst(W)
     if quantizer == 'linear':
         return qst.qst(W, bits, quantizer)
-    t = F.tanh(W)
-    r = t / (2 * F.broadcast_to(F.max(F.absolute(t)), t.shape)) + 0.5
-    return 2 * qst.qst(r, bits, quantizer) - 1
+    n = qst.levels(bits, quantizer)[0]
+    array = chainer.as_array(W)
+    if (isinstance(array, numpy.ndarray) and array.size
+            and array.dtype in (numpy.float32, numpy.float64)):
+        return DoReFa(n).apply((W,))[0]
+    return _by_functions(W, n)

@@ -126,6 +126,23 @@ def test_dorefa_gradient_against_finite_differences():
         assert abs((gradient(W, g, 2) / (1 - t ** 2) * t).sum()) < 1e-9
 
 
+@pytest.mark.parametrize('dtype', 'fd')
+def test_dorefa_is_that_of_the_functions(dtype):
+    W = chainer.Parameter(numpy.random.normal(0, .7, (40, 30)).astype(dtype))
+    g = numpy.random.normal(size=W.shape).astype(dtype)
+    found = []
+    for function, bits in ((function_quantize.quantize, 3),
+                           (function_quantize._by_functions, 7)):
+        y = function(W, bits)
+        gW, = chainer.grad([y], [W], [chainer.Variable(g)],
+                           enable_double_backprop=True)
+        ggW, = chainer.grad([gW], [W], [chainer.Variable(g[::-1].copy())])
+        found.append((y.array, gW.array, ggW.array))
+    for one, other in zip(*found, strict=True):
+        numpy.testing.assert_allclose(
+            one, other, rtol=0, atol=1e-4 if dtype == 'f' else 1e-11)
+
+
 def test_linear_gradient():
     numpy.testing.assert_array_equal(
         gradient(numpy.array([[-1.5, -1, .3], [1, 1.5, 0]], 'f'),
