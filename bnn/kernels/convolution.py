@@ -260,8 +260,12 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
         for t in range(-(-n_images * n_places // _COLUMNS)):
             first = t * _COLUMNS
             width = min(_COLUMNS, n_images * n_places - first)
+            n, place = divmod(first, n_places)
+            float_tiles.fetch_rows(
+                y[start + n, :, place:].ctypes.data, 4 * n_places, n_filters,
+                min(width, n_places - place))
             for r in range(n_filters):
-                sums[r] = b[r]
+                _fill_row(b[r], sums[r])
             for k in range(0, n_words, _TERMS):
                 length = min(_TERMS, n_words - k)
                 _fill(images, terms[k:k + length], starts, targets, sources,
@@ -279,6 +283,12 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
                         sums[r, done:done + n_more], False, numpy.float32(1),
                         y[start + n, r, place:place + n_more])
                 done += n_more
+
+
+@numba.njit(error_model='numpy')
+def _fill_row(value, row):
+    for i in range(row.size):
+        row[i] = value
 
 
 @numba.njit(error_model='numpy')
@@ -337,8 +347,7 @@ def _filter_gradient(x, words, value, gy, padded, pad, step, n_image, terms,
                             image[p * n_channels + c:].ctypes.data,
                             4 * n_channels)
                 for r in range(n_filters):
-                    for i in range(gy.shape[2]):
-                        gb[part, r] += operands.add_up(gy[n + g, r, i])
+                    gb[part, r] += operands.add_up(gy[n + g, r].reshape(-1))
                 at = g * n_terms
                 for r in range(n_filters):
                     row = rows[r][at:at + n_terms]

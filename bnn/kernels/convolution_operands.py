@@ -11,6 +11,8 @@ from bnn.kernels import sign_tables
 _COLUMNS = float_tiles.COLUMNS
 #: Bytes of a group of images
 GROUP = 1 << 19
+# Terms of a sum of float32, of which eight or more are added side by side
+_SUMMED = 1024
 
 
 def pad_size(size: tuple[int, int], pad: tuple[int, int]
@@ -158,10 +160,18 @@ def make_rows(W: numpy.ndarray, precision: str, unit: int) -> numpy.ndarray:
     return rows
 
 
+@numba.njit(error_model='numpy')
+def add_up(values):
+    """Returns the sum of float32; sums of more than a few are of float64."""
+    total = numpy.float64(0)
+    for first in range(0, values.size, _SUMMED):
+        total += _add_some(values[first:first + _SUMMED])
+    return total
+
+
 # The compiler chooses the order of the additions, so that it can use vectors.
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def add_up(values):
-    """Returns the sum of float32."""
+def _add_some(values):
     total = numpy.float32(0)
     for i in range(values.size):
         total += values[i]

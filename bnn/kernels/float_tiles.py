@@ -323,6 +323,36 @@ def _store(builder, value, pointer):
 
 
 @intrinsic
+def _fetch(typingctx, address):
+    """Fetches a line of the cache that will be written."""
+    def generate(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        fetch = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(
+                ir.VoidType(), [pointer.type, _I32, _I32, _I32]),
+            'llvm.prefetch.p0i8')
+        # To write, for all caches, data
+        builder.call(fetch, [pointer, _I32(1), _I32(3), _I32(1)])
+        return context.get_dummy_value()
+
+    return numba.types.void(_address), generate
+
+
+@numba.njit(error_model='numpy')
+def fetch_rows(y, stride, n_rows, n_words):
+    """Fetches rows that will be written, while the processor multiplies.
+
+    Args:
+        y: Address of the first row.
+        stride: Bytes from a row to the next.
+        n_rows, n_words: How many, and words of each.
+    """
+    for r in range(n_rows):
+        for word in range(0, n_words, RUN):
+            _fetch(y + r * stride + 4 * word)
+
+
+@intrinsic
 def gather(typingctx, image, terms, n_terms, sources, targets, n_copies,
            panel):
     """Fills rows of a panel from an image.

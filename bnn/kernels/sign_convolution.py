@@ -144,6 +144,11 @@ def _convolve(x, value, rows, padded, pad, terms, starts, to, source, factor,
         has_others[n], has_zeros[n] = _pack(
             x[n], value, padded, pad, words[n])
         for t in range(0 if has_others[n] else len(starts) - 1):
+            first = t * _COLUMNS
+            width = min(_COLUMNS, n_places - first)
+            float_tiles.fetch_rows(
+                y[n, :, first:].ctypes.data, y.itemsize * n_places, n_filters,
+                y.itemsize * width // 4)
             for i in range(2):
                 float_tiles.gather(
                     words[n, i].ctypes.data, terms.ctypes.data, n_words,
@@ -157,8 +162,6 @@ def _convolve(x, value, rows, padded, pad, terms, starts, to, source, factor,
                     rows[r:].ctypes.data, 4 * n_words, panels[0].ctypes.data,
                     panels[1].ctypes.data, n_words, n_set.ctypes.data,
                     sums[r:].ctypes.data, 4 * _COLUMNS)
-            first = t * _COLUMNS
-            width = min(_COLUMNS, n_places - first)
             for r in range(n_filters):
                 for p in range(width):
                     y[n, r, first + p] = sums[r, p] * factor[r] + b[r]
@@ -173,12 +176,15 @@ def _pack(x, value, padded, pad, words):
         one is neither of the last two.
     """
     n_channels, height, width = x.shape
+    if padded == (height, width):  # One row, of all pixels
+        height, width = 1, height * width
     zero, has_others, has_zeros = numpy.zeros(3, numpy.uint32)
     for c in range(n_channels):
         bit = numpy.uint32(1) << numpy.uint32(c % 32)
+        pixels = x[c].reshape(-1)
         for i in range(height):
             start = ((c // 32 * padded[0] + pad[0] + i) * padded[1] + pad[1])
-            row = x[c, i]
+            row = pixels[i * width:(i + 1) * width]
             signs = words[0, start:start + width]
             masks = words[1, start:start + width]
             for j in range(width):

@@ -120,13 +120,16 @@ def _copy_places(gy, first, n_images, f, is_rounded, terms):
         The sum of the places, as they are.
     """
     height, width = gy.shape[2:]
+    if width % _TERMS == 0:  # One row, of all places
+        height, width = 1, height * width
     total = numpy.float64(0)
     at = 0
     for n in range(first, first + n_images):
+        places = gy[n, f].reshape(-1)
+        total += operands.add_up(places)
         for i in range(height):
-            float_tiles.copy(gy[n, f, i], is_rounded, numpy.float32(1),
-                             terms[at:at + width])
-            total += operands.add_up(gy[n, f, i])
+            float_tiles.copy(places[i * width:(i + 1) * width], is_rounded,
+                             numpy.float32(1), terms[at:at + width])
             at += float_tiles.whole(width, _TERMS)
     return total
 
