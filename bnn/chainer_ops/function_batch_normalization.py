@@ -32,21 +32,31 @@ class BatchNormalization(function_node.FunctionNode):
 
     def forward_cpu(self, inputs):
         self.retain_inputs((0, 1, 2))
-        y, self.mean, self.var, self._inv_std = batch_norm.batch_norm(
-            *inputs, self.eps)
+        y, self.mean, self.var, self.inv_std = self.normalize(*inputs)
         return y,
 
     def backward(self, indexes, grad_outputs):
         inputs = self.get_retained_inputs()
-        gy, = grad_outputs
         if chainer.config.enable_backprop:  # a gradient of this is wanted
-            y = F.batch_normalization(*inputs, eps=self.eps)
-            return chainer.grad([y], inputs, [gy],
-                                enable_double_backprop=True)
-        x, gamma, _ = (v.array for v in inputs)
-        return [chainer.as_variable(g) for g in (
-            batch_norm.batch_norm_gradient(
-                x, gy.array, gamma, self.mean, self._inv_std))]
+            return chainer.grad([self.by_functions(*inputs)], inputs,
+                                grad_outputs, enable_double_backprop=True)
+        return [chainer.as_variable(g) for g in self.differentiate(
+            grad_outputs[0].array, *(v.array for v in inputs))]
+
+    # A subclass overrides these three.
+
+    def normalize(self, x, gamma, beta):
+        """Computes the result and the statistics."""
+        return batch_norm.batch_norm(x, gamma, beta, self.eps)
+
+    def differentiate(self, gy, x, gamma, beta):
+        """Computes the gradients of the inputs."""
+        return batch_norm.batch_norm_gradient(
+            x, gy, gamma, self.mean, self.inv_std)
+
+    def by_functions(self, x, gamma, beta):
+        """Computes the result so that gradients have gradients."""
+        return F.batch_normalization(x, gamma, beta, eps=self.eps)
 
 
 def batch_normalization(

@@ -13,6 +13,8 @@ import numpy
 from bnn.kernels import threads
 
 _BLOCK = 64
+# What becomes of the normalized values
+_AS_THEY_ARE, _SIGNS, _RELU = range(3)
 
 
 def batch_norm(x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
@@ -36,7 +38,7 @@ def batch_norm(x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
         The result, of the shape and dtype of ``x``; mean, variance and
         reciprocal of the deviation, (channels,) of that dtype.
     """
-    return _forward(x, gamma, beta, eps, False)
+    return _forward(x, gamma, beta, eps, _AS_THEY_ARE)
 
 
 def normalized_signs(
@@ -54,15 +56,33 @@ def normalized_signs(
         +1 and -1, of the shape and dtype of ``x``; mean, variance and
         reciprocal of the deviation, (channels,) of that dtype.
     """
-    return _forward(x, gamma, beta, eps, True)
+    return _forward(x, gamma, beta, eps, _SIGNS)
 
 
-def _forward(x, gamma, beta, eps, as_signs):
+def normalized_relu(
+        x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
+        eps: float) -> tuple[numpy.ndarray, ...]:
+    """Computes what is positive of :func:`batch_norm`, in two passes.
+
+    The bits are those of :func:`~bnn.kernels.elementwise.relu` behind
+    :func:`batch_norm`.
+
+    Args:
+        x, gamma, beta, eps: See :func:`batch_norm`.
+
+    Returns:
+        The result, of the shape and dtype of ``x``; mean, variance and
+        reciprocal of the deviation, (channels,) of that dtype.
+    """
+    return _forward(x, gamma, beta, eps, _RELU)
+
+
+def _forward(x, gamma, beta, eps, kind):
     x, y = _flat(x), numpy.empty(x.shape, x.dtype)
     mean, var, inv_std = numpy.empty((3, len(gamma)), x.dtype)
     kernel = _of_rows if x.ndim == 2 else _of_planes
     kernel(x.size, x, y.reshape(x.shape), gamma, beta, float(eps), mean, var,
-           inv_std, as_signs)
+           inv_std, kind)
     return y, mean, var, inv_std
 
 
@@ -114,7 +134,7 @@ def batch_norm_gradient(
     Returns:
         Gradients of ``x``, ``gamma`` and ``beta``.
     """
-    return _backward(x, gy, gamma, gamma, mean, inv_std, False)
+    return _backward(x, gy, gamma, gamma, mean, inv_std, None)
 
 
 def normalized_signs_gradient(
@@ -140,16 +160,39 @@ def normalized_signs_gradient(
     Returns:
         Gradients of ``x``, ``gamma`` and ``beta``.
     """
-    return _backward(x, gy, gamma, beta, mean, inv_std, True)
+    return _backward(x, gy, gamma, beta, mean, inv_std, (-1., 1.))
 
 
-def _backward(x, gy, gamma, beta, mean, inv_std, as_signs):
+def normalized_relu_gradient(
+        x: numpy.ndarray, gy: numpy.ndarray, gamma: numpy.ndarray,
+        beta: numpy.ndarray, mean: numpy.ndarray, inv_std: numpy.ndarray,
+) -> tuple[numpy.ndarray, ...]:
+    """Computes the gradients of :func:`normalized_relu`.
+
+    They are those of :func:`batch_norm_gradient`, with 0 in place of ``gy``
+    where the normalized value is not positive, computed as those of
+    :func:`normalized_signs_gradient`.
+
+    Args:
+        x, gy, gamma, beta, mean, inv_std: See
+            :func:`normalized_signs_gradient`.
+
+    Returns:
+        Gradients of ``x``, ``gamma`` and ``beta``.
+    """
+    least = float(numpy.finfo(x.dtype).smallest_subnormal)
+    return _backward(x, gy, gamma, beta, mean, inv_std, (least, numpy.inf))
+
+
+def _backward(x, gy, gamma, beta, mean, inv_std, bounds):
+    """``bounds``: between which normalized values let ``gy`` pass."""
     gx = numpy.empty(x.shape, x.dtype)
     x, gy = _flat(x), _flat(gy)
     ggamma, gbeta = numpy.empty((2, len(gamma)), x.dtype)
     kernel = _gradient_of_rows if x.ndim == 2 else _gradient_of_planes
     kernel(x.size, x, gy, gx.reshape(x.shape), gamma, beta, mean, inv_std,
-           ggamma, gbeta, as_signs)
+           ggamma, gbeta, bounds is not None,
+           *(x.dtype.type(bound) for bound in bounds or (0, 0)))
     return gx, ggamma, gbeta
 
 
@@ -198,15 +241,15 @@ def _keep(total, square, shift, n, eps, c, mean, var, inv_std):
 
 
 @threads.Kernel
-def _of_rows(x, y, gamma, beta, eps, mean, var, inv_std, as_signs):
+def _of_rows(x, y, gamma, beta, eps, mean, var, inv_std, kind):
     for block in numba.prange(-(-x.shape[1] // _BLOCK)):
         some = slice(block * _BLOCK, (block + 1) * _BLOCK)
         _of_columns(x, y, some, gamma[some], beta[some], eps, mean[some],
-                    var[some], inv_std[some], as_signs)
+                    var[some], inv_std[some], kind)
 
 
 @numba.njit(error_model='numpy')
-def _of_columns(x, y, some, gamma, beta, eps, mean, var, inv_std, as_signs):
+def _of_columns(x, y, some, gamma, beta, eps, mean, var, inv_std, kind):
     total = numpy.zeros(len(gamma))
     square = numpy.zeros(len(gamma))
     first = x[0, some]
@@ -219,13 +262,17 @@ def _of_columns(x, y, some, gamma, beta, eps, mean, var, inv_std, as_signs):
     for c in range(len(total)):
         _keep(total[c], square[c], first[c], len(x), eps, c, mean, var,
               inv_std)
-    one = x.dtype.type(1)
+    zero, one = x.dtype.type(0), x.dtype.type(1)
     for i in range(len(x)):
         row, out = x[i, some], y[i, some]
-        if as_signs:
+        if kind == _SIGNS:
             for c in range(len(gamma)):
                 h = gamma[c] * ((row[c] - mean[c]) * inv_std[c]) + beta[c]
                 out[c] = one if h >= 0 else -one
+        elif kind == _RELU:
+            for c in range(len(gamma)):
+                h = gamma[c] * ((row[c] - mean[c]) * inv_std[c]) + beta[c]
+                out[c] = zero if h <= 0 else h
         else:
             for c in range(len(gamma)):
                 out[c] = gamma[c] * ((row[c] - mean[c]) * inv_std[c]) + (
@@ -242,26 +289,26 @@ def _normalize_rows(x, y, gamma, beta, mean, inv_std):
 
 @threads.Kernel
 def _gradient_of_rows(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
-                      as_signs):
+                      is_masked, low, high):
     for block in numba.prange(-(-x.shape[1] // _BLOCK)):
         some = slice(block * _BLOCK, (block + 1) * _BLOCK)
         _gradient_of_columns(
             x, gy, gx, some, gamma[some], beta[some], mean[some],
-            inv_std[some], ggamma[some], gbeta[some], as_signs)
+            inv_std[some], ggamma[some], gbeta[some], is_masked, low, high)
 
 
 @numba.njit(error_model='numpy')
 def _gradient_of_columns(x, gy, gx, some, gamma, beta, mean, inv_std, ggamma,
-                         gbeta, as_signs):
+                         gbeta, is_masked, low, high):
     inv_n = x.dtype.type(1 / len(x))
     total = numpy.zeros(len(gamma))
     product = numpy.zeros(len(gamma))
     for i in range(len(x)):
         row, gy_row = x[i, some], gy[i, some]
-        if as_signs:
+        if is_masked:
             for c in range(len(total)):
                 g = _passed(row[c], gy_row[c], gamma[c], beta[c], mean[c],
-                            inv_std[c])
+                            inv_std[c], low, high)
                 x_hat = (row[c] - mean[c]) * inv_std[c]
                 total[c] += g
                 product[c] += numpy.float64(g) * x_hat
@@ -275,10 +322,10 @@ def _gradient_of_columns(x, gy, gx, some, gamma, beta, mean, inv_std, ggamma,
         ggamma[c] = product[c]
     for i in range(len(x)):
         row, gy_row, gx_row = x[i, some], gy[i, some], gx[i, some]
-        if as_signs:
+        if is_masked:
             for c in range(len(gamma)):
                 g = _passed(row[c], gy_row[c], gamma[c], beta[c], mean[c],
-                            inv_std[c])
+                            inv_std[c], low, high)
                 x_hat = (row[c] - mean[c]) * inv_std[c]
                 gx_row[c] = gamma[c] * inv_std[c] * (
                     g - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
@@ -291,16 +338,16 @@ def _gradient_of_columns(x, gy, gx, some, gamma, beta, mean, inv_std, ggamma,
 
 # Without fastmath, also where it is part of a sum: the bits of h decide.
 @numba.njit(error_model='numpy')
-def _passed(x, gy, gamma, beta, mean, inv_std):
+def _passed(x, gy, gamma, beta, mean, inv_std, low, high):
     h = gamma * ((x - mean) * inv_std) + beta
-    return gy if (h >= -1) & (h <= 1) else type(gy)(0)
+    return gy if (h >= low) & (h <= high) else type(gy)(0)
 
 
 # ---- planes: (n, channels, positions)
 
 
 @threads.Kernel
-def _of_planes(x, y, gamma, beta, eps, mean, var, inv_std, as_signs):
+def _of_planes(x, y, gamma, beta, eps, mean, var, inv_std, kind):
     n, n_channels, size = x.shape
     sums = numpy.empty((n, n_channels, 2))
     for i in numba.prange(n):
@@ -311,9 +358,12 @@ def _of_planes(x, y, gamma, beta, eps, mean, var, inv_std, as_signs):
         _keep(total, square, x[0, c, 0], n * size, eps, c, mean, var, inv_std)
     for i in numba.prange(n):
         for c in range(n_channels):
-            if as_signs:
+            if kind == _SIGNS:
                 _signs_of_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
                                 inv_std[c])
+            elif kind == _RELU:
+                _relu_of_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
+                               inv_std[c])
             else:
                 _normalize_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
                                  inv_std[c])
@@ -355,6 +405,14 @@ def _signs_of_plane(x, y, gamma, beta, mean, inv_std):
         y[i] = one if h >= 0 else -one
 
 
+@numba.njit(error_model='numpy')
+def _relu_of_plane(x, y, gamma, beta, mean, inv_std):
+    zero = x.dtype.type(0)
+    for i in range(len(x)):
+        h = gamma * ((x[i] - mean) * inv_std) + beta
+        y[i] = zero if h <= 0 else h
+
+
 @threads.Kernel
 def _normalize_planes(x, y, gamma, beta, mean, inv_std):
     for i in numba.prange(len(x)):
@@ -365,15 +423,16 @@ def _normalize_planes(x, y, gamma, beta, mean, inv_std):
 
 @threads.Kernel
 def _gradient_of_planes(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
-                        as_signs):
+                        is_masked, low, high):
     n, n_channels, size = x.shape
     inv_n = x.dtype.type(1 / (n * size))
     sums = numpy.empty((n, n_channels, 2))
     for i in numba.prange(n):
         for c in range(n_channels):
-            if as_signs:
+            if is_masked:
                 total, product = _passed_sums(
-                    x[i, c], gy[i, c], gamma[c], beta[c], mean[c], inv_std[c])
+                    x[i, c], gy[i, c], gamma[c], beta[c], mean[c], inv_std[c],
+                    low, high)
             else:
                 total, product = _gradient_sums(
                     x[i, c], gy[i, c], mean[c], inv_std[c])
@@ -382,10 +441,10 @@ def _gradient_of_planes(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
         gbeta[c], ggamma[c] = _total(sums[:, c])
     for i in numba.prange(n):
         for c in range(n_channels):
-            if as_signs:
+            if is_masked:
                 _passed_gradient(
                     x[i, c], gy[i, c], gx[i, c], gamma[c], beta[c], mean[c],
-                    inv_std[c], ggamma[c], gbeta[c], inv_n)
+                    inv_std[c], ggamma[c], gbeta[c], inv_n, low, high)
             else:
                 _gradient_of_plane(
                     x[i, c], gy[i, c], gx[i, c], gamma[c], mean[c],
@@ -403,10 +462,10 @@ def _gradient_sums(x, gy, mean, inv_std):
 
 
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _passed_sums(x, gy, gamma, beta, mean, inv_std):
+def _passed_sums(x, gy, gamma, beta, mean, inv_std, low, high):
     total = product = 0.
     for i in range(len(x)):
-        g = _passed(x[i], gy[i], gamma, beta, mean, inv_std)
+        g = _passed(x[i], gy[i], gamma, beta, mean, inv_std, low, high)
         x_hat = (x[i] - mean) * inv_std
         total += g
         product += numpy.float64(g) * x_hat
@@ -424,8 +483,8 @@ def _gradient_of_plane(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta,
 
 @numba.njit(error_model='numpy')
 def _passed_gradient(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
-                     inv_n):
+                     inv_n, low, high):
     for i in range(len(x)):
-        g = _passed(x[i], gy[i], gamma, beta, mean, inv_std)
+        g = _passed(x[i], gy[i], gamma, beta, mean, inv_std, low, high)
         x_hat = (x[i] - mean) * inv_std
         gx[i] = gamma * inv_std * (g - (x_hat * ggamma + gbeta) * inv_n)

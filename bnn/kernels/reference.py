@@ -279,6 +279,17 @@ def normalized_signs_gradient(x, gy, gamma, beta, mean, inv_std):
     return batch_norm_gradient(x, ste_gradient(h, gy), gamma, mean, inv_std)
 
 
+def normalized_relu(x, gamma, beta, eps):
+    y, *statistics = batch_norm(x, gamma, beta, eps)
+    return relu(y), *statistics
+
+
+def normalized_relu_gradient(x, gy, gamma, beta, mean, inv_std):
+    h = normalize(x, gamma, beta, mean, inv_std)
+    return batch_norm_gradient(
+        x, numpy.where(h > 0, gy, 0).astype(gy.dtype), gamma, mean, inv_std)
+
+
 def moving_averages(running_mean, running_var, mean, var, m, decay):
     running_mean[...] = decay * running_mean + (1 - decay) * mean
     running_var[...] = decay * running_var + (1 - decay) * (

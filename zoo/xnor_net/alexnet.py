@@ -8,9 +8,9 @@ from chainer import initializers
 
 from bnn.chainer_ops import function_dropout
 from bnn.chainer_ops import function_max_pooling_2d
-from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
+from zoo.xnor_net import function_normalized_relu
 from zoo.xnor_net import link_xnor_block
 
 
@@ -76,7 +76,7 @@ class AlexNet(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = function_relu.relu(self.bn1(self.conv1(x)))
+        h = function_normalized_relu.normalized_relu(self.conv1(x), self.bn1)
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = function_max_pooling_2d.max_pooling_2d(self.block2(h), 3, 2)
         h = self.block5(self.block4(self.block3(h)))

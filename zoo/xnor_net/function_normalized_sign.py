@@ -1,6 +1,5 @@
 """Batch normalization and sign in one operation."""
 import chainer
-import chainer.functions as F
 
 import bst
 from bnn.chainer_ops import function_batch_normalization
@@ -14,23 +13,15 @@ class NormalizedSign(function_batch_normalization.BatchNormalization):
     It keeps its inputs and the statistics, and none of the normalized values.
     """
 
-    def forward_cpu(self, inputs):
-        self.retain_inputs((0, 1, 2))
-        y, self.mean, self.var, self._inv_std = batch_norm.normalized_signs(
-            *inputs, self.eps)
-        return y,
+    def normalize(self, x, gamma, beta):
+        return batch_norm.normalized_signs(x, gamma, beta, self.eps)
 
-    def backward(self, indexes, grad_outputs):
-        inputs = self.get_retained_inputs()
-        gy, = grad_outputs
-        if chainer.config.enable_backprop:  # a gradient of this is wanted
-            y = bst.bst(F.batch_normalization(*inputs, eps=self.eps))
-            return chainer.grad([y], inputs, [gy],
-                                enable_double_backprop=True)
-        return [chainer.as_variable(g) for g in (
-            batch_norm.normalized_signs_gradient(
-                inputs[0].array, gy.array, *(v.array for v in inputs[1:]),
-                self.mean, self._inv_std))]
+    def differentiate(self, gy, x, gamma, beta):
+        return batch_norm.normalized_signs_gradient(
+            x, gy, gamma, beta, self.mean, self.inv_std)
+
+    def by_functions(self, x, gamma, beta):
+        return bst.bst(super().by_functions(x, gamma, beta))
 
 
 def normalized_sign(

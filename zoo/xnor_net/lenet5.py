@@ -3,9 +3,9 @@ import chainer
 import chainer.links as L
 
 from bnn.chainer_ops import function_max_pooling_2d
-from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
+from zoo.xnor_net import function_normalized_relu
 from zoo.xnor_net import link_xnor_block
 
 
@@ -48,7 +48,7 @@ class LeNet5(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = function_relu.relu(self.bn1(self.conv1(x)))
+        h = function_normalized_relu.normalized_relu(self.conv1(x), self.bn1)
         h = function_max_pooling_2d.max_pooling_2d(h, 2)
         h = function_max_pooling_2d.max_pooling_2d(self.block2(h), 2)
         return self.l4(self.block3(h))

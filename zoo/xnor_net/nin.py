@@ -10,6 +10,7 @@ from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
+from zoo.xnor_net import function_normalized_relu
 from zoo.xnor_net import link_xnor_block
 
 
@@ -67,7 +68,7 @@ class NIN(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = function_relu.relu(self.bn1(self.conv1(x)))
+        h = function_normalized_relu.normalized_relu(self.conv1(x), self.bn1)
         h = self.block3(self.block2(h))
         # XNOR-Net-PyTorch's pools round down: 16 and 8, not 17 and 9.
         h = function_max_pooling_2d.max_pooling_2d(
@@ -131,7 +132,7 @@ class NINImageNet(chainer.Chain):
         Returns:
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
-        h = function_relu.relu(self.bn1(self.conv1(x)))
+        h = function_normalized_relu.normalized_relu(self.conv1(x), self.bn1)
         h = self.block3(self.block2(h))
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block6(self.block5(self.block4(h)))

@@ -1,5 +1,6 @@
 """Batch normalization against the reference."""
 import numpy
+import pytest
 
 from bnn.kernels import batch_norm
 from bnn.kernels import elementwise
@@ -61,7 +62,12 @@ def test_gradient():
                 assert_close(ours, theirs, 32)
 
 
-def test_normalized_signs():
+@pytest.mark.parametrize('name, activation, passes', [
+    ('normalized_signs', elementwise.binarize, lambda h: abs(h) <= 1),
+    ('normalized_relu', elementwise.relu, lambda h: h > 0)])
+def test_normalized_and_activated(name, activation, passes):
+    forward, backward = (getattr(batch_norm, name + end)
+                         for end in ('', '_gradient'))
     for shape in SHAPES:
         for dtype in DTYPES:
             x, gamma, beta = case(shape, dtype)
@@ -69,25 +75,27 @@ def test_normalized_signs():
             beta[0] = numpy.random.randint(-1, 2)
             gy = numpy.random.standard_normal(shape).astype(dtype)
             h, *statistics = batch_norm.batch_norm(x, gamma, beta, 1e-4)
-            y, *found = batch_norm.normalized_signs(x, gamma, beta, 1e-4)
-            assert y.tobytes() == elementwise.binarize(h).tobytes()
+            y, *found = forward(x, gamma, beta, 1e-4)
+            assert y.tobytes() == activation(h).tobytes()
             for a, b in zip(found, statistics, strict=True):
                 assert a.tobytes() == b.tobytes()
             mean, _, inv_std = statistics
             args = x, gy, gamma, beta, mean, inv_std
-            passed = elementwise.ste_gradient(h, gy)
-            ours = batch_norm.normalized_signs_gradient(*args)
+            passed = numpy.where(passes(h), gy, 0).astype(dtype)
+            ours = backward(*args)
             of_parts = batch_norm.batch_norm_gradient(
                 x, passed, gamma, mean, inv_std)
             # Of the sums only the order may differ.
             ulps = 1 if dtype == numpy.float32 else x.size // shape[1] + 1
+            # That of x may be a small difference of terms of this size.
+            of_x = abs(gamma * inv_std).max() * abs(passed).max()
             for a, b, size in zip(ours, of_parts, (
-                    0, *[abs(passed).sum()] * 2), strict=True):
+                    of_x, *[abs(passed).sum()] * 2), strict=True):
                 assert_close(a, b, ulps, size)
-            for a, b in zip(
-                    ours, reference.normalized_signs_gradient(*args),
-                    strict=True):
-                assert_close(a, b, 32)
+            for a, b, size in zip(
+                    ours, getattr(reference, name + '_gradient')(*args),
+                    (of_x, 0, 0), strict=True):
+                assert_close(a, b, 32, size)
 
 
 def test_normalized_signs_of_what_is_not_finite():
@@ -102,6 +110,22 @@ def test_normalized_signs_of_what_is_not_finite():
         gx, ggamma, gbeta = batch_norm.normalized_signs_gradient(
             v, g, one, 0 * one, mean, inv_std)
         assert gbeta.tolist()[1:] == [0, 0]
+        assert numpy.isfinite(gx[:, 0]).all()
+
+
+def test_normalized_relu_of_what_is_not_finite():
+    nan, inf = numpy.nan, numpy.inf
+    x = numpy.array([[1, nan, inf], [-1, 2, 3], [4, 5, 6]], 'f')
+    one, gy = numpy.ones(3, 'f'), numpy.ones((3, 3), 'f')
+    for v, g in (x, gy), (x[..., None], gy[..., None]):
+        with numpy.errstate(invalid='ignore'):
+            y, mean, _, inv_std = batch_norm.normalized_relu(
+                v, one, 0 * one, 1e-4)
+        assert numpy.isnan(y[:, 1:]).all()
+        g[y == 0] = nan
+        gx, ggamma, gbeta = batch_norm.normalized_relu_gradient(
+            v, g, one, 0 * one, mean, inv_std)
+        assert gbeta.tolist() == [1, 0, 0]
         assert numpy.isfinite(gx[:, 0]).all()
 
 

@@ -1,4 +1,4 @@
-"""Batch normalization and sign in one operation, against the two."""
+"""Batch normalization and sign or ReLU in one operation, against the two."""
 import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -8,11 +8,12 @@ from chainer.utils import type_check
 
 import bst
 from bnn.chainer_ops import function_batch_normalization
+from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
+from zoo.xnor_net import function_normalized_relu
 from zoo.xnor_net import function_normalized_sign
 
 BatchNormalization = link_batch_normalization.BatchNormalization
-normalized_sign = function_normalized_sign.normalized_sign
 SHAPES = (6, 3), (5, 3, 4), (4, 3, 2, 5), (20, 3, 33, 65), (1, 3, 2, 2)
 OPTIONS = {}, {'use_gamma': False, 'use_beta': False}, {'decay': .5}
 
@@ -21,8 +22,22 @@ def normal(*shape, dtype='f'):
     return numpy.random.standard_normal(shape).astype(dtype)
 
 
-def in_parts(x, bn):
+def sign_in_parts(x, bn):
     return bst.bst(bn(x))
+
+
+def relu_in_parts(x, bn):
+    return function_relu.relu(bn(x))
+
+
+@pytest.fixture(params=['sign', 'relu'])
+def case(request):
+    """An operation, its parts, and the class of its creator."""
+    return {
+        'sign': (function_normalized_sign.normalized_sign, sign_in_parts,
+                 function_normalized_sign.NormalizedSign),
+        'relu': (function_normalized_relu.normalized_relu, relu_in_parts,
+                 function_normalized_relu.NormalizedReLU)}[request.param]
 
 
 def run(function, bn, x, gy):
@@ -43,7 +58,8 @@ def pair(dtype='f', **options):
     return bn, bn.copy(mode='copy')
 
 
-def test_as_the_parts():
+def test_as_the_parts(case):
+    fused, in_parts, kind = case
     for dtype in 'f', 'd':
         for options in OPTIONS:
             for shape in SHAPES:
@@ -51,10 +67,9 @@ def test_as_the_parts():
                     *shape, dtype=dtype)
                 (ours, creator), (parts, _) = (
                     run(function, bn, x, gy) for function, bn in zip(
-                        (normalized_sign, in_parts), pair(dtype, **options),
+                        (fused, in_parts), pair(dtype, **options),
                         strict=True))
-                assert isinstance(
-                    creator, function_normalized_sign.NormalizedSign)
+                assert isinstance(creator, kind)
                 for a, b in zip(ours[:3], parts[:3], strict=True):
                     assert a.dtype == dtype
                     assert a.tobytes() == b.tobytes()
@@ -65,27 +80,30 @@ def test_as_the_parts():
                         a, b, rtol=tolerance, atol=tolerance)
 
 
-def test_against_chainer():
+def test_against_chainer(case):
+    fused, in_parts, _ = case
     bn, _ = pair('d')
     x, gy = normal(8, 3, 5, dtype='d'), normal(8, 3, 5, dtype='d')
     theirs = L.BatchNormalization(3, eps=1e-3, dtype='d')
     theirs.copyparams(bn)
     for a, b in zip(*(run(*args, x, gy)[0] for args in (
-            (normalized_sign, bn), (in_parts, theirs))), strict=True):
+            (fused, bn), (in_parts, theirs))), strict=True):
         numpy.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
-def test_where_it_is_the_parts():
+def test_where_it_is_the_parts(case):
+    fused, in_parts, kind = case
+
     def is_fused(bn, x):
-        creator = normalized_sign(x, bn).creator
-        return isinstance(creator, function_normalized_sign.NormalizedSign)
+        creator = fused(x, bn).creator
+        return isinstance(creator, kind)
 
     bn, x = pair()[0], normal(6, 3)
     assert is_fused(bn, x)
     with chainer.using_config('train', False):
         assert not is_fused(bn, x)
         numpy.testing.assert_array_equal(
-            normalized_sign(x, bn).array, in_parts(x, bn).array)
+            fused(x, bn).array, in_parts(x, bn).array)
     assert not is_fused(pair('e')[0], normal(6, 3, dtype='e'))
     assert not is_fused(BatchNormalization(axis=(0, 1)), normal(6, 4, 3))
     calls = []
@@ -99,30 +117,32 @@ def test_where_it_is_the_parts():
     assert not is_fused(bn, x)
     assert len(calls) == 1
     with pytest.warns(UserWarning, match='no more than one sample'):
-        normalized_sign(normal(1, 3), pair()[0])
+        fused(normal(1, 3), pair()[0])
 
 
-def test_without_backprop():
+def test_without_backprop(case):
+    fused, in_parts, _ = case
     bn, other = pair()
     x = normal(6, 3)
     with chainer.no_backprop_mode():
         numpy.testing.assert_array_equal(
-            normalized_sign(x, bn).array, in_parts(x, other).array)
+            fused(x, bn).array, in_parts(x, other).array)
     numpy.testing.assert_array_equal(bn.avg_mean, other.avg_mean)
 
 
-def test_statistics_stay_in_recomputing():
+def test_statistics_stay_in_recomputing(case):
+    fused, *_ = case
     bn, _ = pair()
     with chainer.using_config('in_recomputing', True):
-        normalized_sign(normal(6, 3), bn)
+        fused(normal(6, 3), bn)
     assert (bn.avg_mean == 0).all()
 
 
-def test_double_backward():
+def test_double_backward(case):
+    fused, in_parts, _ = case
     x, gy, ggx = (normal(6, 3, 4, dtype='d') for _ in range(3))
     gradients = []
-    for function, bn in zip((normalized_sign, in_parts), pair('d'),
-                            strict=True):
+    for function, bn in zip((fused, in_parts), pair('d'), strict=True):
         v, g = chainer.Variable(x), chainer.Variable(gy)
         gx, = chainer.grad([function(v, bn)], [v], [g],
                            enable_double_backprop=True)
@@ -131,6 +151,7 @@ def test_double_backward():
         numpy.testing.assert_allclose(a.array, b.array, rtol=1e-7, atol=1e-9)
 
 
-def test_bad_types():
+def test_bad_types(case):
+    fused, *_ = case
     with pytest.raises(type_check.InvalidType):
-        normalized_sign(numpy.zeros((6, 3), int), pair()[0])
+        fused(numpy.zeros((6, 3), int), pair()[0])
