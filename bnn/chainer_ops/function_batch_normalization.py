@@ -1,6 +1,8 @@
 """Batch normalization of NumPy arrays, in few passes."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import chainer
 import chainer.functions as F
 import numpy
@@ -95,28 +97,30 @@ def batch_normalization(
     Raises:
         chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
     """
-    return apply(BatchNormalization(eps), x, gamma, beta, running_mean,
+    return apply(BatchNormalization, x, gamma, beta, eps, running_mean,
                  running_var, decay)
 
 
-def apply(function: BatchNormalization,
+def apply(make: Callable[[float], BatchNormalization],
           x: chainer.Variable | numpy.ndarray,
           gamma: chainer.Variable | numpy.ndarray,
           beta: chainer.Variable | numpy.ndarray,
-          running_mean: numpy.ndarray | None,
-          running_var: numpy.ndarray | None, decay: float,
-          n_ranks: int = 1) -> chainer.Variable:
+          eps: float = 2e-5,
+          running_mean: numpy.ndarray | None = None,
+          running_var: numpy.ndarray | None = None,
+          decay: float = .9, n_ranks: int = 1) -> chainer.Variable:
     """Applies a function and updates the averages by its statistics.
 
     Args:
-        function: :class:`BatchNormalization` or a subclass.
-        x, gamma, beta, running_mean, running_var, decay: See
+        make: Makes it of ``eps``: :class:`BatchNormalization` or a subclass.
+        x, gamma, beta, eps, running_mean, running_var, decay: See
             :func:`batch_normalization`.
         n_ranks: Ranks that the statistics are over.
 
     Returns:
         What the function computes.
     """
+    function = make(eps)
     y, = function.apply((x, gamma, beta))
     if running_mean is not None:
         batch_norm.moving_averages(

@@ -1,4 +1,6 @@
 """Batch normalization and ReLU in one operation."""
+import functools
+
 import chainer
 
 from bnn.chainer_ops import function_batch_normalization
@@ -51,11 +53,6 @@ def normalized_relu(
         chainer.utils.type_check.InvalidType: If ``x`` does not fit ``bn``.
     """
     if bn.is_trained_by_kernels(x):
-        return bn(x, operation=_normalized_relu)
+        return bn(x, operation=functools.partial(
+            function_batch_normalization.apply, NormalizedReLU))
     return function_relu.relu(bn(x))
-
-
-def _normalized_relu(x, gamma, beta, eps, running_mean=None,
-                     running_var=None, decay=.9):
-    return function_batch_normalization.apply(
-        NormalizedReLU(eps), x, gamma, beta, running_mean, running_var, decay)

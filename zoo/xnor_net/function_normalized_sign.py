@@ -1,4 +1,6 @@
 """Batch normalization and sign in one operation."""
+import functools
+
 import chainer
 
 import bst
@@ -58,11 +60,6 @@ def normalized_sign(
         chainer.utils.type_check.InvalidType: If ``x`` does not fit ``bn``.
     """
     if bn.is_trained_by_kernels(x):
-        return bn(x, operation=_normalized_sign)
+        return bn(x, operation=functools.partial(
+            function_batch_normalization.apply, NormalizedSign))
     return bst.bst(bn(x))
-
-
-def _normalized_sign(x, gamma, beta, eps, running_mean=None,
-                     running_var=None, decay=.9):
-    return function_batch_normalization.apply(
-        NormalizedSign(eps), x, gamma, beta, running_mean, running_var, decay)

@@ -95,8 +95,8 @@ def batch_normalization(
     other arguments, the result and the errors are those of that function.
     """
     return function_batch_normalization.apply(
-        SynchronizedBatchNormalization(ranks, eps), x, gamma, beta,
-        running_mean, running_var, decay, ranks.size)
+        functools.partial(SynchronizedBatchNormalization, ranks), x, gamma,
+        beta, eps, running_mean, running_var, decay, ranks.size)
 
 
 def synchronize(model: chainer.Link, ranks: alone.Ranks) -> None:
