@@ -9,8 +9,10 @@ bfloat16 are of float32, where numbers below 2^-126 count as 0.
 import ctypes
 import sys
 
+import numba
 from llvmlite import ir
 from numba.core import cgutils
+from numba.extending import intrinsic
 
 #: Rows of a tile, and the words of a row come in blocks of so many
 ROWS, WORDS = 32, 16
@@ -38,9 +40,43 @@ def ask(features: dict[str, bool], kind: str = 'bf16') -> bool:
     return not ctypes.CDLL(None).syscall(158, 0x1023, 18)
 
 
+def ready(builder):
+    """Writes the code that readies the unit for a thread: about 90 ns."""
+    kind = ir.ArrayType(_I8, len(_CONFIG))
+    config = cgutils.global_constant(
+        builder, 'amx_config', ir.Constant(kind, bytearray(_CONFIG)))
+    _call(builder, 'ldtilecfg', builder.bitcast(config, _I8.as_pointer()))
+
+
+def release(builder):
+    """Writes the code that gives the unit back."""
+    _call(builder, 'tilerelease')
+
+
+def for_kernels(emit, is_there):
+    """Makes a function for Numba's kernels of a function that writes code.
+
+    Args:
+        emit (callable): :func:`ready` or :func:`release`.
+        is_there (bool): Whether the processor has the unit; else the function
+            does nothing.
+    """
+    @intrinsic
+    def function(typingctx):
+        def generate(context, builder, signature, args):
+            if is_there:
+                emit(builder)
+            return context.get_dummy_value()
+
+        return numba.types.void(), generate
+    return function
+
+
 def emit(instruction, is_added, builder, a, a_stride, b, n_words, y,
          y_stride):
     """Writes the code of a tile of 32 rows by 64 columns.
+
+    It runs between those of :func:`ready` and :func:`release`.
 
     Args:
         instruction (str): Adds the product of two registers to a third one.
@@ -50,15 +86,10 @@ def emit(instruction, is_added, builder, a, a_stride, b, n_words, y,
             :data:`bnn.kernels.float_tiles.float_tile`; ``n_words`` is a
             multiple of 16.
     """
-    kind = ir.ArrayType(_I8, len(_CONFIG))
-    config = cgutils.global_constant(
-        builder, 'amx_config', ir.Constant(kind, bytearray(_CONFIG)))
-    _call(builder, 'ldtilecfg', builder.bitcast(config, _I8.as_pointer()))
     for column in range(0, 64, 32):
         _emit_half(instruction, is_added, builder, a, a_stride,
                    _plus(builder, b, 4 * column), n_words,
                    _plus(builder, y, 4 * column), y_stride)
-    _call(builder, 'tilerelease')
 
 
 def _emit_half(instruction, is_added, builder, a, a_stride, b, n_words, y,

@@ -80,6 +80,7 @@ def _multiply_some(x, columns, y, start, end):
         for i in range(m):
             at = shift + stride * i
             space[at:at + x.shape[1]] = x[first + i]
+        byte_tiles.ready()
         for j in range(len(columns)):
             column = j * _COLUMNS
             width = min(_COLUMNS, y.shape[1] - column)
@@ -90,6 +91,7 @@ def _multiply_some(x, columns, y, start, end):
                     n_words, sums.ctypes.data, 4 * _COLUMNS)
                 y[first + i:first + i + height, column:column + width] = (
                     sums[:height, :width])
+        byte_tiles.release()
     # Keeps them until here, where only their addresses were known
     space[0] = 0
     sums[0, 0] = 0

@@ -48,7 +48,7 @@ def byte_tile(typingctx, a, a_stride, b, n_words, y, y_stride):
     ``y = a b``, int32; word for word 64 columns, as of
     :class:`bnn.kernels.bits.Columns`.  Addresses; strides of rows in bytes;
     at least one word, and a multiple of :data:`DEPTH` bytes.  Needs
-    :data:`IS_AVAILABLE`.
+    :data:`IS_AVAILABLE`, and runs between :func:`ready` and :func:`release`.
     """
     def generate(context, builder, signature, args):
         if HAS_AMX:
@@ -61,6 +61,10 @@ def byte_tile(typingctx, a, a_stride, b, n_words, y, y_stride):
 
     return numba.types.void(
         _address, _size, _address, _size, _address, _size), generate
+
+
+ready, release = (amx.for_kernels(emit, HAS_AMX)
+                  for emit in (amx.ready, amx.release))
 
 
 def multiply_words(builder, a, a_stride, b, n_words, y, y_stride):

@@ -265,7 +265,7 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
                 y[start + n, :, place:].ctypes.data, 4 * n_places, n_filters,
                 min(width, n_places - place))
             for r in range(n_filters):
-                _fill_row(b[r], sums[r])
+                float_tiles.fill(b[r], sums[r])
             for k in range(0, n_words, _TERMS):
                 length = min(_TERMS, n_words - k)
                 _fill(images, terms[k:k + length], starts, targets, sources,
@@ -283,12 +283,6 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
                         sums[r, done:done + n_more], False, numpy.float32(1),
                         y[start + n, r, place:place + n_more])
                 done += n_more
-
-
-@numba.njit(error_model='numpy')
-def _fill_row(value, row):
-    for i in range(row.size):
-        row[i] = value
 
 
 @numba.njit(error_model='numpy')

@@ -223,6 +223,8 @@ pair_tile = _tile(functools.partial(emit, multiply_pairs_by_unit)
                   if _HAS_PAIRS else _emulate)
 #: The same of 32 rows and 64 columns, whose words are a multiple of 16.
 matrix_tile = _tile(_emit_matrix if UNIT == MATRIX else _emulate)
+_ready, _release = (amx.for_kernels(emit, UNIT == MATRIX)
+                    for emit in (amx.ready, amx.release))
 
 
 @numba.njit(error_model='numpy')
@@ -244,6 +246,8 @@ def multiply(unit, a, a_stride, n_rows, panel, n_words, n_columns, y,
                     y + 4 * column, y_stride)
         return
     n_together = max(ROWS[unit], _MOST_ROWS)
+    if unit == MATRIX:
+        _ready()
     for i in range(0, n_rows, n_together):
         row, target = a + i * a_stride, y + i * y_stride
         n = min(n_together, n_rows - i)
@@ -256,17 +260,21 @@ def multiply(unit, a, a_stride, n_rows, panel, n_words, n_columns, y,
         else:
             float_tile(row, a_stride, n, panel, n_words, n_columns, target,
                        y_stride)
+    if unit == MATRIX:
+        _release()
 
 
 @numba.njit(error_model='numpy')
 def bfloat16(value):
     """Returns the 16 bits of a float32 rounded to bfloat16."""
+    # Each step as uint32: Numba makes uint64 of them, and half the vectors.
     bits = numpy.float32(value).view(numpy.uint32)
-    rounded = (bits + numpy.uint32(0x7FFF) + (
-        (bits >> numpy.uint32(16)) & numpy.uint32(1))) >> numpy.uint32(16)
+    half = numpy.uint32(bits >> numpy.uint32(16))
+    rounded = numpy.uint32(bits + numpy.uint32(0x7FFF) + (
+        half & numpy.uint32(1))) >> numpy.uint32(16)
     # Not infinity, if a NaN is rounded up
-    return rounded if value == value else (
-        bits >> numpy.uint32(16)) | numpy.uint32(64)
+    return numpy.uint32(
+        rounded if value == value else half | numpy.uint32(64))
 
 
 @numba.njit(error_model='numpy')
@@ -279,6 +287,13 @@ def copy(x, is_rounded, scale, y):
     words = y.view(numpy.uint32)
     for i in range(x.size):
         words[i] = bfloat16(scale * x[i]) << numpy.uint32(16)
+
+
+@numba.njit(error_model='numpy')
+def fill(value, row):
+    """Fills a row, by vectors, which ``row[:] = value`` is not."""
+    for i in range(row.size):
+        row[i] = value
 
 
 @numba.njit(error_model='numpy')

@@ -174,6 +174,7 @@ def _one_layer(source, stride, n, words, n_words, n_tiles, limits, target,
 @numba.njit(error_model='numpy')
 def _byte_layer(source, n, words, n_words, n_tiles, least, sums, target,
                 target_stride):
+    byte_tiles.ready()
     for j in range(n_tiles):
         for i in range(0, n, byte_tiles.ROWS):
             byte_tiles.byte_tile(
@@ -184,6 +185,7 @@ def _byte_layer(source, n, words, n_words, n_tiles, least, sums, target,
                 threshold_tiles.threshold_sums(
                     sums + 4 * _COLUMNS * r, least + 4 * _COLUMNS * j,
                     target + (i + r) * target_stride + _COLUMNS // 8 * j)
+    byte_tiles.release()
 
 
 @threads.Kernel

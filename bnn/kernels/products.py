@@ -20,10 +20,15 @@ FASTER = PRECISIONS[float_tiles.UNIT != float_tiles.FLOATS]
 _COLUMNS = float_tiles.COLUMNS
 # A pair of bfloat16 of -1
 _MINUS_ONES = numpy.uint32(0xBF80BF80)
-# Columns of a matrix that is transposed, a line of the cache
-_TOGETHER = 16
+# Rows and words that are transposed together
+_SQUARE = 16
 # Words of a panel, which the second cache holds together with the rows
 _WORDS = 512
+# Rows of a block, whole tiles of each unit
+_ROWS = 96
+# In place of the operand that a product does not have
+_NO_NUMBERS = numpy.zeros((0, 0), numpy.float32)
+_NO_SIGNS = numpy.zeros((0, 0), numpy.uint32)
 
 
 def has_tables(precision: str) -> bool:
@@ -54,8 +59,7 @@ def multiply_rounded(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
         return round_to_bfloat16(a).dot(round_to_bfloat16(b))
     y = _result(a, b.shape[1])
     if a.size:
-        _multiply(_work(y, len(b)), _rows(a, unit),
-                  numpy.ascontiguousarray(b), unit, y)
+        _run(_rows(a, unit), numpy.ascontiguousarray(b), _NO_SIGNS, unit, y)
     return y
 
 
@@ -83,7 +87,7 @@ def multiply_by_signs(a: numpy.ndarray, W: numpy.ndarray, k: int,
     sign_products.check(a, W, k)
     unit, y = float_tiles.UNIT, _result(a, k)
     if a.size:
-        _multiply_by_rows(_work(y, len(W)), _rows(a, unit), W, unit, y)
+        _run(_rows(a, unit), _NO_NUMBERS, W, unit, y)
     return y
 
 
@@ -93,21 +97,24 @@ def _result(a, n):
         (len(a), n), numpy.float32)
 
 
-def _work(y, n_terms):
-    return y.size * n_terms // 32
+def _run(rows, b, W, unit, y):
+    work = y.size * rows.shape[1] // 16
+    _multiply(work, rows, b, W, unit, y, threads.n_threads(work))
 
 
 def _rows(a, unit):
     """Returns the words of a matrix for a unit, whole blocks of it."""
     m, k = a.shape
     n_words = float_tiles.whole(-(-k // 2), float_tiles.WORDS[unit])
-    rows = numpy.zeros((float_tiles.whole(m, float_tiles.ROWS[unit]),
-                        2 * n_words), numpy.uint16)
+    rows = numpy.zeros((
+        float_tiles.whole(m, max(_SQUARE, float_tiles.ROWS[unit])),
+        float_tiles.whole(n_words, _SQUARE)), numpy.uint32)
     if a.T.flags.c_contiguous:
         _round_columns(a.size, a.T, rows)
     else:
-        _round_rows(a.size, numpy.ascontiguousarray(a), rows)
-    return rows.view('f')
+        _round_rows(a.size, numpy.ascontiguousarray(a),
+                    rows.view(numpy.uint16))
+    return rows.view(numpy.float32)[:, :n_words]
 
 
 def round_to_bfloat16(x: numpy.ndarray) -> numpy.ndarray:
@@ -143,56 +150,79 @@ def _round_rows(a, rows):
 
 @threads.Kernel
 def _round_columns(b, rows):
-    """Rounds a transposed matrix, some neighbours in memory together."""
-    n = b.shape[1]
-    for block in numba.prange(-(-n // _TOGETHER)):
-        first = block * _TOGETHER
-        for j in range(len(b)):
-            for i in range(first, min(first + _TOGETHER, n)):
-                rows[i, j] = float_tiles.bfloat16(b[j, i])
+    """Rounds a transposed matrix."""
+    n_squares = _COLUMNS // _SQUARE
+    for tile in numba.prange(-(-b.shape[1] // _COLUMNS)):
+        first = tile * _COLUMNS
+        panel = numpy.zeros((_SQUARE, _COLUMNS), numpy.uint32)
+        for word in range(0, rows.shape[1], _SQUARE):
+            _pair_up(b, word, _SQUARE, first, panel)
+            for i in range(min(n_squares, (len(rows) - first) // _SQUARE)):
+                square = i * _SQUARE
+                float_tiles.transpose(
+                    panel[:, square:].ctypes.data, 4 * _COLUMNS,
+                    rows[first + square:, word:].ctypes.data,
+                    rows.strides[0])
 
 
 @threads.Kernel
-def _multiply(rows, b, unit, y):
-    k, n = b.shape
+def _multiply(rows, b, W, unit, y, n_threads):
+    """Multiplies rows by numbers ``b``, or by packed signs ``W``.
+
+    A panel has some columns, whose words for a block of rows the second cache
+    holds.  Blocks of rows are written one after the other, so that
+    neighbours in memory follow each other.
+    """
+    n_terms, n = max(len(b), len(W)), y.shape[1]
     n_words = rows.shape[1]
-    for t in numba.prange(-(-n // _COLUMNS)):
-        first = t * _COLUMNS
-        width = min(_COLUMNS, n - first)
-        zeros = numpy.zeros(_COLUMNS, numpy.float32)
-        panel = numpy.zeros((_WORDS, _COLUMNS), numpy.uint32)
-        sums = _begin(rows, first, y)
-        for word in range(0, n_words, _WORDS):
-            length = min(_WORDS, n_words - word)
-            for i in range(length):
-                low = 2 * (word + i)
-                float_tiles.pair_up(
-                    b[low, first:first + width] if low < k
-                    else zeros[:width],
-                    b[low + 1, first:first + width] if low + 1 < k
-                    else zeros[:width], panel[i, :width])
-            _add_product(unit, rows, word, panel, length, first, y, sums)
+    longest = min(n_words, _WORDS)
+    n_together = max(1, _WORDS // longest)
+    n_groups = -(-n // (_COLUMNS * n_together))
+    n_parts = -(-2 * n_threads // n_groups)
+    n_blocks = -(-len(y) // _ROWS)
+    for task in numba.prange(n_groups * n_parts):
+        part, group = divmod(task, n_groups)
+        panel = numpy.zeros((n_together, longest, _COLUMNS), numpy.uint32)
+        sums = numpy.zeros((_ROWS, _COLUMNS), numpy.float32)
+        for word in range(0, n_words, longest):
+            length = min(longest, n_words - word)
+            for t in range(n_together):
+                first = (group * n_together + t) * _COLUMNS
+                if len(W):
+                    _expand(W, word, length, first, panel[t])
+                else:
+                    _pair_up(b, word, length, first, panel[t])
+            for block in range(part * n_blocks // n_parts,
+                               (part + 1) * n_blocks // n_parts):
+                for t in range(n_together):
+                    _add_product(unit, rows[block * _ROWS:, word:],
+                                 word == 0, panel[t], length,
+                                 (group * n_together + t) * _COLUMNS,
+                                 y[block * _ROWS:(block + 1) * _ROWS], sums)
 
 
-@threads.Kernel
-def _multiply_by_rows(rows, W, unit, y):
-    n = len(W)
-    n_words = rows.shape[1]
-    for t in numba.prange(-(-y.shape[1] // _COLUMNS)):
-        first = t * _COLUMNS
-        panel = numpy.zeros((_WORDS, _COLUMNS), numpy.uint32)
-        sums = _begin(rows, first, y)
-        for word in range(0, n_words, _WORDS):
-            length = min(_WORDS, n_words - word)
-            for i in range(length):
-                for j in range(first // 32,
-                               min(first // 32 + 2, W.shape[1])):
-                    signs = panel[i, 32 * j - first:]
-                    # Terms that are not there are multiplied by 0.
-                    low = min(2 * (word + i), n - 1)
-                    high = min(low + 1, n - 1)
-                    _expand_pair(W[low, j], W[high, j], signs)
-            _add_product(unit, rows, word, panel, length, first, y, sums)
+@numba.njit(error_model='numpy')
+def _pair_up(b, word, n_words, first, panel):
+    """Makes pairs of bfloat16 of columns; terms that are not there are 0."""
+    width = min(_COLUMNS, b.shape[1] - first)
+    zeros = numpy.zeros(_COLUMNS, numpy.float32)
+    for i in range(n_words):
+        low = 2 * (word + i)
+        float_tiles.pair_up(
+            b[low, first:first + width] if low < len(b) else zeros[:width],
+            b[low + 1, first:first + width] if low + 1 < len(b)
+            else zeros[:width], panel[i, :width])
+
+
+@numba.njit(error_model='numpy')
+def _expand(W, word, n_words, first, panel):
+    """Makes pairs of bfloat16 of packed signs."""
+    for i in range(n_words):
+        # Terms that are not there are multiplied by 0.
+        low = min(2 * (word + i), len(W) - 1)
+        high = min(low + 1, len(W) - 1)
+        for j in range(first // 32, min(first // 32 + 2, W.shape[1])):
+            _expand_pair(W[low, j], W[high, j], panel[i, 32 * j - first:])
 
 
 @numba.njit(error_model='numpy')
@@ -207,28 +237,33 @@ def _expand_pair(low, high, signs):
 
 
 @numba.njit(error_model='numpy')
-def _begin(rows, first, y):
-    """Begins the sums of a tile of columns with 0.
+def _add_product(unit, rows, is_first, panel, n_words, first, y, sums):
+    """Adds the product of some rows by a panel to columns of ``y``.
 
-    Returns:
-        Sums beside the result; none where the tile is whole, whose sums are
-        the result itself.
+    What is no whole tile is added up beside it, in ``sums``.
     """
-    if first + _COLUMNS <= y.shape[1] and len(rows) == len(y):
-        y[:, first:first + _COLUMNS] = 0
-        return numpy.zeros((0, _COLUMNS), numpy.float32)
-    return numpy.zeros((len(rows), _COLUMNS), numpy.float32)
-
-
-@numba.njit(error_model='numpy')
-def _add_product(unit, rows, word, panel, n_words, first, y, sums):
-    """Adds the product of rows by a panel to the sums of :func:`_begin`."""
-    target, stride = y[:, first:].ctypes.data, 4 * y.shape[1]
-    if len(sums):
-        target, stride = sums.ctypes.data, 4 * _COLUMNS
     width = min(_COLUMNS, y.shape[1] - first)
+    if width <= 0:
+        return
+    n_whole = 0
+    if width == _COLUMNS:
+        n_whole = len(y) // float_tiles.ROWS[unit] * float_tiles.ROWS[unit]
+    if is_first:
+        for i in range(len(y)):
+            float_tiles.fill(numpy.float32(0), y[i, first:first + width])
     float_tiles.multiply(
-        unit, rows[:, word:].ctypes.data, rows.strides[0], len(rows),
-        panel.ctypes.data, n_words, width, target, stride)
-    if len(sums) and word + n_words == rows.shape[1]:
-        y[:, first:first + width] = sums[:len(y), :width]
+        unit, rows.ctypes.data, rows.strides[0], n_whole, panel.ctypes.data,
+        n_words, width, y[:, first:].ctypes.data, y.strides[0])
+    if n_whole == len(y):
+        return
+    for i in range(n_whole, len(y)):
+        float_tiles.copy(y[i, first:first + width], False, numpy.float32(1),
+                         sums[i, :width])
+    float_tiles.multiply(
+        unit, rows[n_whole:].ctypes.data, rows.strides[0],
+        float_tiles.whole(len(y) - n_whole, float_tiles.ROWS[unit]),
+        panel.ctypes.data, n_words, width, sums[n_whole:].ctypes.data,
+        sums.strides[0])
+    for i in range(n_whole, len(y)):
+        float_tiles.copy(sums[i, :width], False, numpy.float32(1),
+                         y[i, first:first + width])

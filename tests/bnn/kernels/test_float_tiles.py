@@ -119,8 +119,12 @@ def compiled():
     engines = []
 
     def compile_tile(*kind):
-        text = assembly.write(functools.partial(amx.emit, *kind)).replace(
-            'llvm.x86.', 'unit_')
+        def emit(builder, *args):
+            amx.ready(builder)
+            amx.emit(*kind, builder, *args)
+            amx.release(builder)
+
+        text = assembly.write(emit).replace('llvm.x86.', 'unit_')
         engines.append(llvmlite.binding.create_mcjit_compiler(
             llvmlite.binding.parse_assembly(text),
             llvmlite.binding.Target.from_default_triple(
