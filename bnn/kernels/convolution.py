@@ -216,16 +216,19 @@ def _pad(x, padded, pad, is_rounded, scale, planes, pitch):
     that neighbours in a plane are neighbours in memory.
     """
     n_channels, height, width = x.shape
+    pixels = x.reshape(-1)
+    n_rows = height
+    if padded[0] * padded[1] == height * width:
+        n_rows, width = 1, height * width
     for c in range(n_channels):
         plane = planes[c * pitch:c * pitch + padded[0] * padded[1]]
-        if plane.size == height * width:
-            float_tiles.copy(x[c].reshape(-1), is_rounded, scale[c], plane)
-            continue
-        plane[:] = 0
-        for i in range(height):
+        if n_rows * width < plane.size:
+            float_tiles.fill(numpy.float32(0), plane)
+        for i in range(n_rows):
+            at = (c * n_rows + i) * width
             start = (pad[0] + i) * padded[1] + pad[1]
-            float_tiles.copy(x[c, i], is_rounded, scale[c],
-                          plane[start:start + width])
+            float_tiles.copy(pixels[at:at + width], is_rounded, scale[c],
+                             plane[start:start + width])
 
 
 @threads.Kernel

@@ -277,19 +277,21 @@ def bfloat16(value):
         rounded if value == value else half | numpy.uint32(64))
 
 
-@numba.njit(error_model='numpy')
+# Inlined, as a call counts the references to both arrays, which all threads do
+# for the same images
+@numba.njit(error_model='numpy', inline='always')
 def copy(x, is_rounded, scale, y):
     """Copies numbers times a scale, rounded to bfloat16 or not."""
-    if not is_rounded:
+    if is_rounded:
+        for i in range(x.size):
+            y[i] = numpy.uint32(bfloat16(scale * x[i]) << numpy.uint32(
+                16)).view(numpy.float32)
+    else:
         for i in range(x.size):
             y[i] = scale * x[i]
-        return
-    words = y.view(numpy.uint32)
-    for i in range(x.size):
-        words[i] = bfloat16(scale * x[i]) << numpy.uint32(16)
 
 
-@numba.njit(error_model='numpy')
+@numba.njit(error_model='numpy', inline='always')
 def fill(value, row):
     """Fills a row, by vectors, which ``row[:] = value`` is not."""
     for i in range(row.size):
