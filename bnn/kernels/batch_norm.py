@@ -350,35 +350,37 @@ def _passed(x, gy, gamma, beta, mean, inv_std, low, high):
 def _of_planes(x, y, gamma, beta, eps, mean, var, inv_std, kind):
     n, n_channels, size = x.shape
     sums = numpy.empty((n, n_channels, 2))
+    first = x[0, :, 0]
     for i in numba.prange(n):
-        for c in range(n_channels):
-            sums[i, c, 0], sums[i, c, 1] = _sums(x[i, c], x[0, c, 0])
+        _sums(x[i], first, sums[i])
     for c in range(n_channels):
         total, square = _total(sums[:, c])
-        _keep(total, square, x[0, c, 0], n * size, eps, c, mean, var, inv_std)
+        _keep(total, square, first[c], n * size, eps, c, mean, var, inv_std)
     for i in numba.prange(n):
-        for c in range(n_channels):
-            if kind == _SIGNS:
-                _signs_of_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
-                                inv_std[c])
-            elif kind == _RELU:
-                _relu_of_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
-                               inv_std[c])
-            else:
-                _normalize_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
-                                 inv_std[c])
+        if kind == _SIGNS:
+            _signs_of_image(x[i], y[i], gamma, beta, mean, inv_std)
+        elif kind == _RELU:
+            _relu_of_image(x[i], y[i], gamma, beta, mean, inv_std)
+        else:
+            _normalize_image(x[i], y[i], gamma, beta, mean, inv_std)
+
+
+# Each function has an image, (channels, positions): one that had a plane
+# would count the references to it, which takes longer than a small plane.
 
 
 # The compiler chooses the order of the additions, so that it can use vectors.
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _sums(x, shift):
-    total = square = 0.
-    # A loop over the values themselves would not use vectors.
-    for i in range(len(x)):
-        d = numpy.float64(x[i] - shift)
-        total += d
-        square += d * d
-    return total, square
+def _sums(x, shift, sums):
+    for c in range(len(x)):
+        plane, first = x[c], shift[c]
+        total = square = 0.
+        # A loop over the values themselves would not use vectors.
+        for i in range(len(plane)):
+            d = numpy.float64(plane[i] - first)
+            total += d
+            square += d * d
+        sums[c, 0], sums[c, 1] = total, square
 
 
 @numba.njit(error_model='numpy')
@@ -392,33 +394,37 @@ def _total(sums):
 
 
 @numba.njit(error_model='numpy')
-def _normalize_plane(x, y, gamma, beta, mean, inv_std):
-    for i in range(len(x)):
-        y[i] = gamma * ((x[i] - mean) * inv_std) + beta
+def _normalize_image(x, y, gamma, beta, mean, inv_std):
+    for c in range(len(x)):
+        plane, out = x[c], y[c]
+        for i in range(len(plane)):
+            out[i] = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
 
 
 @numba.njit(error_model='numpy')
-def _signs_of_plane(x, y, gamma, beta, mean, inv_std):
+def _signs_of_image(x, y, gamma, beta, mean, inv_std):
     one = x.dtype.type(1)
-    for i in range(len(x)):
-        h = gamma * ((x[i] - mean) * inv_std) + beta
-        y[i] = one if h >= 0 else -one
+    for c in range(len(x)):
+        plane, out = x[c], y[c]
+        for i in range(len(plane)):
+            h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
+            out[i] = one if h >= 0 else -one
 
 
 @numba.njit(error_model='numpy')
-def _relu_of_plane(x, y, gamma, beta, mean, inv_std):
+def _relu_of_image(x, y, gamma, beta, mean, inv_std):
     zero = x.dtype.type(0)
-    for i in range(len(x)):
-        h = gamma * ((x[i] - mean) * inv_std) + beta
-        y[i] = zero if h <= 0 else h
+    for c in range(len(x)):
+        plane, out = x[c], y[c]
+        for i in range(len(plane)):
+            h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
+            out[i] = zero if h <= 0 else h
 
 
 @threads.Kernel
 def _normalize_planes(x, y, gamma, beta, mean, inv_std):
     for i in numba.prange(len(x)):
-        for c in range(x.shape[1]):
-            _normalize_plane(x[i, c], y[i, c], gamma[c], beta[c], mean[c],
-                             inv_std[c])
+        _normalize_image(x[i], y[i], gamma, beta, mean, inv_std)
 
 
 @threads.Kernel
@@ -428,63 +434,67 @@ def _gradient_of_planes(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
     inv_n = x.dtype.type(1 / (n * size))
     sums = numpy.empty((n, n_channels, 2))
     for i in numba.prange(n):
-        for c in range(n_channels):
-            if is_masked:
-                total, product = _passed_sums(
-                    x[i, c], gy[i, c], gamma[c], beta[c], mean[c], inv_std[c],
-                    low, high)
-            else:
-                total, product = _gradient_sums(
-                    x[i, c], gy[i, c], mean[c], inv_std[c])
-            sums[i, c, 0], sums[i, c, 1] = total, product
+        if is_masked:
+            _passed_sums(x[i], gy[i], gamma, beta, mean, inv_std, low, high,
+                         sums[i])
+        else:
+            _gradient_sums(x[i], gy[i], mean, inv_std, sums[i])
     for c in range(n_channels):
         gbeta[c], ggamma[c] = _total(sums[:, c])
     for i in numba.prange(n):
-        for c in range(n_channels):
-            if is_masked:
-                _passed_gradient(
-                    x[i, c], gy[i, c], gx[i, c], gamma[c], beta[c], mean[c],
-                    inv_std[c], ggamma[c], gbeta[c], inv_n, low, high)
-            else:
-                _gradient_of_plane(
-                    x[i, c], gy[i, c], gx[i, c], gamma[c], mean[c],
-                    inv_std[c], ggamma[c], gbeta[c], inv_n)
+        if is_masked:
+            _passed_gradient(
+                x[i], gy[i], gx[i], gamma, beta, mean, inv_std, ggamma, gbeta,
+                inv_n, low, high)
+        else:
+            _gradient_of_image(x[i], gy[i], gx[i], gamma, mean, inv_std,
+                               ggamma, gbeta, inv_n)
 
 
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _gradient_sums(x, gy, mean, inv_std):
-    total = product = 0.
-    for i in range(len(x)):
-        x_hat = (x[i] - mean) * inv_std
-        total += gy[i]
-        product += numpy.float64(gy[i]) * x_hat
-    return total, product
+def _gradient_sums(x, gy, mean, inv_std, sums):
+    for c in range(len(x)):
+        plane, g = x[c], gy[c]
+        total = product = 0.
+        for i in range(len(plane)):
+            x_hat = (plane[i] - mean[c]) * inv_std[c]
+            total += g[i]
+            product += numpy.float64(g[i]) * x_hat
+        sums[c, 0], sums[c, 1] = total, product
 
 
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _passed_sums(x, gy, gamma, beta, mean, inv_std, low, high):
-    total = product = 0.
-    for i in range(len(x)):
-        g = _passed(x[i], gy[i], gamma, beta, mean, inv_std, low, high)
-        x_hat = (x[i] - mean) * inv_std
-        total += g
-        product += numpy.float64(g) * x_hat
-    return total, product
+def _passed_sums(x, gy, gamma, beta, mean, inv_std, low, high, sums):
+    for c in range(len(x)):
+        plane, gy_plane = x[c], gy[c]
+        total = product = 0.
+        for i in range(len(plane)):
+            g = _passed(plane[i], gy_plane[i], gamma[c], beta[c], mean[c],
+                        inv_std[c], low, high)
+            x_hat = (plane[i] - mean[c]) * inv_std[c]
+            total += g
+            product += numpy.float64(g) * x_hat
+        sums[c, 0], sums[c, 1] = total, product
 
 
 @numba.njit(error_model='numpy')
-def _gradient_of_plane(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta,
-                       inv_n):
-    for i in range(len(x)):
-        x_hat = (x[i] - mean) * inv_std
-        gx[i] = gamma * inv_std * (
-            gy[i] - (x_hat * ggamma + gbeta) * inv_n)
+def _gradient_of_image(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta, inv_n):
+    for c in range(len(x)):
+        plane, gy_plane, out = x[c], gy[c], gx[c]
+        for i in range(len(plane)):
+            x_hat = (plane[i] - mean[c]) * inv_std[c]
+            out[i] = gamma[c] * inv_std[c] * (
+                gy_plane[i] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
 
 
 @numba.njit(error_model='numpy')
 def _passed_gradient(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
                      inv_n, low, high):
-    for i in range(len(x)):
-        g = _passed(x[i], gy[i], gamma, beta, mean, inv_std, low, high)
-        x_hat = (x[i] - mean) * inv_std
-        gx[i] = gamma * inv_std * (g - (x_hat * ggamma + gbeta) * inv_n)
+    for c in range(len(x)):
+        plane, gy_plane, out = x[c], gy[c], gx[c]
+        for i in range(len(plane)):
+            g = _passed(plane[i], gy_plane[i], gamma[c], beta[c], mean[c],
+                        inv_std[c], low, high)
+            x_hat = (plane[i] - mean[c]) * inv_std[c]
+            out[i] = gamma[c] * inv_std[c] * (
+                g - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
