@@ -79,7 +79,7 @@ def _multiply_some(x, columns, y, start, end):
         m = min(_BLOCK, end - first)
         for i in range(m):
             at = shift + stride * i
-            space[at:at + x.shape[1]] = x[first + i]
+            byte_tiles.copy_row(x[first + i], space[at:at + stride])
         byte_tiles.ready()
         for j in range(len(columns)):
             column = j * _COLUMNS

@@ -63,6 +63,16 @@ def byte_tile(typingctx, a, a_stride, b, n_words, y, y_stride):
         _address, _size, _address, _size, _address, _size), generate
 
 
+@numba.njit(error_model='numpy', inline='always')
+def copy_row(x, row):
+    """Copies bytes to the beginning of a row; the rest of it becomes 0."""
+    for i in range(len(x)):
+        row[i] = x[i]
+    rest = row[len(x):]
+    for i in range(len(rest)):
+        rest[i] = 0
+
+
 ready, release = (amx.for_kernels(emit, HAS_AMX)
                   for emit in (amx.ready, amx.release))
 

@@ -143,7 +143,7 @@ def _joined(arrays):
 @numba.njit(error_model='numpy')
 def _planes(x, row, octets, first, planes):
     """Makes packed rows of an image, of the bits ``first``... of a pixel."""
-    octets[:x.shape[1]] = x[row]
+    byte_tiles.copy_row(x[row], octets)
     address = octets.ctypes.data
     for j in range(planes.shape[0]):
         for i in range(planes.shape[1]):
@@ -249,8 +249,7 @@ def _some(x, of_pixels, of_signs, words, limits, layers, byte_words, least,
                     row = space[shift + 4 * n_byte_words * i:
                                 shift + 4 * n_byte_words * (i + 1)]
                     if of_pixels and layer == 0:
-                        row[:x.shape[1]] = x[first + i]
-                        row[x.shape[1]:] = 0
+                        byte_tiles.copy_row(x[first + i], row)
                     else:
                         operand = buffers[
                             1 - side, i, :4 * n_words].view(numpy.uint32)
