@@ -167,8 +167,8 @@ def filter_gradient(x: numpy.ndarray | sign_convolution.PackedImages,
             value = x.value
         _filter_gradient(
             x.size, numpy.ascontiguousarray(images), words, value,
-            numpy.ascontiguousarray(gy), padded, pad, stride[1], n_words,
-            terms, starts, targets, sources, columns.size, unit, is_rounded,
+            numpy.ascontiguousarray(gy).reshape(len(gy), n_filters, -1),
+            size[1], padded, pad, stride[1], n_words, terms, starts, targets, sources, columns.size, unit, is_rounded,
             sums, gb)
     gW = sums[0]
     for other in sums[1:]:
@@ -299,8 +299,8 @@ def _fill(image, terms, starts, targets, sources, t, n_words, panel):
 
 
 @threads.Kernel
-def _filter_gradient(x, words, value, gy, padded, pad, step, n_image, terms,
-                     starts, targets, sources, n_columns, unit, is_rounded,
+def _filter_gradient(x, words, value, gy, width, padded, pad, step, n_image,
+                     terms, starts, targets, sources, n_columns, unit, is_rounded,
                      sums, gb):
     n_filters, n_channels = gy.shape[1], x.shape[1]
     n_parts, n_rows = sums.shape[:2]
@@ -343,16 +343,12 @@ def _filter_gradient(x, words, value, gy, padded, pad, step, n_image, terms,
                             planes[c * pitch + p:].ctypes.data, 4 * pitch,
                             image[p * n_channels + c:].ctypes.data,
                             4 * n_channels)
-                for r in range(n_filters):
-                    gb[part, r] += operands.add_up(gy[n + g, r].reshape(-1))
-                at = g * n_terms
-                for r in range(n_filters):
-                    row = rows[r][at:at + n_terms]
-                    if is_paired:
-                        _pair_places(gy[n + g, r], row.view(numpy.uint32))
-                    else:
-                        float_tiles.copy(gy[n + g, r].reshape(-1), is_rounded,
-                                         one[0], row)
+                operands.add_up(gy[n + g], gb[part])
+                if is_paired:
+                    _pair_places(gy[n + g], width, rows.view(numpy.uint32),
+                                 g * n_terms)
+                else:
+                    _copy_places(gy[n + g], is_rounded, rows, g * n_terms)
             n_there = n_images * n_terms
             rows[:, n_there:] = 0
             n_words = float_tiles.whole(n_there, float_tiles.WORDS[unit])
@@ -371,17 +367,26 @@ def _filter_gradient(x, words, value, gy, padded, pad, step, n_image, terms,
 
 
 @numba.njit(error_model='numpy')
-def _pair_places(gy, words):
+def _copy_places(gy, is_rounded, rows, at):
+    """Copies the places of an image into rows, one for each filter."""
+    for r in range(len(gy)):
+        places = gy[r]
+        float_tiles.copy(places, is_rounded, numpy.float32(1),
+                         rows[r, at:at + places.size])
+
+
+@numba.njit(error_model='numpy')
+def _pair_places(gy, width, rows, at):
     """Makes words of two places of a row; an odd row's last one has 0."""
-    height, width = gy.shape
+    if width % 2 == 0:
+        width = gy.shape[1]
     n_whole = width // 2
-    if 2 * n_whole == width:
-        height, n_whole = 1, gy.size // 2
-    places = gy.reshape(-1)
-    for i in range(height):
-        row, pairs = places[i * width:], words[i * -(-width // 2):]
-        for j in range(n_whole):
-            pairs[j] = float_tiles.bfloat16(row[2 * j]) | (
-                float_tiles.bfloat16(row[2 * j + 1]) << numpy.uint32(16))
-        if 2 * n_whole < width:
-            pairs[n_whole] = float_tiles.bfloat16(row[2 * n_whole])
+    for r in range(len(gy)):
+        places, words = gy[r], rows[r, at:]
+        for i in range(places.size // width):
+            row, pairs = places[i * width:], words[i * -(-width // 2):]
+            for j in range(n_whole):
+                pairs[j] = float_tiles.bfloat16(row[2 * j]) | (
+                    float_tiles.bfloat16(row[2 * j + 1]) << numpy.uint32(16))
+            if 2 * n_whole < width:
+                pairs[n_whole] = float_tiles.bfloat16(row[2 * n_whole])

@@ -160,19 +160,18 @@ def make_rows(W: numpy.ndarray, precision: str, unit: int) -> numpy.ndarray:
     return rows
 
 
-@numba.njit(error_model='numpy')
-def add_up(values):
-    """Returns the sum of float32; sums of more than a few are of float64."""
-    total = numpy.float64(0)
-    for first in range(0, values.size, _SUMMED):
-        total += _add_some(values[first:first + _SUMMED])
-    return total
-
-
 # The compiler chooses the order of the additions, so that it can use vectors.
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _add_some(values):
-    total = numpy.float32(0)
-    for i in range(values.size):
-        total += values[i]
-    return total
+def add_up(planes, totals):
+    """Adds the sum of each plane, of float32, to one of float64.
+
+    Sums of more than a few numbers are of float64.
+    """
+    for c in range(len(planes)):
+        plane = planes[c]
+        for first in range(0, plane.size, _SUMMED):
+            some = plane[first:first + _SUMMED]
+            total = numpy.float32(0)
+            for i in range(some.size):
+                total += some[i]
+            totals[c] += total

@@ -277,8 +277,10 @@ def bfloat16(value):
         rounded if value == value else half | numpy.uint32(64))
 
 
-# Inlined, as a call counts the references to both arrays, which all threads do
-# for the same images
+# These are inlined: a call counts the references to its arrays, as all threads
+# do for the same images, which takes longer than a short row.
+
+
 @numba.njit(error_model='numpy', inline='always')
 def copy(x, is_rounded, scale, y):
     """Copies numbers times a scale, rounded to bfloat16 or not."""
@@ -298,7 +300,7 @@ def fill(value, row):
         row[i] = value
 
 
-@numba.njit(error_model='numpy')
+@numba.njit(error_model='numpy', inline='always')
 def pair_up(low, high, words):
     """Makes words of the numbers of two arrays, rounded to bfloat16."""
     for i in range(low.size):

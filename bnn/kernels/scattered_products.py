@@ -82,17 +82,17 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     if scale is None:
         scale = numpy.ones(n_filters, numpy.float32)
     _multiply(
-        work, numpy.ascontiguousarray(gy), rows, padded, pad[0],
-        column(pad[1] + numpy.arange(size[1])), n_image, terms, starts,
-        sources, targets, masks, group, unit, precision == 'bfloat16', scale,
+        work, numpy.ascontiguousarray(gy).reshape(len(gy), n_filters, -1),
+        rows, padded, pad[0],
+        column(pad[1] + numpy.arange(size[1])), stride[1], n_image, terms,
+        starts, sources, targets, masks, group, unit, precision == 'bfloat16', scale,
         gx)
     return gx
 
 
 @threads.Kernel
-def _multiply(gy, rows, padded, top, pixels, n_image, terms, starts, sources,
-              targets, masks, group, unit, is_rounded, scale, gx):
-    n_channels, height = gx.shape[1:3]
+def _multiply(gy, rows, padded, top, pixels, step, n_image, terms, starts,
+              sources, targets, masks, group, unit, is_rounded, scale, gx):
     n_words = rows.shape[1] * float_tiles.PER_WORD[unit]
     n_together = _ROWS[unit]
     for part in numba.prange(-(-len(gy) // group)):
@@ -103,14 +103,14 @@ def _multiply(gy, rows, padded, top, pixels, n_image, terms, starts, sources,
         pair = numpy.zeros((2, _COLUMNS), numpy.float32)
         # A row of eight may go beyond the last sum.
         sums = numpy.empty((n_together + 1, _COLUMNS), numpy.float32)
-        n_columns = n_images * gy.shape[2] * gy.shape[3]
+        n_columns = n_images * gy.shape[2]
         for t in range(-(-n_columns // _COLUMNS)):
             first = t * _COLUMNS
             n_there = min(_COLUMNS, n_columns - first)
             _fill(gy, start, first, n_there, unit, is_rounded, scale, pair,
                   panel)
             for r in range(0, len(terms), n_together):
-                sums[:] = 0
+                float_tiles.fill(numpy.float32(0), sums.reshape(-1))
                 float_tiles.multiply(
                     unit, rows[r:].ctypes.data, rows.strides[0],
                     min(n_together, len(rows) - r), panel.ctypes.data, n_words,
@@ -123,34 +123,48 @@ def _multiply(gy, rows, padded, top, pixels, n_image, terms, starts, sources,
                     masks[starts[t]:].ctypes.data,
                     starts[t + 1] - starts[t], images.ctypes.data)
         for n in range(n_images):
-            for c in range(n_channels):
-                plane = images[n * n_image + c * padded[0] * padded[1]:]
-                for i in range(height):
-                    row = plane[(top + i) * padded[1]:]
-                    for j in range(len(pixels)):
-                        gx[start + n, c, i, j] = row[pixels[j]]
+            _cut(images[n * n_image:(n + 1) * n_image], padded, top, pixels,
+                 step, gx[start + n])
+
+
+@numba.njit(error_model='numpy')
+def _cut(image, padded, top, pixels, step, gx):
+    """Copies the rows of an image without what is around them."""
+    n_channels, height, width = gx.shape
+    out = gx.reshape(-1)
+    for c in range(n_channels):
+        for i in range(height):
+            row = image[(c * padded[0] + top + i) * padded[1]:]
+            to = out[(c * height + i) * width:][:width]
+            for first in range(min(step, width)):
+                # Pixels a step apart are neighbours.
+                some = row[pixels[first]:]
+                for j in range(-(-(width - first) // step)):
+                    to[first + step * j] = some[j]
 
 
 @numba.njit(error_model='numpy')
 def _fill(gy, start, first, n_columns, unit, is_rounded, scale, pair, panel):
     """Fills a panel with the scaled gradient of some places of the images."""
-    n_filters = gy.shape[1]
-    n_places = gy.shape[2] * gy.shape[3]
+    n_filters, n_places = gy.shape[1:]
+    words = panel.view(numpy.uint32)
     done = 0
     while done < n_columns:
         n, place = divmod(first + done, n_places)
         n_more = min(n_columns - done, n_places - place)
+        image = gy[start + n]
         for f in range(n_filters):
-            values = gy[start + n, f].reshape(-1)[place:place + n_more]
+            values = image[f, place:place + n_more]
             if not float_tiles.IS_PAIRED[unit]:
-                words = panel[f * _COLUMNS + done:][:n_more]
-                float_tiles.copy(values, is_rounded, scale[f], words)
+                at = f * _COLUMNS + done
+                float_tiles.copy(values, is_rounded, scale[f],
+                                 panel[at:at + n_more])
                 continue
             float_tiles.copy(values, False, scale[f], pair[f % 2])
             if f + 1 == n_filters and f % 2 == 0:
-                pair[1] = 0
+                float_tiles.fill(numpy.float32(0), pair[1])
             if f + 1 == n_filters or f % 2:
-                words = panel[f // 2 * _COLUMNS + done:][:n_more]
+                at = f // 2 * _COLUMNS + done
                 float_tiles.pair_up(pair[0, :n_more], pair[1, :n_more],
-                                    words.view(numpy.uint32))
+                                    words[at:at + n_more])
         done += n_more

@@ -54,11 +54,12 @@ def filter_gradient(x, gy: numpy.ndarray, stride: tuple[int, int],
          _COLUMNS), numpy.float32)
     gb = numpy.zeros((n_parts, n_filters))
     if gy.size and x.size:
-        gy = numpy.ascontiguousarray(gy)
-        if size[1] % _TERMS == 0:  # The rows of an image are one.
-            gy = gy.reshape(len(gy), n_filters, 1, -1)
+        gy, width = numpy.ascontiguousarray(gy), size[1]
+        if width % _TERMS == 0:  # The rows of an image are one.
+            width *= size[0]
         _filter_gradient(
-            x.size, x.words, n_channels, x.padded, gy, stride[1], groups,
+            x.size, x.words, n_channels, x.padded,
+            gy.reshape(len(gy), n_filters, -1), width, stride[1], groups,
             n_together, weights, n_patterns, is_rounded, sums, gb)
     gW = sums[0]
     for other in sums[1:]:
@@ -69,8 +70,8 @@ def filter_gradient(x, gy: numpy.ndarray, stride: tuple[int, int],
 
 
 @threads.Kernel
-def _filter_gradient(words, n_channels, padded, gy, step, groups, n_together,
-                     weights, n_patterns, is_rounded, sums, gb):
+def _filter_gradient(words, n_channels, padded, gy, width, step, groups,
+                     n_together, weights, n_patterns, is_rounded, sums, gb):
     n_filters = gy.shape[1]
     size = padded[0] * padded[1]
     n_groups = len(groups) // n_together
@@ -88,15 +89,16 @@ def _filter_gradient(words, n_channels, padded, gy, step, groups, n_together,
         for n in range(part * len(gy) // len(sums), last, n_together):
             n_images = min(n_together, last - n)
             for g in range(n_images):
+                operands.add_up(gy[n + g], gb[part])
                 for c in range(n_channels):
                     _write_patterns(
                         words[n + g], c, size, step, n_patterns, digits,
                         patterns[(g * n_channels + c) * size:])
             for block in range(sums.shape[1]):
                 f = block * _COLUMNS
-                for i in range(min(_COLUMNS, n_filters - f)):
-                    gb[part, f + i] += _copy_places(
-                        gy, n, n_images, f + i, is_rounded, rows[i])
+                for g in range(n_images):
+                    _copy_places(gy[n + g, f:f + _COLUMNS], width, is_rounded,
+                                 rows, g * n_groups * _TERMS)
                 rows[n_filters - f:] = 0
                 for first in range(0, n_images * n_groups, _GROUPS):
                     n_there = min(_GROUPS, n_images * n_groups - first)
@@ -113,25 +115,15 @@ def _filter_gradient(words, n_channels, padded, gy, step, groups, n_together,
 
 
 @numba.njit(error_model='numpy')
-def _copy_places(gy, first, n_images, f, is_rounded, terms):
-    """Copies the places of some images; rows of them are filled up with 0.
-
-    Returns:
-        The sum of the places, as they are.
-    """
-    height, width = gy.shape[2:]
-    if width % _TERMS == 0:  # One row, of all places
-        height, width = 1, height * width
-    total = numpy.float64(0)
-    at = 0
-    for n in range(first, first + n_images):
-        places = gy[n, f].reshape(-1)
-        total += operands.add_up(places)
-        for i in range(height):
-            float_tiles.copy(places[i * width:(i + 1) * width], is_rounded,
-                             numpy.float32(1), terms[at:at + width])
-            at += float_tiles.whole(width, _TERMS)
-    return total
+def _copy_places(gy, width, is_rounded, rows, at):
+    """Copies the places of an image; rows of them are filled up with 0."""
+    step = float_tiles.whole(width, _TERMS)
+    for f in range(len(gy)):
+        places, terms = gy[f], rows[f, at:]
+        for i in range(places.size // width):
+            float_tiles.copy(
+                places[i * width:(i + 1) * width], is_rounded,
+                numpy.float32(1), terms[i * step:i * step + width])
 
 
 @numba.njit(error_model='numpy')
