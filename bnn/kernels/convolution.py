@@ -380,13 +380,14 @@ def _pair_places(gy, width, rows, at):
     """Makes words of two places of a row; an odd row's last one has 0."""
     if width % 2 == 0:
         width = gy.shape[1]
-    n_whole = width // 2
+    n_whole, n_words = width // 2, -(-width // 2)
     for r in range(len(gy)):
-        places, words = gy[r], rows[r, at:]
-        for i in range(places.size // width):
-            row, pairs = places[i * width:], words[i * -(-width // 2):]
+        for i in range(gy.shape[1] // width):
+            start = at + i * n_words
+            row = gy[r, i * width:(i + 1) * width]
+            pairs = rows[r, start:start + n_whole]
             for j in range(n_whole):
                 pairs[j] = float_tiles.bfloat16(row[2 * j]) | (
                     float_tiles.bfloat16(row[2 * j + 1]) << numpy.uint32(16))
-            if 2 * n_whole < width:
-                pairs[n_whole] = float_tiles.bfloat16(row[2 * n_whole])
+            for j in range(2 * n_whole, width):
+                rows[r, start + n_whole] = float_tiles.bfloat16(row[j])

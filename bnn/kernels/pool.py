@@ -188,7 +188,7 @@ def _average_of_planes(x, ksize, stride, pad, y):
     for p in range(len(x)):
         _copy_in(x[p], image, starts)
         _split(image, parts, stride[1])
-        total[:] = 0
+        _fill(total)
         for q, at in offsets:
             _add(total, parts[q, at:at + n])
         _divide(total, len(offsets))
@@ -219,7 +219,8 @@ def _gradient_of_planes(gy, where, ksize, stride, pad, gx):
         _rows_in(gy[p], size[1], spread)
         if len(where):
             _rows_in(where[p], size[1], places)
-        parts[:] = 0
+        for q in range(len(parts)):
+            _fill(parts[q])
         # Chainer adds up windows that overlap in this order, from the last.
         for place in range(len(offsets)):
             q, at = offsets[place]
@@ -234,6 +235,10 @@ def _gradient_of_planes(gy, where, ksize, stride, pad, gx):
 
 
 # ---- from a plane to its parts and back
+
+
+# A call counts the references to its arrays, which takes longer than a row.
+_inlined = numba.njit(error_model='numpy', inline='always')
 
 
 @numba.njit(error_model='numpy')
@@ -282,13 +287,13 @@ def _offsets(shape, ksize, stride, pad, size):
     return starts, offsets
 
 
-@numba.njit(error_model='numpy')
+@_inlined
 def _copy_in(x, image, starts):
     for r in range(len(starts)):
         _copy(x[r], image[starts[r, 0]:starts[r, 1]])
 
 
-@numba.njit(error_model='numpy')
+@_inlined
 def _copy_out(image, x, starts):
     # Behind the last window it is 0.
     for r in range(len(x)):
@@ -296,10 +301,11 @@ def _copy_out(image, x, starts):
         if r < len(starts):
             width = starts[r, 1] - starts[r, 0]
             _copy(image[starts[r, 0]:], x[r, :width])
-        x[r, width:] = 0
+        if width < x.shape[1]:
+            _fill(x[r, width:])
 
 
-@numba.njit(error_model='numpy')
+@_inlined
 def _split(image, parts, stride):
     n = len(image) // stride
     if stride == 2:  # a loop that uses vectors
@@ -313,7 +319,7 @@ def _split(image, parts, stride):
                 parts[q, k] = image[k * stride + q]
 
 
-@numba.njit(error_model='numpy')
+@_inlined
 def _join(parts, image, stride):
     n = len(image) // stride
     if stride == 2:
@@ -327,14 +333,21 @@ def _join(parts, image, stride):
                 image[k * stride + q] = parts[q, k]
 
 
-@numba.njit(error_model='numpy')
+@_inlined
+def _fill(out):
+    """Fills with 0, by vectors."""
+    for k in range(len(out)):
+        out[k] = 0
+
+
+@_inlined
 def _copy(values, out):
     """Copies as many values as there is place for."""
     for k in range(len(out)):
         out[k] = values[k]
 
 
-@numba.njit(error_model='numpy')
+@_inlined
 def _rows_in(y, width, values):
     if width == y.shape[1]:
         _copy(y.reshape(-1), values)
@@ -343,7 +356,7 @@ def _rows_in(y, width, values):
         _copy(y[i], values[i * width:i * width + y.shape[1]])
 
 
-@numba.njit(error_model='numpy')
+@_inlined
 def _rows_out(values, width, y):
     if width == y.shape[1]:
         _copy(values, y.reshape(-1))
@@ -356,7 +369,7 @@ def _rows_out(values, width, y):
 
 
 # Places as wide as float32 make a loop that uses vectors.
-@numba.njit(error_model='numpy')
+@_inlined
 def _take_larger(place, values, most, places, new_most, new_places):
     # In place the compiler would store under a mask, which some processors
     # are slow at.
@@ -369,20 +382,20 @@ def _take_larger(place, values, most, places, new_most, new_places):
         new_places[k] = place if is_more else where
 
 
-@numba.njit(error_model='numpy')
+@_inlined
 def _add_where(places, place, values, total):
     place, zero = numpy.int32(place), total.dtype.type(0)
     for k in range(len(total)):
         total[k] += values[k] if places[k] == place else zero
 
 
-@numba.njit(error_model='numpy')
+@_inlined
 def _add(total, values):
     for k in range(len(total)):
         total[k] += values[k]
 
 
-@numba.njit(error_model='numpy')
+@_inlined
 def _divide(total, count):
     count = total.dtype.type(count)
     for k in range(len(total)):

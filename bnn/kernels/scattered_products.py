@@ -100,15 +100,13 @@ def _multiply(gy, rows, padded, top, pixels, step, n_image, terms, starts,
         n_images = min(group, len(gy) - start)
         images = numpy.zeros(group * n_image + _SHORT, numpy.float32)
         panel = float_tiles.make_panel(n_words)
-        pair = numpy.zeros((2, _COLUMNS), numpy.float32)
         # A row of eight may go beyond the last sum.
         sums = numpy.empty((n_together + 1, _COLUMNS), numpy.float32)
         n_columns = n_images * gy.shape[2]
         for t in range(-(-n_columns // _COLUMNS)):
             first = t * _COLUMNS
             n_there = min(_COLUMNS, n_columns - first)
-            _fill(gy, start, first, n_there, unit, is_rounded, scale, pair,
-                  panel)
+            _fill(gy, start, first, n_there, unit, is_rounded, scale, panel)
             for r in range(0, len(terms), n_together):
                 float_tiles.fill(numpy.float32(0), sums.reshape(-1))
                 float_tiles.multiply(
@@ -144,27 +142,41 @@ def _cut(image, padded, top, pixels, step, gx):
 
 
 @numba.njit(error_model='numpy')
-def _fill(gy, start, first, n_columns, unit, is_rounded, scale, pair, panel):
+def _fill(gy, start, first, n_columns, unit, is_rounded, scale, panel):
     """Fills a panel with the scaled gradient of some places of the images."""
-    n_filters, n_places = gy.shape[1:]
-    words = panel.view(numpy.uint32)
+    n_places = gy.shape[2]
     done = 0
     while done < n_columns:
         n, place = divmod(first + done, n_places)
-        n_more = min(n_columns - done, n_places - place)
-        image = gy[start + n]
-        for f in range(n_filters):
-            values = image[f, place:place + n_more]
-            if not float_tiles.IS_PAIRED[unit]:
-                at = f * _COLUMNS + done
-                float_tiles.copy(values, is_rounded, scale[f],
-                                 panel[at:at + n_more])
-                continue
-            float_tiles.copy(values, False, scale[f], pair[f % 2])
-            if f + 1 == n_filters and f % 2 == 0:
-                float_tiles.fill(numpy.float32(0), pair[1])
-            if f + 1 == n_filters or f % 2:
-                at = f // 2 * _COLUMNS + done
-                float_tiles.pair_up(pair[0, :n_more], pair[1, :n_more],
-                                    words[at:at + n_more])
-        done += n_more
+        last = min(n_places, place + n_columns - done)
+        if float_tiles.IS_PAIRED[unit]:
+            _pair_filters(gy[start + n], place, last, scale,
+                          panel[done:].view(numpy.uint32))
+        else:
+            _copy_filters(gy[start + n], place, last, is_rounded, scale,
+                          panel[done:])
+        done += last - place
+
+
+@numba.njit(error_model='numpy')
+def _copy_filters(gy, place, last, is_rounded, scale, panel):
+    for f in range(len(gy)):
+        words = panel[f * _COLUMNS:(f + 1) * _COLUMNS]
+        float_tiles.copy(gy[f, place:last], is_rounded, scale[f], words)
+
+
+@numba.njit(error_model='numpy')
+def _pair_filters(gy, place, last, scale, panel):
+    """Makes words of two filters; the last one of an odd number has 0."""
+    n_whole = len(gy) // 2
+    for f in range(n_whole):
+        low, high = gy[2 * f, place:last], gy[2 * f + 1, place:last]
+        words = panel[f * _COLUMNS:(f + 1) * _COLUMNS]
+        for j in range(low.size):
+            words[j] = float_tiles.bfloat16(scale[2 * f] * low[j]) | (
+                float_tiles.bfloat16(scale[2 * f + 1] * high[j])
+                << numpy.uint32(16))
+    for f in range(2 * n_whole, len(gy)):
+        for j in range(last - place):
+            panel[n_whole * _COLUMNS + j] = float_tiles.bfloat16(
+                scale[f] * gy[f, place + j])
