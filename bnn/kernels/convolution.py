@@ -168,8 +168,8 @@ def filter_gradient(x: numpy.ndarray | sign_convolution.PackedImages,
         _filter_gradient(
             x.size, numpy.ascontiguousarray(images), words, value,
             numpy.ascontiguousarray(gy).reshape(len(gy), n_filters, -1),
-            size[1], padded, pad, stride[1], n_words, terms, starts, targets, sources, columns.size, unit, is_rounded,
-            sums, gb)
+            size[1], padded, pad, stride[1], n_words, terms, starts, targets,
+            sources, columns.size, unit, is_rounded, sums, gb)
     gW = sums[0]
     for other in sums[1:]:
         gW += other
@@ -300,9 +300,9 @@ def _fill(image, terms, starts, targets, sources, t, n_words, panel):
 
 @threads.Kernel
 def _filter_gradient(x, words, value, gy, width, padded, pad, step, n_image,
-                     terms, starts, targets, sources, n_columns, unit, is_rounded,
-                     sums, gb):
-    n_filters, n_channels = gy.shape[1], x.shape[1]
+                     terms, starts, targets, sources, n_columns, unit,
+                     is_rounded, sums, gb):
+    n_channels = x.shape[1]
     n_parts, n_rows = sums.shape[:2]
     group, n_terms = terms.shape
     size = padded[0] * padded[1]

@@ -1,7 +1,7 @@
 """Products of float32 matrices that are rounded to bfloat16.
 
-They are made of the tiles of :mod:`bnn.kernels.float_tiles`, 64 columns of
-the result after another, which the threads share.  Without rounding, and
+They are made of the tiles of :mod:`bnn.kernels.float_tiles`; the threads share
+groups of columns and blocks of rows of the result.  Without rounding, and
 where the processor has no unit for bfloat16, numbers are multiplied by signs
 as :mod:`bnn.kernels.sign_products` does it.
 """
@@ -58,7 +58,7 @@ def multiply_rounded(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
     if unit == float_tiles.FLOATS:
         return round_to_bfloat16(a).dot(round_to_bfloat16(b))
     y = _result(a, b.shape[1])
-    if a.size:
+    if a.size and y.size:
         _run(_rows(a, unit), numpy.ascontiguousarray(b), _NO_SIGNS, unit, y)
     return y
 
@@ -86,7 +86,7 @@ def multiply_by_signs(a: numpy.ndarray, W: numpy.ndarray, k: int,
         return sign_products.multiply(a, W, k)
     sign_products.check(a, W, k)
     unit, y = float_tiles.UNIT, _result(a, k)
-    if a.size:
+    if a.size and y.size:
         _run(_rows(a, unit), _NO_NUMBERS, W, unit, y)
     return y
 
@@ -169,36 +169,38 @@ def _round_columns(b, rows):
 def _multiply(rows, b, W, unit, y, n_threads):
     """Multiplies rows by numbers ``b``, or by packed signs ``W``.
 
-    A panel has some columns, whose words for a block of rows the second cache
-    holds.  Blocks of rows are written one after the other, so that
-    neighbours in memory follow each other.
+    The panels of some columns stay in the second cache, while blocks of rows
+    are multiplied by all of them: neighbours in memory are written one after
+    the other.
     """
-    n_terms, n = max(len(b), len(W)), y.shape[1]
+    n_tiles = -(-y.shape[1] // _COLUMNS)
     n_words = rows.shape[1]
     longest = min(n_words, _WORDS)
     n_together = max(1, _WORDS // longest)
-    n_groups = -(-n // (_COLUMNS * n_together))
+    n_groups = -(-n_tiles // n_together)
     n_parts = -(-2 * n_threads // n_groups)
     n_blocks = -(-len(y) // _ROWS)
     for task in numba.prange(n_groups * n_parts):
         part, group = divmod(task, n_groups)
-        panel = numpy.zeros((n_together, longest, _COLUMNS), numpy.uint32)
+        start = numpy.int64(group) * n_together
+        n_there = min(n_together, n_tiles - start)
+        panels = numpy.zeros((n_there, longest, _COLUMNS), numpy.uint32)
         sums = numpy.zeros((_ROWS, _COLUMNS), numpy.float32)
         for word in range(0, n_words, longest):
             length = min(longest, n_words - word)
-            for t in range(n_together):
-                first = (group * n_together + t) * _COLUMNS
+            for t in range(n_there):
+                first = (start + t) * _COLUMNS
                 if len(W):
-                    _expand(W, word, length, first, panel[t])
+                    _expand(W, word, length, first, panels[t])
                 else:
-                    _pair_up(b, word, length, first, panel[t])
+                    _pair_up(b, word, length, first, panels[t])
             for block in range(part * n_blocks // n_parts,
                                (part + 1) * n_blocks // n_parts):
-                for t in range(n_together):
-                    _add_product(unit, rows[block * _ROWS:, word:],
-                                 word == 0, panel[t], length,
-                                 (group * n_together + t) * _COLUMNS,
-                                 y[block * _ROWS:(block + 1) * _ROWS], sums)
+                row = block * _ROWS
+                for t in range(n_there):
+                    _add_product(unit, rows[row:, word:], word == 0,
+                                 panels[t], length, (start + t) * _COLUMNS,
+                                 y[row:row + _ROWS], sums)
 
 
 @numba.njit(error_model='numpy')
@@ -243,8 +245,6 @@ def _add_product(unit, rows, is_first, panel, n_words, first, y, sums):
     What is no whole tile is added up beside it, in ``sums``.
     """
     width = min(_COLUMNS, y.shape[1] - first)
-    if width <= 0:
-        return
     n_whole = 0
     if width == _COLUMNS:
         n_whole = len(y) // float_tiles.ROWS[unit] * float_tiles.ROWS[unit]

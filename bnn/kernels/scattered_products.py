@@ -83,10 +83,9 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
         scale = numpy.ones(n_filters, numpy.float32)
     _multiply(
         work, numpy.ascontiguousarray(gy).reshape(len(gy), n_filters, -1),
-        rows, padded, pad[0],
-        column(pad[1] + numpy.arange(size[1])), stride[1], n_image, terms,
-        starts, sources, targets, masks, group, unit, precision == 'bfloat16', scale,
-        gx)
+        rows, padded, pad[0], column(pad[1] + numpy.arange(size[1])),
+        stride[1], n_image, terms, starts, sources, targets, masks, group,
+        unit, precision == 'bfloat16', scale, gx)
     return gx
 
 

@@ -41,6 +41,7 @@ def unit(request, monkeypatch):
 @hypothesis.given(m=SIZES, k=SIZES, n=SIZES, is_turned=strategies.booleans())
 @hypothesis.example(m=3, k=1500, n=70, is_turned=False)
 @hypothesis.example(m=64, k=2100, n=128, is_turned=True)
+@hypothesis.example(m=200, k=100, n=1000, is_turned=True)
 def test_product(unit, m, k, n, is_turned):
     a = draw(k, m).T if is_turned else draw(m, k)
     b = draw(k, n)
@@ -53,6 +54,7 @@ def test_product(unit, m, k, n, is_turned):
 @hypothesis.given(m=SIZES, k=SIZES, n=SIZES, is_turned=strategies.booleans())
 @hypothesis.example(m=3, k=1500, n=70, is_turned=False)
 @hypothesis.example(m=64, k=128, n=2100, is_turned=True)
+@hypothesis.example(m=200, k=100, n=1000, is_turned=False)
 def test_products_by_packed_signs(unit, m, k, n, is_turned):
     W = draw(n, k)
     packed, W = bits.pack(W), reference.binarize(W)
