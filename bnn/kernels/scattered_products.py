@@ -133,11 +133,13 @@ def _cut(image, padded, top, pixels, step, gx):
         for i in range(height):
             row = image[(c * padded[0] + top + i) * padded[1]:]
             to = out[(c * height + i) * width:][:width]
-            for first in range(min(step, width)):
-                # Pixels a step apart are neighbours.
-                some = row[pixels[first]:]
-                for j in range(-(-(width - first) // step)):
-                    to[first + step * j] = some[j]
+            if step == 1 and width:  # a loop that uses vectors
+                some = row[pixels[0]:]
+                for j in range(width):
+                    to[j] = some[j]
+            else:
+                for j in range(width):
+                    to[j] = row[pixels[j]]
 
 
 @numba.njit(error_model='numpy')
