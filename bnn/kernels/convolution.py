@@ -348,7 +348,8 @@ def _filter_gradient(x, words, value, gy, width, padded, pad, step, n_image,
                     _pair_places(gy[n + g], width, rows.view(numpy.uint32),
                                  g * n_terms)
                 else:
-                    _copy_places(gy[n + g], is_rounded, rows, g * n_terms)
+                    operands.copy_places(gy[n + g], n_terms, is_rounded, rows,
+                                         g * n_terms)
             n_there = n_images * n_terms
             rows[:, n_there:] = 0
             n_words = float_tiles.whole(n_there, float_tiles.WORDS[unit])
@@ -364,15 +365,6 @@ def _filter_gradient(x, words, value, gy, width, padded, pad, step, n_image,
                         min(_COLUMNS, n_columns - t * _COLUMNS),
                         sums[part, :, t * _COLUMNS:].ctypes.data,
                         4 * sums.shape[2])
-
-
-@numba.njit(error_model='numpy')
-def _copy_places(gy, is_rounded, rows, at):
-    """Copies the places of an image into rows, one for each filter."""
-    for r in range(len(gy)):
-        places = gy[r]
-        float_tiles.copy(places, is_rounded, numpy.float32(1),
-                         rows[r, at:at + places.size])
 
 
 @numba.njit(error_model='numpy')

@@ -175,3 +175,18 @@ def add_up(planes, totals):
             for i in range(some.size):
                 total += some[i]
             totals[c] += total
+
+
+@numba.njit(error_model='numpy')
+def copy_places(gy, width, is_rounded, rows, at):
+    """Copies the places of an image into rows, one for each filter.
+
+    Each ``width`` of them are filled up with 0 to whole patterns of signs.
+    """
+    step = float_tiles.whole(width, sign_tables.TERMS)
+    for f in range(len(gy)):
+        places, terms = gy[f], rows[f, at:]
+        for i in range(places.size // width):
+            float_tiles.copy(
+                places[i * width:(i + 1) * width], is_rounded,
+                numpy.float32(1), terms[i * step:i * step + width])

@@ -10,6 +10,7 @@ import math
 import numba
 import numpy
 
+from bnn.kernels import float_tiles
 from bnn.kernels import threads
 
 #: The place of a value that is in the padding.
@@ -188,7 +189,7 @@ def _average_of_planes(x, ksize, stride, pad, y):
     for p in range(len(x)):
         _copy_in(x[p], image, starts)
         _split(image, parts, stride[1])
-        _fill(total)
+        float_tiles.fill(x.dtype.type(0), total)
         for q, at in offsets:
             _add(total, parts[q, at:at + n])
         _divide(total, len(offsets))
@@ -220,7 +221,7 @@ def _gradient_of_planes(gy, where, ksize, stride, pad, gx):
         if len(where):
             _rows_in(where[p], size[1], places)
         for q in range(len(parts)):
-            _fill(parts[q])
+            float_tiles.fill(gy.dtype.type(0), parts[q])
         # Chainer adds up windows that overlap in this order, from the last.
         for place in range(len(offsets)):
             q, at = offsets[place]
@@ -302,7 +303,7 @@ def _copy_out(image, x, starts):
             width = starts[r, 1] - starts[r, 0]
             _copy(image[starts[r, 0]:], x[r, :width])
         if width < x.shape[1]:
-            _fill(x[r, width:])
+            float_tiles.fill(x.dtype.type(0), x[r, width:])
 
 
 @_inlined
@@ -331,13 +332,6 @@ def _join(parts, image, stride):
         for q in range(stride):
             for k in range(n):
                 image[k * stride + q] = parts[q, k]
-
-
-@_inlined
-def _fill(out):
-    """Fills with 0, by vectors."""
-    for k in range(len(out)):
-        out[k] = 0
 
 
 @_inlined

@@ -97,8 +97,9 @@ def _filter_gradient(words, n_channels, padded, gy, width, step, groups,
             for block in range(sums.shape[1]):
                 f = block * _COLUMNS
                 for g in range(n_images):
-                    _copy_places(gy[n + g, f:f + _COLUMNS], width, is_rounded,
-                                 rows, g * n_groups * _TERMS)
+                    operands.copy_places(
+                        gy[n + g, f:f + _COLUMNS], width, is_rounded, rows,
+                        g * n_groups * _TERMS)
                 rows[n_filters - f:] = 0
                 for first in range(0, n_images * n_groups, _GROUPS):
                     n_there = min(_GROUPS, n_images * n_groups - first)
@@ -112,18 +113,6 @@ def _filter_gradient(words, n_channels, padded, gy, width, step, groups,
                             size, n_channels, groups[first:].ctypes.data,
                             n_there, table.ctypes.data,
                             sums[part, block, k].ctypes.data, 4 * _COLUMNS)
-
-
-@numba.njit(error_model='numpy')
-def _copy_places(gy, width, is_rounded, rows, at):
-    """Copies the places of an image; rows of them are filled up with 0."""
-    step = float_tiles.whole(width, _TERMS)
-    for f in range(len(gy)):
-        places, terms = gy[f], rows[f, at:]
-        for i in range(places.size // width):
-            float_tiles.copy(
-                places[i * width:(i + 1) * width], is_rounded,
-                numpy.float32(1), terms[i * step:i * step + width])
 
 
 @numba.njit(error_model='numpy')
