@@ -42,6 +42,7 @@ from bnn.kernels import pool
 from bnn.kernels import products
 from bnn.kernels import reference
 from bnn.kernels import sign_convolution
+from bnn.kernels import sign_images
 from bnn.kernels import signs
 
 random = numpy.random.RandomState(0)
@@ -79,6 +80,12 @@ def packed_product(x, columns):
 
 def sign_product(x, W):
     return signs.Signs(W).apply(x)
+
+
+def sign_convolution_of_floats(x, W, stride, pad, dilate):
+    scale = W[:, 0, 0, 0]
+    return sign_convolution.sign_convolution(
+        sign_images.pack(x, pad), W, scale, scale, stride, dilate)
 
 
 def chainer_convolution(x, W, pad, stride=1):
@@ -137,12 +144,11 @@ def cases(scale):
     for (n, *image), filters, pad in CONVOLUTIONS:
         x, W = binary(-(-n // scale), *image), binary(*filters)
         geometry = (1, 1), (pad, pad), (1, 1)
-        convolve = call(sign_convolution.sign_convolution, x, W,
-                        W[:, 0, 0, 0], W[:, 0, 0, 0], *geometry)
-        packed = convolve()[1]
+        packed = sign_images.pack(x, (pad, pad))
         gy = floats(*chainer_convolution(x, W, pad).shape)
         work = 2 * gy.size * math.prod(filters[1:])
-        yield ('sign_convolution', f'{x.shape} by {W.shape}', convolve,
+        yield ('sign_convolution', f'{x.shape} by {W.shape}',
+               call(sign_convolution_of_floats, x, W, *geometry),
                call(chainer_convolution, x, W, pad), 'Chainer', work)
         yield ('filter_gradient', f'{x.shape} by {W.shape}',
                call(convolution.filter_gradient, packed, gy, *geometry,

@@ -22,13 +22,16 @@ from bnn.kernels import optimizers
 from bnn.kernels import pool
 from bnn.kernels import reference
 from bnn.kernels import scaled_signs
-from bnn.kernels import sign_convolution
+from bnn.kernels import sign_images
 from bnn.kernels import signs
 from bnn.training.learning import means
 from tests.helpers import devices
 from tests.helpers import paper
 from zoo.binarynet import convnet
+from zoo.binarynet import function_binary_convolution_2d
 from zoo.quantized_net import quantized_mlp
+from zoo.xnor_net import function_normalized_sign
+from zoo.xnor_net import function_normalized_sign_convolution
 from zoo.xnor_net import hooks
 from zoo.xnor_net import lenet5
 
@@ -136,10 +139,10 @@ class SlowSigns:
         return reference.weight_gradient(g.T, self.array, precision)
 
 
-def slow_sign_convolution(x, *args):
-    """The definition; the images stay floats for the gradient."""
-    y = reference.sign_convolution(x, *args)
-    return None if y is None else (y, x)
+def slow_sign_convolution(self, x, W, b=None):
+    scale = self.scale(W)
+    return reference.sign_convolution(
+        x, W, scale, 0 * scale if b is None else b, *self.geometry)
 
 
 def step(name, make_optimizer):
@@ -169,7 +172,7 @@ def test_kernels_against_their_definition(
     loss, fast = step(name, chainer.optimizers.MomentumSGD)
     n_replaced = 0
     for module in (elementwise, batch_norm, pool, optimizers,
-                   convolution, sign_convolution, signs, scaled_signs,
+                   convolution, signs, scaled_signs,
                    dorefa):
         for function, definition in inspect.getmembers(
                 reference, inspect.isfunction):
@@ -178,8 +181,19 @@ def test_kernels_against_their_definition(
                 n_replaced += 1
     assert n_replaced > 12
     monkeypatch.setattr(signs, 'Signs', SlowSigns)
+    # The images stay floats.
+    pack = sign_images.pack
+    monkeypatch.setattr(sign_images, 'pack', lambda x, pad: (
+        None if pack(x, pad) is None else x))
     monkeypatch.setattr(
-        sign_convolution, 'sign_convolution', slow_sign_convolution)
+        function_binary_convolution_2d.BinaryConvolution2DFunction,
+        'convolve_signs', slow_sign_convolution)
+    monkeypatch.setattr(
+        function_normalized_sign_convolution, 'normalized_sign_convolution',
+        lambda x, bn, *args, **options: (
+            function_binary_convolution_2d.binary_convolution_2d(
+                function_normalized_sign.normalized_sign(x, bn), *args,
+                **options)))
     expected_loss, slow = step(name, chainer.optimizers.MomentumSGD)
 
     assert abs(loss - expected_loss) < 1e-5 * expected_loss

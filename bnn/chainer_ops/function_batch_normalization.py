@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import chainer
 import chainer.functions as F
@@ -23,8 +24,7 @@ class BatchNormalization(function_node.FunctionNode):
         self.mean = self.var = None
 
     def check_type_forward(self, in_types):
-        type_check.expect(in_types.size() == 3)
-        x, gamma, beta = in_types
+        x, gamma, beta = in_types[:3]
         type_check.expect(
             x.dtype.kind == 'f', x.ndim >= 2)
         type_check.expect(
@@ -108,7 +108,8 @@ def apply(make: Callable[[float], BatchNormalization],
           eps: float = 2e-5,
           running_mean: numpy.ndarray | None = None,
           running_var: numpy.ndarray | None = None,
-          decay: float = .9, n_ranks: int = 1) -> chainer.Variable:
+          decay: float = .9, n_ranks: int = 1,
+          operands: Sequence[chainer.Variable] = ()) -> chainer.Variable:
     """Applies a function and updates the averages by its statistics.
 
     Args:
@@ -116,12 +117,13 @@ def apply(make: Callable[[float], BatchNormalization],
         x, gamma, beta, eps, running_mean, running_var, decay: See
             :func:`batch_normalization`.
         n_ranks: Ranks that the statistics are over.
+        operands: What the function takes besides.
 
     Returns:
         What the function computes.
     """
     function = make(eps)
-    y, = function.apply((x, gamma, beta))
+    y, = function.apply((x, gamma, beta, *operands))
     if running_mean is not None:
         batch_norm.moving_averages(
             running_mean, running_var, function.mean, function.var,

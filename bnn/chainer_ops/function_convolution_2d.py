@@ -8,7 +8,7 @@ from chainer.utils import conv
 
 from bnn.chainer_ops import precision
 from bnn.kernels import convolution
-from bnn.kernels import sign_convolution
+from bnn.kernels import sign_images
 
 
 class Convolution2DFunction(chainers.Convolution2DFunction):
@@ -24,7 +24,7 @@ class Convolution2DFunction(chainers.Convolution2DFunction):
         x, W = arrays[:2]
         return (self.groups == 1 and not self.cover_all
                 and all(type(array) in (
-                    numpy.ndarray, sign_convolution.PackedImages)
+                    numpy.ndarray, sign_images.PackedImages)
                     and array.dtype == numpy.float32 for array in arrays)
                 and self.has_output(x, W))
 
@@ -56,14 +56,23 @@ class Convolution2DFunction(chainers.Convolution2DFunction):
         if (chainer.config.enable_backprop  # a gradient of this is wanted
                 or not self.is_fast(x, W, gy)):
             return super().backward(indexes, grad_outputs)
-        gradients, bits = [None, None, None], precision.get()
-        if 0 in indexes:
-            gradients[0] = convolution.input_gradient(
-                gy, W, *self.geometry, x.shape[2:], self.scale(W), bits)
-        if 1 in indexes or 2 in indexes:
-            gradients[1:] = convolution.filter_gradient(
-                x, gy, *self.geometry, W.shape[2:], bits)
-        return [chainer.as_variable(gradients[i]) for i in indexes]
+        gx = (self.input_gradient(gy, W, x.shape[2:]) if 0 in indexes
+              else None)
+        gW, gb = (self.filter_gradient(x, gy, W.shape[2:])
+                  if 1 in indexes or 2 in indexes else (None, None))
+        return [chainer.as_variable((gx, gW, gb)[i]) for i in indexes]
+
+    def input_gradient(self, gy: numpy.ndarray, W: numpy.ndarray,
+                       size: tuple[int, int]) -> numpy.ndarray:
+        """Computes the gradient of images of a size."""
+        return convolution.input_gradient(
+            gy, W, *self.geometry, size, self.scale(W), precision.get())
+
+    def filter_gradient(self, x, gy: numpy.ndarray, ksize: tuple[int, int],
+                        ) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """Computes the gradients of filters and bias; x may be packed."""
+        return convolution.filter_gradient(
+            x, gy, *self.geometry, ksize, precision.get())
 
 
 def convolution_2d(

@@ -5,11 +5,15 @@ Arrays of (n, channels) are normalized in blocks of channels.  Images of
 memory, and the sums of the planes of a channel are added in the order of the
 images.  Sums are of float64.
 """
+from __future__ import annotations
+
 import math
 
 import numba
 import numpy
 
+from bnn.kernels import float_tiles
+from bnn.kernels import sign_images
 from bnn.kernels import threads
 
 _BLOCK = 64
@@ -79,11 +83,41 @@ def normalized_relu(
 
 def _forward(x, gamma, beta, eps, kind):
     x, y = _flat(x), numpy.empty(x.shape, x.dtype)
-    mean, var, inv_std = numpy.empty((3, len(gamma)), x.dtype)
-    kernel = _of_rows if x.ndim == 2 else _of_planes
-    kernel(x.size, x, y.reshape(x.shape), gamma, beta, float(eps), mean, var,
-           inv_std, kind)
-    return y, mean, var, inv_std
+    mean, var, inv_std = statistics = numpy.empty((3, len(gamma)), x.dtype)
+    if x.ndim == 2:
+        _of_rows(x.size, x, y, gamma, beta, float(eps), mean, var, inv_std,
+                 kind)
+    else:
+        _statistics_of_planes(x.size, x, float(eps), mean, var, inv_std)
+        _normalize_planes(x.size, x, gamma, beta, mean, inv_std, kind,
+                          y.reshape(x.shape))
+    return y, *statistics
+
+
+def packed_signs(
+        x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
+        eps: float, pad: tuple[int, int],
+) -> tuple[sign_images.PackedImages | numpy.ndarray, ...]:
+    """Computes :func:`normalized_signs` of images, and packs them.
+
+    Args:
+        x: (n, channels, h, w), float32 or 64, not empty.
+        gamma, beta, eps: See :func:`batch_norm`.
+        pad: Width of the padding of the packed images, (h, w); it is 0.
+
+    Returns:
+        The signs; mean, variance and reciprocal of the deviation, as
+        :func:`normalized_signs` returns them.
+    """
+    packed = sign_images.PackedImages(
+        x.shape, x.dtype, x.dtype.type(1), pad)
+    packed.has_zeros = max(pad) > 0
+    x, width = _flat(x), x.shape[3]
+    mean, var, inv_std = statistics = numpy.empty((3, len(gamma)), x.dtype)
+    _statistics_of_planes(x.size, x, float(eps), mean, var, inv_std)
+    _pack_planes(x.size, x, gamma, beta, mean, inv_std, width, packed.padded,
+                 pad, packed.words)
+    return packed, *statistics
 
 
 def normalize(x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
@@ -104,8 +138,11 @@ def normalize(x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
         Of the shape and dtype of ``x``.
     """
     x, y = _flat(x), numpy.empty(x.shape, x.dtype)
-    kernel = _normalize_rows if x.ndim == 2 else _normalize_planes
-    kernel(x.size, x, y.reshape(x.shape), gamma, beta, mean, inv_std)
+    if x.ndim == 2:
+        _normalize_rows(x.size, x, y, gamma, beta, mean, inv_std)
+    else:
+        _normalize_planes(x.size, x, gamma, beta, mean, inv_std, _AS_THEY_ARE,
+                          y.reshape(x.shape))
     return y
 
 
@@ -347,7 +384,7 @@ def _passed(x, gy, gamma, beta, mean, inv_std, low, high):
 
 
 @threads.Kernel
-def _of_planes(x, y, gamma, beta, eps, mean, var, inv_std, kind):
+def _statistics_of_planes(x, eps, mean, var, inv_std):
     n, n_channels, size = x.shape
     sums = numpy.empty((n, n_channels, 2))
     first = x[0, :, 0]
@@ -356,7 +393,11 @@ def _of_planes(x, y, gamma, beta, eps, mean, var, inv_std, kind):
     for c in range(n_channels):
         total, square = _total(sums[:, c])
         _keep(total, square, first[c], n * size, eps, c, mean, var, inv_std)
-    for i in numba.prange(n):
+
+
+@threads.Kernel
+def _normalize_planes(x, gamma, beta, mean, inv_std, kind, y):
+    for i in numba.prange(len(x)):
         if kind == _SIGNS:
             _signs_of_image(x[i], y[i], gamma, beta, mean, inv_std)
         elif kind == _RELU:
@@ -422,9 +463,29 @@ def _relu_of_image(x, y, gamma, beta, mean, inv_std):
 
 
 @threads.Kernel
-def _normalize_planes(x, y, gamma, beta, mean, inv_std):
+def _pack_planes(x, gamma, beta, mean, inv_std, width, padded, pad, words):
     for i in numba.prange(len(x)):
-        _normalize_image(x[i], y[i], gamma, beta, mean, inv_std)
+        _pack_image(x[i], gamma, beta, mean, inv_std, width, padded, pad,
+                    words[i])
+
+
+@numba.njit(error_model='numpy')
+def _pack_image(x, gamma, beta, mean, inv_std, width, padded, pad, words):
+    """Writes an image of :class:`~bnn.kernels.sign_images.PackedImages`."""
+    n_channels, size = x.shape
+    signs, masks = numpy.empty((2, size), numpy.uint32)
+    zero = numpy.uint32(0)
+    for group in range(-(-n_channels // 32)):
+        float_tiles.fill(zero, signs)
+        float_tiles.fill(zero, masks)
+        for c in range(32 * group, min(32 * group + 32, n_channels)):
+            bit, plane = numpy.uint32(1) << numpy.uint32(c % 32), x[c]
+            for i in range(size):
+                h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
+                signs[i] |= bit if h >= 0 else zero
+                masks[i] |= bit
+        sign_images.place(signs, width, padded, pad, group, words[0])
+        sign_images.place(masks, width, padded, pad, group, words[1])
 
 
 @threads.Kernel

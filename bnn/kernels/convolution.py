@@ -37,8 +37,8 @@ from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import scattered_products
-from bnn.kernels import sign_convolution
 from bnn.kernels import sign_gradients
+from bnn.kernels import sign_images
 from bnn.kernels import threads
 
 _COLUMNS, _RUN = float_tiles.COLUMNS, float_tiles.RUN
@@ -110,7 +110,7 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
                     stride, dilate, None, precision, scale)
 
 
-def filter_gradient(x: numpy.ndarray | sign_convolution.PackedImages,
+def filter_gradient(x: numpy.ndarray | sign_images.PackedImages,
                     gy: numpy.ndarray, stride: tuple[int, int],
                     pad: tuple[int, int], dilate: tuple[int, int],
                     ksize: tuple[int, int], precision: str = 'float32',
@@ -133,7 +133,7 @@ def filter_gradient(x: numpy.ndarray | sign_convolution.PackedImages,
     n_filters, n_channels, size = gy.shape[1], x.shape[1], gy.shape[2:]
     unit = operands.unit_for(precision)
     is_rounded = precision == 'bfloat16' and unit == float_tiles.FLOATS
-    is_packed = isinstance(x, sign_convolution.PackedImages)
+    is_packed = isinstance(x, sign_images.PackedImages)
     if is_packed and unit == float_tiles.FLOATS:
         gW, gb = sign_gradients.filter_gradient(
             x, gy, stride, dilate, ksize, is_rounded)
@@ -303,6 +303,7 @@ def _filter_gradient(x, words, value, gy, width, padded, pad, step, n_image,
                      terms, starts, targets, sources, n_columns, unit,
                      is_rounded, sums, gb):
     n_channels = x.shape[1]
+    n_planes = 0 if len(words) else n_channels
     n_parts, n_rows = sums.shape[:2]
     group, n_terms = terms.shape
     size = padded[0] * padded[1]
@@ -312,7 +313,7 @@ def _filter_gradient(x, words, value, gy, width, padded, pad, step, n_image,
     pitch = size + _RUN
     for part in numba.prange(n_parts):
         planes = numpy.zeros(
-            float_tiles.whole(n_channels, _RUN) * pitch, numpy.float32)
+            float_tiles.whole(n_planes, _RUN) * pitch, numpy.float32)
         places = numpy.zeros(size + step, numpy.float32)
         pixels = numpy.zeros(group * n_image + _RUN, numpy.float32)
         rows = numpy.zeros((n_rows, float_tiles.whole(
@@ -322,22 +323,22 @@ def _filter_gradient(x, words, value, gy, width, padded, pad, step, n_image,
         for n in range(part * len(gy) // n_parts, last, group):
             n_images = min(group, last - n)
             for g in range(n_images):
-                for c in range(n_channels):
+                image = pixels[g * n_image:]
+                if len(words):
+                    sign_images.unpack_pairs(
+                        words[n + g], n_channels, size, step, value,
+                        image.view(numpy.uint32))
+                for c in range(n_planes):
                     to = planes[c * pitch:]
                     plane = places if is_paired else to
-                    if len(words):
-                        sign_convolution.unpack_plane(
-                            words[n + g], c, value, plane[:size])
-                    else:
-                        _pad(x[n + g, c:c + 1], padded, pad, is_rounded, one,
-                             plane, size)
+                    _pad(x[n + g, c:c + 1], padded, pad, is_rounded, one,
+                         plane, size)
                     if is_paired:
                         float_tiles.pair_up(places[:size], places[step:],
                                             to.view(numpy.uint32))
-                image = pixels[g * n_image:]
                 # From the last channels: what goes beyond a pixel falls on
                 # the first ones of the next.
-                for c in range((n_channels - 1) // _RUN * _RUN, -1, -_RUN):
+                for c in range((n_planes - 1) // _RUN * _RUN, -1, -_RUN):
                     for p in range(0, size, _RUN):
                         float_tiles.transpose(
                             planes[c * pitch + p:].ctypes.data, 4 * pitch,

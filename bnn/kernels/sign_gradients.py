@@ -30,7 +30,7 @@ def filter_gradient(x, gy: numpy.ndarray, stride: tuple[int, int],
     """Computes what :func:`bnn.kernels.convolution.filter_gradient` does.
 
     Args:
-        x (~bnn.kernels.sign_convolution.PackedImages): The images.
+        x (~bnn.kernels.sign_images.PackedImages): The images.
         gy, stride, dilate, ksize: As there.
         is_rounded: Whether to round ``gy`` to bfloat16 first.
 
@@ -120,7 +120,7 @@ def _write_patterns(words, c, size, step, n_patterns, digits, patterns):
     """Writes the patterns of a channel of an image, for every pixel.
 
     Args:
-        words: Of :class:`~bnn.kernels.sign_convolution.PackedImages`.
+        words: Of :class:`~bnn.kernels.sign_images.PackedImages`.
         c: The channel.
         size: Pixels.
         step: From a place to the next, in pixels.

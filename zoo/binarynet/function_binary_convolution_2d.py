@@ -8,6 +8,7 @@ from chainer.utils import type_check
 
 from bnn.chainer_ops import function_convolution_2d
 from bnn.kernels import sign_convolution
+from bnn.kernels import sign_images
 from zoo.binarynet import function_binarize
 
 
@@ -31,15 +32,21 @@ class BinaryConvolution2DFunction(
         if (self.groups == 1 and type(x) is type(W) is numpy.ndarray
                 and x.dtype in (numpy.float32, numpy.float64)
                 and self.has_output(x, W)):
-            scale = self.scale(W)
-            found = sign_convolution.sign_convolution(
-                x, W, scale, inputs[2] if len(inputs) == 3 else
-                numpy.zeros_like(scale), *self.geometry)
-            if found is not None:
-                y, self._packed = found
+            stride, pad, dilate = self.geometry
+            self._packed = sign_images.pack(x, pad)
+            if self._packed is not None:
                 self.retain_inputs((1,))
-                return y,
+                return self.convolve_signs(self._packed, *inputs[1:]),
         return super().forward_cpu(inputs)
+
+    def convolve_signs(self, x: sign_images.PackedImages, W: numpy.ndarray,
+                       b: numpy.ndarray | None = None) -> numpy.ndarray:
+        """Convolves packed signs, whose padding is that of the function."""
+        scale = self.scale(W)
+        stride, _, dilate = self.geometry
+        return sign_convolution.sign_convolution(
+            x, W, scale, numpy.zeros_like(scale) if b is None else b, stride,
+            dilate)
 
     def retained_operands(self):
         if self._packed is None:

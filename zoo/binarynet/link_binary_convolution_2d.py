@@ -1,11 +1,13 @@
 """Convolutional layer with binary weights."""
 import chainer
+import chainer.links as L
 from chainer import initializers
 from chainer import link
 from chainer import variable
 
 from zoo.binarynet import function_binarize
 from zoo.binarynet import function_binary_convolution_2d
+from zoo.xnor_net import function_normalized_sign_convolution
 
 
 class BinaryConvolution2D(link.Link):
@@ -104,11 +106,15 @@ class BinaryConvolution2D(link.Link):
         return function_binarize.binarize(W, self.stochastic and (
             chainer.config.train or self.test_weights == 'mean'))
 
-    def forward(self, x) -> chainer.Variable:
+    def forward(self, x, bn: L.BatchNormalization | None = None,
+                ) -> chainer.Variable:
         """Applies the layer.
 
         Args:
             x (~chainer.Variable or array): (batch, channels, h, w).
+            bn: Batch normalization.  With it the signs of ``bn(x)`` are
+                convolved, see
+                :mod:`zoo.xnor_net.function_normalized_sign_convolution`.
 
         Returns:
             ~chainer.Variable: (batch, out_channels, h_out, w_out).
@@ -117,6 +123,11 @@ class BinaryConvolution2D(link.Link):
             self._initialize(x.shape[1])
         is_real = (self.stochastic and self.test_weights == 'real'
                    and not chainer.config.train)
+        options = self.options | {
+            'binarize': None if is_real else self.binarize}
+        if bn is not None:
+            fused = function_normalized_sign_convolution
+            return fused.normalized_sign_convolution(
+                x, bn, self.W, self.b, **options)
         return function_binary_convolution_2d.binary_convolution_2d(
-            x, self.W, self.b, **self.options,
-            binarize=None if is_real else self.binarize)
+            x, self.W, self.b, **options)

@@ -84,6 +84,12 @@ class XNORBlock(chainer.Chain):
             return scaled_link(*sizes, scaled=self.scaled, **options)
         return (binary_link if self.binary else float_link)(*sizes, **options)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether only a sign follows batch normalization."""
+        return self.binary and self.surrogate == 'ste' and not (
+            self.shift or self.input_scale)
+
     def forward(self, x) -> chainer.Variable:
         """Applies the block.
 
@@ -93,8 +99,7 @@ class XNORBlock(chainer.Chain):
         Returns:
             ~chainer.Variable: (batch, n_out, ...).
         """
-        if self.binary and self.surrogate == 'ste' and not (
-                self.shift or self.input_scale):
+        if self.is_plain:
             h = function_normalized_sign.normalized_sign(x, self.bn)
         else:
             h = self.bn(x)
@@ -135,6 +140,12 @@ class XNORConvolution2D(XNORBlock):
                 link_binary_convolution_2d.BinaryConvolution2D,
                 link_scaled_convolution_2d.ScaledConvolution2D,
                 in_channels, out_channels, *self.geometry, initialW=initialW)
+
+    def forward(self, x) -> chainer.Variable:
+        if self.is_plain and not self.dropout and (
+                self.bn.is_trained_by_kernels(x)):
+            return function_relu.relu(self.conv(x, self.bn))
+        return super().forward(x)
 
     def scale(self, h):
         return function_input_scale.input_scale(h, *self.geometry)

@@ -5,6 +5,7 @@ import pytest
 from bnn.kernels import batch_norm
 from bnn.kernels import elementwise
 from bnn.kernels import reference
+from bnn.kernels import sign_images
 
 SHAPES = ((100, 130), (7, 3), (5, 65), (2, 1), (6, 4, 3), (8, 20, 5, 7),
           (3, 2, 1, 1), (2, 3, 2, 2, 2), (2100, 40), (40, 3, 1000))
@@ -96,6 +97,26 @@ def test_normalized_and_activated(name, activation, passes):
                     ours, getattr(reference, name + '_gradient')(*args),
                     (of_x, 0, 0), strict=True):
                 assert_close(a, b, 32, size)
+
+
+def test_packed_signs():
+    for shape in (5, 3, 4, 6), (2, 33, 7, 5), (3, 64, 3, 3), (1, 1, 1, 2):
+        for dtype in DTYPES:
+            x, gamma, beta = case(shape, dtype)
+            x.flat[-1] = numpy.nan
+            with numpy.errstate(invalid='ignore'):
+                y, *statistics = batch_norm.normalized_signs(
+                    x, gamma, beta, 1e-4)
+                for pad in (0, 0), (1, 0), (2, 3):
+                    packed, *found = batch_norm.packed_signs(
+                        x, gamma, beta, 1e-4, pad)
+                    assert packed.unpack().tobytes() == y.tobytes()
+                    assert packed.has_zeros == (max(pad) > 0)
+                    of_floats = sign_images.pack(y, pad)
+                    numpy.testing.assert_array_equal(
+                        packed.words, of_floats.words)
+                    for a, b in zip(found, statistics, strict=True):
+                        assert a.tobytes() == b.tobytes()
 
 
 @pytest.mark.parametrize('name', ['normalized_signs', 'normalized_relu'])

@@ -9,7 +9,7 @@ from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import reference
-from bnn.kernels import sign_convolution
+from bnn.kernels import sign_images
 from tests.helpers import random_cases
 
 GEOMETRIES = [  # x, filters and ksize, stride, pad, dilate
@@ -94,12 +94,12 @@ def test_packed_images(unit, precision, monkeypatch):
     for shape, (n_filters, *ksize), *geometry in GEOMETRIES:
         for x in (reference.binarize(draw(*shape)),
                   numpy.random.randint(-1, 2, shape) * numpy.float32(1 / .7)):
-            W, one = draw(n_filters, x.shape[1], *ksize), numpy.ones(
-                n_filters, 'f')
-            y, packed = sign_convolution.sign_convolution(
-                x.astype('f'), W, one, one, *geometry)
-            args = draw(*y.shape), *geometry, tuple(ksize), precision
-            assert_close(convolution.filter_gradient(packed, *args),
+            x = x.astype('f')
+            W = draw(n_filters, x.shape[1], *ksize)
+            gy = draw(*reference.convolve(x, W, *geometry).shape)
+            args = gy, *geometry, tuple(ksize), precision
+            assert_close(convolution.filter_gradient(
+                sign_images.pack(x, geometry[1]), *args),
                          reference.filter_gradient, x, *args)
 
 
@@ -108,7 +108,7 @@ def test_gradients_that_are_not_finite():
     x = numpy.random.randint(-1, 2, (3, 4, 6, 6)).astype('f')
     W, one = reference.binarize(draw(5, 4, 3, 3)), numpy.ones(5, 'f')
     geometry = (1, 1), (1, 1), (1, 1)
-    packed = sign_convolution.sign_convolution(x, W, one, one, *geometry)[1]
+    packed = sign_images.pack(x, geometry[1])
     gy = draw(3, 5, 6, 6)
     gy[0, 0, 0, 0], gy[1, 1, 2, 3], gy[2, 2, 5, 5] = (
         numpy.inf, numpy.nan, -numpy.inf)

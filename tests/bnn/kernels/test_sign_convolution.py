@@ -5,6 +5,7 @@ import pytest
 
 from bnn.kernels import reference
 from bnn.kernels import sign_convolution
+from bnn.kernels import sign_images
 from tests.helpers import random_cases
 
 GEOMETRIES = [
@@ -25,9 +26,14 @@ def draw(shape, dtype):
     return numpy.random.standard_normal(shape).astype(dtype)
 
 
+def packed_and_convolved(x, W, scale, b, stride, pad, dilate):
+    packed = sign_images.pack(x, pad)
+    return packed, sign_convolution.sign_convolution(
+        packed, W, scale, b, stride, dilate)
+
+
 def convolve(x, W, scale, b, **options):
-    found, packed = sign_convolution.sign_convolution(
-        x, W, scale, b, **options)
+    packed, found = packed_and_convolved(x, W, scale, b, **options)
     numpy.testing.assert_array_equal(packed.unpack(), x)
     assert packed.unpack().dtype == x.dtype
     expected = reference.sign_convolution(x, W, scale, b, **options)
@@ -50,8 +56,7 @@ def test_geometries():
             scale, b = abs(draw(len(W), dtype)), draw(len(W), dtype)
             one, zero = numpy.ones_like(scale), numpy.zeros_like(b)
             numpy.testing.assert_array_equal(
-                sign_convolution.sign_convolution(
-                    x, W, one, zero, **options)[0],
+                packed_and_convolved(x, W, one, zero, **options)[1],
                 reference.sign_convolution(x, W, one, zero, **options))
             convolve(x, W, scale, b, **options)
             dropped = 2 * x * numpy.random.randint(0, 2, x.shape)
@@ -83,21 +88,19 @@ def test_views():
 
 def test_other_values():
     """One other value, anywhere, is seen."""
-    W, one = draw((2, 5, 3, 3), 'f'), numpy.ones(2, 'f')
     for value in .5, -2, numpy.nextafter(numpy.float32(1), 2), numpy.nan:
         for place in 0, -1:
             x = reference.binarize(draw((3, 5, 40, 40), 'f'))
             x.flat[place] = value
-            assert sign_convolution.sign_convolution(
-                x, W, one, one, (1, 1), (1, 1), (1, 1)) is None
+            assert sign_images.pack(x, (1, 1)) is None
     for value in numpy.inf, numpy.nan:
-        assert sign_convolution.sign_convolution(
-            numpy.full((1, 5, 4, 4), value, 'f'), W, one, one, (1, 1), (1, 1),
-            (1, 1)) is None
+        x = numpy.full((1, 5, 4, 4), value, 'f')
+        assert sign_images.pack(x, (1, 1)) is None
 
 
 def test_wrong_dtype():
-    x, one = numpy.ones((1, 1, 2, 2), int), numpy.ones(1)
+    x, one = numpy.ones((1, 1, 2, 2), 'f'), numpy.ones(1, 'f')
     with pytest.raises(TypeError, match='floating point'):
         sign_convolution.sign_convolution(
-            x, x, one, one, (1, 1), (0, 0), (1, 1))
+            sign_images.pack(x, (0, 0)), x.astype(int), one, one, (1, 1),
+            (1, 1))

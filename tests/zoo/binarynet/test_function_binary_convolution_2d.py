@@ -9,7 +9,7 @@ import pytest
 from chainer import gradient_check
 from chainer.utils import type_check
 
-from bnn.kernels import sign_convolution
+from bnn.kernels import sign_images
 from zoo.binarynet import function_binarize
 from zoo.binarynet import function_binary_convolution_2d
 from zoo.xnor_net import function_scaled_binarize
@@ -135,10 +135,10 @@ def test_dtypes():
 
 def test_signs_are_convolved_by_popcount(monkeypatch):
     """The same bits as by the BLAS, and the same gradients."""
-    convolve, results = sign_convolution.sign_convolution, []
+    pack, results = sign_images.pack, []
     monkeypatch.setattr(
-        sign_convolution, 'sign_convolution',
-        lambda *args: results.append(convolve(*args)) or results[-1])
+        sign_images, 'pack',
+        lambda *args: results.append(pack(*args)) or results[-1])
     for options in ({}, {'pad': 1}, {'pad': (2, 0), 'stride': (1, 2)},
                     {'pad': 1, 'pad_value': 1}, {'dilate': 2}):
         for dtype, binarizer, nobias in itertools.product(
