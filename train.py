@@ -267,8 +267,7 @@ def finish(trainer, config, dataset, tester, device, ranks, net_args):
     if config.precise_bn:
         lines.say(config, 'compute the statistics of batch normalization '
                   'anew')
-        running_statistics.recompute(model, batches.one_pass(
-            dataset, 'train', config, _LARGE_BATCH), device)
+        recompute_statistics(model, config, dataset, device)
     if config.validation or config.precise_bn:
         test = tester.test()
         lines.say(config, lines.seed_line('test ', test, 'main/'),
@@ -290,6 +289,17 @@ def finish(trainer, config, dataset, tester, device, ranks, net_args):
             'validation' if config.validation else 'test',
             config.test_statistics)
     saving.say_what_next(config, trainer, config.name, ranks=ranks)
+
+
+def recompute_statistics(model, config, dataset, device):
+    """Computes batch normalization's statistics anew.
+
+    They are of training images, varied as in training.
+    """
+    # Each rank varies them alike.
+    numpy.random.seed(config.seed)
+    running_statistics.recompute(model, batches.one_pass(
+        dataset, 'train', config, _LARGE_BATCH, are_varied=True), device)
 
 
 def say_mirrored(model, config, tester):
@@ -315,8 +325,7 @@ def finish_signs(model, config, dataset, tester, device, ranks, path, entry,
     """
     arrays = keep_best.copy_arrays(model)
     drawn_weights.choose(model, 'signs')
-    running_statistics.recompute(model, batches.one_pass(
-        dataset, 'train', config, _LARGE_BATCH), device)
+    recompute_statistics(model, config, dataset, device)
     test = tester.test()
     lines.say(config, lines.seed_line('signs', test, 'main/'), always=True)
     if ranks.is_first:

@@ -244,7 +244,8 @@ class Config:
         convert=setting.positive_float, metavar='FACTOR')
     precise_bn: bool = setting.field(
         False, "at the end batch normalization's statistics are computed "
-        'anew over the training images, without dropout', _LEARNING,
+        'anew over the training images, varied as in training, without '
+        'dropout', _LEARNING,
         convert=None)
     test_statistics: str = setting.field(
         'running', 'what batch normalization uses in tests: its running '

@@ -130,7 +130,8 @@ def training(dataset: data.Dataset, config: config_module.Config,
 
 def one_pass(dataset: data.Dataset, part: str, config: config_module.Config,
              batchsize: int | None = None,
-             ranks: alone.Ranks = alone.ALONE) -> Feed:
+             ranks: alone.Ranks = alone.ALONE,
+             are_varied: bool = False) -> Feed:
     """Returns a part of the data as a test has it: in its order, once.
 
     Args:
@@ -139,6 +140,7 @@ def one_pass(dataset: data.Dataset, part: str, config: config_module.Config,
         config: Its settings.
         batchsize: Images in a batch, if not the configuration's.
         ranks: The processes that share the images.
+        are_varied: Whether the images are varied at random, as in training.
     """
     share = ranks.share
     if config.test_statistics == 'batch':
@@ -146,8 +148,10 @@ def one_pass(dataset: data.Dataset, part: str, config: config_module.Config,
     iterator = Indices(
         getattr(dataset, part + '_images'), batchsize or config.batchsize,
         share, repeat=False, shuffle=False)
+    augmentation = inputs.AUGMENTATIONS[config.augment]
     return Feed(iterator, _converter(
-        dataset, part, config, inputs.AUGMENTATIONS[config.augment].test))
+        dataset, part, config,
+        augmentation.train if are_varied else augmentation.test))
 
 
 def _converter(dataset, part, config, transform):

@@ -37,8 +37,8 @@ def recompute(model: chainer.links.Classifier, feed: batches.Feed,
 
     Those of training are moving averages over the last iterations, under
     dropout.  Here they are plain averages over large batches of all the
-    examples, as the test sees them ("precise batch normalization",
-    `2105.07576 <https://arxiv.org/abs/2105.07576>`_, section 3).
+    examples ("precise batch normalization", `2105.07576
+    <https://arxiv.org/abs/2105.07576>`_, section 3).
 
     Args:
         model: The model, changed.

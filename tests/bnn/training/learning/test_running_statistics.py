@@ -4,6 +4,8 @@ import chainer.links as L
 import numpy
 import pytest
 
+from bnn import data
+from bnn.training.command_line import config as config_module
 from bnn.training.learning import batches
 from bnn.training.learning import inputs
 from bnn.training.learning import running_statistics
@@ -61,6 +63,25 @@ def test_recompute_forgets_and_draws_nothing(model, images):
     numpy.testing.assert_array_equal(model.predictor.b2.avg_var, first)
     numpy.testing.assert_array_equal(numpy.random.get_state()[1], state)
     assert chainer.config.train
+
+
+def test_varied_pass():
+    """All images once, moved as in training; the test moves none."""
+    dataset = data.load('digits')
+    config = config_module.Config(
+        dataset='digits', augment='shift', input='unit')
+    feeds = [batches.one_pass(dataset, 'train', config, 500, are_varied=varied)
+             for varied in (False, True)]
+    (plain, labels), (varied, others) = (
+        map(numpy.concatenate, zip(*(
+            feed.converter(batch, chainer.get_device('@numpy'))
+            for batch in feed.iterator), strict=True)) for feed in feeds)
+    numpy.testing.assert_array_equal(labels, dataset.train_labels)
+    numpy.testing.assert_array_equal(others, labels)
+    moved = (plain != varied).any(axis=(1, 2, 3))
+    assert .8 < moved.mean() < 1
+    # Moved by at most 2 pixels, nothing in the middle is lost.
+    assert (varied.max(axis=(1, 2, 3)) > 0).all()
 
 
 def test_of_the_batch(model, images):
