@@ -30,18 +30,20 @@ import chainer
 import numpy
 
 from bnn import data
+from bnn.kernels import batch_norm
 from bnn.kernels import whitening
 from bnn.training.files import snapshots
 from bnn.training.learning import batches
 from bnn.training.learning import stop
 
+NORMALIZATION = 'batch normalization, sign'
 # Words in the names of classes of functions, to parts.  A function without
 # any counts to the part that calls it.
 PARTS = {
     'convolution': 'convolutions', 'linear|matmul': 'linear layers',
     'binarize': 'binary weights',
-    'batchnorm|normalized|bst|qst|sign|surrogate|straightthrough|clip': (
-        'batch normalization, sign'),
+    'batchnorm|normalized|bst|qst|sign|surrogate|straightthrough|clip':
+        NORMALIZATION,
     'relu': 'ReLU', 'dropout': 'dropout', 'pooling': 'pools',
     'crossentropy|hinge|accuracy': 'loss, accuracy'}
 # Those whose gradients are told apart
@@ -69,7 +71,10 @@ class Parts(chainer.FunctionHook):
                 (updater, 'update_core', DATA),
                 (optimizer, 'update', OPTIMIZER),
                 (optimizer.target, 'forward', CHAINER),
-                (chainer.Variable, 'backward', CHAINER)):
+                (chainer.Variable, 'backward', CHAINER),
+                # Also part of a convolution
+                (batch_norm, 'packed_signs', NORMALIZATION),
+                (batch_norm, 'normalized_signs_gradient', NORMALIZATION)):
             setattr(thing, method, self._timed(part, getattr(thing, method)))
 
     def start(self):
