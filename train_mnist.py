@@ -52,7 +52,8 @@ OPTIONS = (
 def main():
     # Arguments, and with --resume the snapshot to go on from
     args = parser.parse(binary_net.CONFIG, script.Parser(
-        __doc__, './train.py binary_net has more options'), OPTIONS)
+        __doc__, './train.py binary_net has more options'), OPTIONS,
+        datasets=data.NAMES)
     args, snapshot = resume.take_over(args, only=OPTIONS)
     device = devices.get(args.gpu, args.precision)
     numpy.random.seed(args.seed)

@@ -56,9 +56,8 @@ def test_options_of_train_py(script):
 def test_data_of_another_shape(script, model):
     for dataset in 'cifar10', 'imagenet':
         line = script.refuse('--dataset', dataset, '--data-dir', 'data')
-        assert f'--dataset {dataset}' in line
-    line = script.refuse('--dataset', 'cifar10', '--data-dir', 'data')
-    assert 'mnist or fashion-mnist or digits' in line
+        for word in '--dataset', dataset, 'mnist', 'fashion-mnist', 'digits':
+            assert word in line
     set_attribute('dataset', '"cifar10"')(model)
     line = script.refuse('--evaluate', '-m', 'model')
     assert '--dataset cifar10: BinaryMLP takes mnist or ' in line
