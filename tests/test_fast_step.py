@@ -29,9 +29,9 @@ from tests.helpers import devices
 from tests.helpers import paper
 from zoo.binarynet import convnet
 from zoo.binarynet import function_binary_convolution_2d
+from zoo.binarynet import function_normalized_sign
+from zoo.binarynet import function_normalized_sign_convolution
 from zoo.quantized_net import quantized_mlp
-from zoo.xnor_net import function_normalized_sign
-from zoo.xnor_net import function_normalized_sign_convolution
 from zoo.xnor_net import hooks
 from zoo.xnor_net import lenet5
 

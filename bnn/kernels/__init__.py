@@ -14,10 +14,9 @@ For training:
 - :mod:`~bnn.kernels.dorefa`: weights of k bits.
 - :mod:`~bnn.kernels.convolution`, :mod:`~bnn.kernels.scattered_products`,
   :mod:`~bnn.kernels.sign_convolution`, :mod:`~bnn.kernels.sign_gradients`,
-  of :mod:`~bnn.kernels.sign_images`;
-  :mod:`~bnn.kernels.batch_norm`, :mod:`~bnn.kernels.pool`,
-  :mod:`~bnn.kernels.shifted_activations`, :mod:`~bnn.kernels.optimizers`:
-  NumPy.
+  :mod:`~bnn.kernels.sign_images`, :mod:`~bnn.kernels.batch_norm`,
+  :mod:`~bnn.kernels.pool`, :mod:`~bnn.kernels.shifted_activations`,
+  :mod:`~bnn.kernels.optimizers`: NumPy.
 
 For packed nets, NumPy:
 

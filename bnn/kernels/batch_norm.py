@@ -110,8 +110,7 @@ def packed_signs(
         :func:`normalized_signs` returns them.
     """
     packed = sign_images.PackedImages(
-        x.shape, x.dtype, x.dtype.type(1), pad)
-    packed.has_zeros = max(pad) > 0
+        x.shape, x.dtype, x.dtype.type(1), pad, has_zeros=max(pad) > 0)
     x, width = _flat(x), x.shape[3]
     mean, var, inv_std = statistics = numpy.empty((3, len(gamma)), x.dtype)
     _statistics_of_planes(x.size, x, float(eps), mean, var, inv_std)
@@ -465,27 +464,31 @@ def _relu_of_image(x, y, gamma, beta, mean, inv_std):
 @threads.Kernel
 def _pack_planes(x, gamma, beta, mean, inv_std, width, padded, pad, words):
     for i in numba.prange(len(x)):
-        _pack_image(x[i], gamma, beta, mean, inv_std, width, padded, pad,
-                    words[i])
+        _pack_signs_of_image(x[i], gamma, beta, mean, inv_std, width, padded,
+                             pad, words[i])
 
 
 @numba.njit(error_model='numpy')
-def _pack_image(x, gamma, beta, mean, inv_std, width, padded, pad, words):
+def _pack_signs_of_image(x, gamma, beta, mean, inv_std, width, padded, pad,
+                         words):
     """Writes an image of :class:`~bnn.kernels.sign_images.PackedImages`."""
     n_channels, size = x.shape
     signs, masks = numpy.empty((2, size), numpy.uint32)
     zero = numpy.uint32(0)
     for group in range(-(-n_channels // 32)):
         float_tiles.fill(zero, signs)
-        float_tiles.fill(zero, masks)
+        mask = zero
         for c in range(32 * group, min(32 * group + 32, n_channels)):
             bit, plane = numpy.uint32(1) << numpy.uint32(c % 32), x[c]
+            mask |= bit
             for i in range(size):
                 h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
                 signs[i] |= bit if h >= 0 else zero
-                masks[i] |= bit
-        sign_images.place(signs, width, padded, pad, group, words[0])
-        sign_images.place(masks, width, padded, pad, group, words[1])
+        float_tiles.fill(mask, masks)
+        sign_images.copy_into_padded(
+            signs, width, padded, pad, group, words[0])
+        sign_images.copy_into_padded(
+            masks, width, padded, pad, group, words[1])
 
 
 @threads.Kernel

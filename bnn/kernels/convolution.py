@@ -315,7 +315,8 @@ def _filter_gradient(x, words, value, gy, width, padded, pad, step, n_image,
         planes = numpy.zeros(
             float_tiles.whole(n_planes, _RUN) * pitch, numpy.float32)
         places = numpy.zeros(size + step, numpy.float32)
-        pixels = numpy.zeros(group * n_image + _RUN, numpy.float32)
+        # Unpacked pairs may go 31 words beyond an image.
+        pixels = numpy.zeros(group * n_image + 2 * _RUN, numpy.float32)
         rows = numpy.zeros((n_rows, float_tiles.whole(
             group * n_terms, float_tiles.WORDS[unit])), numpy.float32)
         panel = float_tiles.make_panel(min(rows.shape[1], _TERMS))

@@ -26,7 +26,7 @@ def sign_convolution(
     weights a filter.
 
     Args:
-        x: The images, which know their padding.
+        x: Packed images, (batch, channels, h, w), with their padding.
         W: Numbers whose signs count, (filters, channels, kh, kw), of the
             dtype of ``x``.
         scale: (filters,), of that dtype.

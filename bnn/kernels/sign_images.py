@@ -25,24 +25,24 @@ class PackedImages:
         dtype: Of the images.
         value: c.
         pad: Width of the padding, (h, w); it is 0.
+        has_zeros: Whether an element, or the padding, may be 0.
 
     Attributes:
         words (numpy.ndarray): uint32 (batch, 2, words of an image).  A word
             has a pixel of 32 channels: whether each is positive, and whether
             it is not 0.
         padded (tuple of int): Size of a padded plane, (h, w).
-        has_zeros (bool): Whether an element, or the padding, may be 0.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: numpy.dtype,
-                 value: float, pad: tuple[int, int]):
+                 value: float, pad: tuple[int, int], has_zeros: bool = True):
         self.shape = shape
         self.size = math.prod(shape)
         self.dtype = dtype
         self.value = value
         self.pad = pad
         self.padded = operands.pad_size(shape[2:], pad)
-        self.has_zeros = True
+        self.has_zeros = has_zeros
         self.words = numpy.zeros((
             shape[0], 2, -(-shape[1] // 32) * math.prod(self.padded)
             + float_tiles.RUN), numpy.uint32)
@@ -89,7 +89,8 @@ def unpack_pairs(words, n_channels, n_pixels, step, value, pairs):
         n_pixels: Pixels of a plane.
         step: From the first pixel to the second.
         value: What the signs are multiplied by.
-        pairs: Where they go, uint32 (pixels, channels), flat.
+        pairs: Where they go, uint32 (pixels, channels), flat, with room for
+            31 words more, which may be written.
     """
     size = float_tiles.bfloat16(value)
     # From the last channels: what goes beyond a pixel falls on the first ones
@@ -181,13 +182,13 @@ def _pack_image(x, value, width, padded, pad, words):
                 has_others |= numpy.uint32((element != value)
                                            & (element != 0))
                 has_zeros |= numpy.uint32(element != value)
-        place(signs, width, padded, pad, group, words[0])
-        place(masks, width, padded, pad, group, words[1])
+        copy_into_padded(signs, width, padded, pad, group, words[0])
+        copy_into_padded(masks, width, padded, pad, group, words[1])
     return has_others != 0, has_zeros != 0
 
 
 @numba.njit(error_model='numpy')
-def place(pixels, width, padded, pad, group, words):
+def copy_into_padded(pixels, width, padded, pad, group, words):
     """Copies 32 channels of an image to their place in the padded one.
 
     Args:

@@ -10,10 +10,10 @@ from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
+from zoo.binarynet import function_normalized_sign
 from zoo.binarynet import link_binary_convolution_2d
 from zoo.binarynet import link_stochastic_linear
 from zoo.surrogates import sign
-from zoo.xnor_net import function_normalized_sign
 
 KINDS = ('binary', 'binary-weight', 'float')
 

@@ -1,13 +1,13 @@
 """Convolutional layer with binary weights."""
 import chainer
-import chainer.links as L
 from chainer import initializers
 from chainer import link
 from chainer import variable
 
+from bnn.chainer_ops import link_batch_normalization
 from zoo.binarynet import function_binarize
 from zoo.binarynet import function_binary_convolution_2d
-from zoo.xnor_net import function_normalized_sign_convolution
+from zoo.binarynet import function_normalized_sign_convolution
 
 
 class BinaryConvolution2D(link.Link):
@@ -106,15 +106,17 @@ class BinaryConvolution2D(link.Link):
         return function_binarize.binarize(W, self.stochastic and (
             chainer.config.train or self.test_weights == 'mean'))
 
-    def forward(self, x, bn: L.BatchNormalization | None = None,
-                ) -> chainer.Variable:
+    def forward(
+            self, x,
+            bn: link_batch_normalization.BatchNormalization | None = None,
+    ) -> chainer.Variable:
         """Applies the layer.
 
         Args:
             x (~chainer.Variable or array): (batch, channels, h, w).
             bn: Batch normalization.  With it the signs of ``bn(x)`` are
                 convolved, see
-                :mod:`zoo.xnor_net.function_normalized_sign_convolution`.
+                :mod:`zoo.binarynet.function_normalized_sign_convolution`.
 
         Returns:
             ~chainer.Variable: (batch, out_channels, h_out, w_out).

@@ -5,11 +5,11 @@ from chainer import initializers
 from bnn.chainer_ops import function_max_pooling_2d
 from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
+from zoo.binarynet import function_normalized_sign
 from zoo.quantized_net import link_quantized_convolution_2d
 from zoo.quantized_net import link_quantized_linear
 from zoo.quantized_net import qst
 from zoo.surrogates import sign
-from zoo.xnor_net import function_normalized_sign
 
 
 class CNV(chainer.Chain):

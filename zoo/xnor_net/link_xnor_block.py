@@ -8,12 +8,12 @@ from bnn.chainer_ops import function_dropout
 from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.chainer_ops import link_convolution_2d
+from zoo.binarynet import function_normalized_sign
 from zoo.binarynet import link_binary_convolution_2d
 from zoo.reactnet import link_rprelu
 from zoo.reactnet import link_shifted_bst
 from zoo.surrogates import sign
 from zoo.xnor_net import function_input_scale
-from zoo.xnor_net import function_normalized_sign
 from zoo.xnor_net import link_scaled_convolution_2d
 from zoo.xnor_net import link_scaled_linear
 
@@ -85,7 +85,7 @@ class XNORBlock(chainer.Chain):
         return (binary_link if self.binary else float_link)(*sizes, **options)
 
     @property
-    def is_plain(self) -> bool:
+    def has_plain_sign(self) -> bool:
         """Whether only a sign follows batch normalization."""
         return self.binary and self.surrogate == 'ste' and not (
             self.shift or self.input_scale)
@@ -99,7 +99,7 @@ class XNORBlock(chainer.Chain):
         Returns:
             ~chainer.Variable: (batch, n_out, ...).
         """
-        if self.is_plain:
+        if self.has_plain_sign:
             h = function_normalized_sign.normalized_sign(x, self.bn)
         else:
             h = self.bn(x)
@@ -142,7 +142,8 @@ class XNORConvolution2D(XNORBlock):
                 in_channels, out_channels, *self.geometry, initialW=initialW)
 
     def forward(self, x) -> chainer.Variable:
-        if self.is_plain and not self.dropout and (
+        # In a test each layer sees what it computes with.
+        if self.has_plain_sign and not self.dropout and (
                 self.bn.is_trained_by_kernels(x)):
             return function_relu.relu(self.conv(x, self.bn))
         return super().forward(x)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from bnn import data
 from bnn.training.command_line import config as config_module
 from bnn.training.command_line import script
 
@@ -15,8 +14,7 @@ from bnn.training.command_line import script
 def parse(base: config_module.Config, parser: script.Parser,
           only: Sequence[str] | None = None,
           argv: Sequence[str] | None = None,
-          datasets: Sequence[str] = tuple(data.TITLES),
-          ) -> config_module.Config:
+          datasets: Sequence[str] | None = None) -> config_module.Config:
     """Parses the command line over a configuration.
 
     Args:
@@ -24,7 +22,7 @@ def parse(base: config_module.Config, parser: script.Parser,
         parser: A parser, which gets the options.
         only: The fields that there are options of; all by default.
         argv: The arguments; the program's own by default.
-        datasets: The data sets that there are for the program.
+        datasets: Those that the program takes; all by default.
 
     Returns:
         The configuration, with the options that were given in ``given``.
@@ -34,7 +32,7 @@ def parse(base: config_module.Config, parser: script.Parser,
         one = config_module.SETTINGS[name]
         if one.group not in groups:
             groups[one.group] = parser.add_argument_group(one.group)
-        if name == 'dataset':
+        if name == 'dataset' and datasets is not None:
             one = dataclasses.replace(one, choices=tuple(datasets))
         _add(groups[one.group], name, one, getattr(base, name))
     if only is None:

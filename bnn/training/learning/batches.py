@@ -132,7 +132,7 @@ def one_pass(dataset: data.Dataset, part: str, config: config_module.Config,
              batchsize: int | None = None,
              ranks: alone.Ranks = alone.ALONE,
              are_varied: bool = False) -> Feed:
-    """Returns a part of the data as a test has it: in its order, once.
+    """Returns a part of the data in its order, once.
 
     Args:
         dataset: The data.

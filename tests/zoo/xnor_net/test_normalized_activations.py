@@ -10,8 +10,8 @@ import bst
 from bnn.chainer_ops import function_batch_normalization
 from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
+from zoo.binarynet import function_normalized_sign
 from zoo.xnor_net import function_normalized_relu
-from zoo.xnor_net import function_normalized_sign
 
 BatchNormalization = link_batch_normalization.BatchNormalization
 SHAPES = (6, 3), (5, 3, 4), (4, 3, 2, 5), (20, 3, 33, 65), (1, 3, 2, 2)

@@ -4,6 +4,7 @@ import chainer.links as L
 import numpy
 import pytest
 
+import train
 from bnn import data
 from bnn.training.command_line import config as config_module
 from bnn.training.learning import batches
@@ -82,6 +83,22 @@ def test_varied_pass():
     assert .8 < moved.mean() < 1
     # Moved by at most 2 pixels, nothing in the middle is lost.
     assert (varied.max(axis=(1, 2, 3)) > 0).all()
+
+
+def test_statistics_of_varied_images():
+    """train.py's, alike in each rank and different from the plain ones."""
+    dataset = data.load('digits')
+    model = L.Classifier(deep_binary_mlp.DeepBinaryMLP(
+        8, n_in=dataset.train_images[0].size, n_layers=1))
+    found = []
+    for augment in 'shift', 'shift', 'none':
+        train.recompute_statistics(
+            model, config_module.Config(
+                dataset='digits', augment=augment, input='unit'),
+            dataset, chainer.get_device('@numpy'))
+        found.append(model.predictor.b1.avg_mean.copy())
+    numpy.testing.assert_array_equal(found[0], found[1])
+    assert (found[0] != found[2]).any()
 
 
 def test_of_the_batch(model, images):

@@ -5,11 +5,13 @@ import numpy
 import pytest
 from chainer.utils import type_check
 
+from bnn.chainer_ops import function_batch_normalization
 from bnn.chainer_ops import link_batch_normalization
 from zoo.binarynet import function_binarize
 from zoo.binarynet import function_binary_convolution_2d
-from zoo.xnor_net import function_normalized_sign
-from zoo.xnor_net import function_normalized_sign_convolution
+from zoo.binarynet import function_normalized_sign
+from zoo.binarynet import function_normalized_sign_convolution
+from zoo.binarynet import link_binary_convolution_2d
 from zoo.xnor_net import function_scaled_binarize
 
 CASES = [  # images, filters, options
@@ -86,6 +88,9 @@ def test_where_it_is_the_parts():
         assert (creator is kind) == ('groups' in options)
         for one, other in zip(ours, parts, strict=True):
             numpy.testing.assert_array_equal(one, other)
+    args = x, bn, W, b = case(shape, filters)
+    bn.train_operation = function_batch_normalization.batch_normalization
+    assert type(fused(*args).creator) is not kind
     x, bn, W, b = case((4, 6, 5, 5), (4, 3, 2, 2))
     assert run(fused, x, bn, W, b, groups=2)[1] is not kind
     with chainer.using_config('train', False):
@@ -116,8 +121,34 @@ def test_double_backward():
 def test_bad_input():
     x, bn, W, b = case(*CASES[0][:2])
     for args in ((x, bn, W[:, :2], b), (x, bn, W.astype('d'), b),
-                 (x[:, :2], bn, W, b)):
+                 (x[:, :2], bn, W, b), (x, bn, W[..., 0], b),
+                 (x, bn, W, b[:3]), (x, bn, W, b.astype('d')),
+                 (x, bn, W, b[:, None])):
         with pytest.raises(type_check.InvalidType):
             fused(*args)
+    x, bn, W, b = case(*CASES[0][:2])
     with pytest.raises(ValueError, match='pad_value'):
         fused(x, bn, W, b, pad_value=2)
+    assert (bn.avg_mean == 0).all()
+
+
+@pytest.mark.parametrize('options', [{}, {'stochastic': True}])
+def test_layer(options):
+    """``conv(x, bn)``: the layer binarizes, and its hooks see it."""
+    x, bn, *_ = case(*CASES[1][:2])
+    conv = link_binary_convolution_2d.BinaryConvolution2D(
+        None, 7, 3, pad=1, **options)
+    conv(x, bn)  # makes W
+    results = []
+    for fuse in True, False:
+        numpy.random.seed(1)
+        y = conv(x, bn) if fuse else conv(
+            function_normalized_sign.normalized_sign(x, bn))
+        conv.cleargrads()
+        y.grad = numpy.ones_like(y.array)
+        y.backward()
+        results.append((y.array, conv.W.grad, conv.b.grad))
+        assert (type(y.creator) is function_normalized_sign_convolution
+                .NormalizedSignConvolution) == fuse
+    for one, other in zip(*results, strict=True):
+        numpy.testing.assert_array_equal(one, other)

@@ -13,7 +13,7 @@ from bnn.chainer_ops import link_batch_normalization
 from bnn.kernels import batch_norm
 from zoo.binarynet import function_binarize
 from zoo.binarynet import function_binary_convolution_2d
-from zoo.xnor_net import function_normalized_sign
+from zoo.binarynet import function_normalized_sign
 
 
 class NormalizedSignConvolution(
@@ -33,8 +33,10 @@ class NormalizedSignConvolution(
     def check_type_forward(self, in_types):
         super().check_type_forward(in_types)
         x, W = in_types[0], in_types[3]
-        type_check.expect(
-            W.dtype == x.dtype, W.ndim == 4, W.shape[1] == x.shape[1])
+        type_check.expect(W.dtype == x.dtype, W.shape[1] == x.shape[1])
+        for b in in_types[4:]:
+            type_check.expect(
+                b.dtype == x.dtype, b.ndim == 1, b.shape[0] == W.shape[0])
 
     def forward_cpu(self, inputs):
         x, gamma, beta, W, *b = inputs
@@ -77,9 +79,12 @@ def normalized_sign_convolution(
 
     It is ``binary_convolution_2d(normalized_sign(x, bn), W, b, ...)``: the
     same bits, and so are the gradients.  In training on a CPU the signs are
-    written as bits at once, and never as floats; for other dtypes than
-    float32, for groups and for a padding of 1 it is the two.  Double backward
-    is supported.
+    written as bits at once, and never as floats.  A hook on ``bn`` is given
+    the result of the convolution then.
+
+    In test mode, over ranks, on a GPU, for other dtypes than float32, for
+    groups, for a padding of 1 and without ``binarize`` it is the two.  Double
+    backward is supported.
 
     Args:
         x (~chainer.Variable or array): (batch, channels, h, w), of a float
@@ -97,9 +102,11 @@ def normalized_sign_convolution(
         ValueError: If ``pad_value`` is neither 0 nor 1.
         chainer.utils.type_check.InvalidType: If dtypes or shapes do not fit.
     """
+    function_binary_convolution_2d.check_pad_value(pad_value)
     function = function_binary_convolution_2d.BinaryConvolution2DFunction(
         stride, pad, dilate=dilate)
-    if (binarize is None or groups != 1 or pad_value != 0 or x.ndim != 4
+    if (binarize is None or groups != 1 or pad_value != 0
+            or not x.ndim == W.ndim == 4
             or not x.dtype == W.dtype == numpy.float32
             or not bn.is_trained_by_kernels(x)
             or not function.has_output(x, W)):
