@@ -166,8 +166,13 @@ def _make(path, name):
     module = sys.modules[_MODULE] = importlib.util.module_from_spec(spec)
     # Its folder comes last: a net.py there must not stand for ours.
     sys.path.append(os.path.dirname(os.path.abspath(path)))
-    _guarded(lambda: spec.loader.exec_module(module),
-             f'{path} cannot be run', path)
+    # No bytecode is left in it.
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        _guarded(lambda: spec.loader.exec_module(module),
+                 f'{path} cannot be run', path)
+    finally:
+        sys.dont_write_bytecode = before
     found = getattr(module, name, None)
     if found is None:
         there = [key for key, value in vars(module).items()

@@ -1,4 +1,6 @@
 """Nets in Python files, exported; what is wrong with them in one line."""
+import sys
+
 import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -59,8 +61,10 @@ bare = chainer.Sequential(F.relu)
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(tmp_path, monkeypatch):
     """export.py in a folder with a net.py, whose name is ours too."""
+    # As without PYTHONDONTWRITEBYTECODE, which may be set here
+    monkeypatch.setattr(sys, 'dont_write_bytecode', False)
     (tmp_path / 'net.py').write_text(FILE)
     (tmp_path / 'sizes.py').write_text('CLASSES = 3\n')
     return scripts.Call(tmp_path, 'export.py')
