@@ -188,15 +188,6 @@ def test_inference_in_c():
     assert {cells[-1] for cells in found.values()} == {'0'}
 
 
-@pytest.mark.slow
-def test_decode_images():
-    _, table = run('decode_images', *SHORT, '--pictures', '2', '--demand',
-                   '1000')
-    assert set(table) == {'pictures', 'synthetic, 500x375',
-                          'synthetic, 1000x750', *table}
-    assert float(table['synthetic, 500x375'][-1]) > 0
-
-
 def test_web_page_bad_input(tmp_path):
     path = tmp_path / 'torn.bnn'
     path.write_bytes(b'torn')
@@ -219,8 +210,8 @@ def test_web_page(tmp_path):
 
 
 @pytest.mark.parametrize('name', (
-    'decode_images', 'epoch_time', 'inference', 'kernels', 'scaling',
-    'startup', 'train_step', 'web_page'))
+    'epoch_time', 'inference', 'kernels', 'scaling', 'startup', 'train_step',
+    'web_page'))
 def test_help_begins_with_examples(name):
     text = (ROOT / 'benchmarks' / f'{name}.py').read_text().partition('"""')[2]
     first, second = text.splitlines()[2:4]
