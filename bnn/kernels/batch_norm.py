@@ -88,7 +88,8 @@ def _forward(x, gamma, beta, eps, kind):
         _of_rows(x.size, x, y, gamma, beta, float(eps), mean, var, inv_std,
                  kind)
     else:
-        _statistics_of_planes(x.size, x, float(eps), mean, var, inv_std)
+        _statistics_of_planes(x.size, x, _least(x, False), float(eps), mean,
+                              var, inv_std)
         _normalize_planes(x.size, x, gamma, beta, mean, inv_std, kind,
                           y.reshape(x.shape))
     return y, *statistics
@@ -96,7 +97,7 @@ def _forward(x, gamma, beta, eps, kind):
 
 def packed_signs(
         x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
-        eps: float, pad: tuple[int, int],
+        eps: float, pad: tuple[int, int], rectify: bool = False,
 ) -> tuple[sign_images.PackedImages | numpy.ndarray, ...]:
     """Computes :func:`normalized_signs` of images, and packs them.
 
@@ -104,6 +105,8 @@ def packed_signs(
         x: (n, channels, h, w), float32 or 64, not empty.
         gamma, beta, eps: See :func:`batch_norm`.
         pad: Width of the padding of the packed images, (h, w); it is 0.
+        rectify: Whether ReLU comes first: of ``x`` only what is positive
+            counts.
 
     Returns:
         The signs; mean, variance and reciprocal of the deviation, as
@@ -113,9 +116,10 @@ def packed_signs(
         x.shape, x.dtype, x.dtype.type(1), pad, has_zeros=max(pad) > 0)
     x, width = _flat(x), x.shape[3]
     mean, var, inv_std = statistics = numpy.empty((3, len(gamma)), x.dtype)
-    _statistics_of_planes(x.size, x, float(eps), mean, var, inv_std)
-    _pack_planes(x.size, x, gamma, beta, mean, inv_std, width, packed.padded,
-                 pad, packed.words)
+    least = _least(x, rectify)
+    _statistics_of_planes(x.size, x, least, float(eps), mean, var, inv_std)
+    _pack_planes(x.size, x, least, gamma, beta, mean, inv_std, width,
+                 packed.padded, pad, packed.words)
     return packed, *statistics
 
 
@@ -170,20 +174,20 @@ def batch_norm_gradient(
     Returns:
         Gradients of ``x``, ``gamma`` and ``beta``.
     """
-    return _backward(x, gy, gamma, gamma, mean, inv_std, None)
+    return _backward(x, gy, gamma, gamma, mean, inv_std)
 
 
 def normalized_signs_gradient(
         x: numpy.ndarray, gy: numpy.ndarray, gamma: numpy.ndarray,
         beta: numpy.ndarray, mean: numpy.ndarray, inv_std: numpy.ndarray,
-) -> tuple[numpy.ndarray, ...]:
+        rectify: bool = False) -> tuple[numpy.ndarray, ...]:
     """Computes the straight-through gradients of :func:`normalized_signs`.
 
-    They are those of :func:`batch_norm_gradient`, with 0 in place of ``gy``
-    where the normalized value is not in [-1, 1], in two passes.  The
-    normalized values are computed anew, to the same bits.  The two sums may
-    be added in another order; their difference is below ``m`` eps of float64
-    of the sum of the sizes, before they are rounded to the dtype of ``x``.
+    They are those of :func:`batch_norm_gradient`, with ``gy`` times 0 where
+    the normalized value is not in [-1, 1], in two passes.  The normalized
+    values are computed anew, to the same bits.  The two sums may be added in
+    another order; their difference is below ``m`` eps of float64 of the sum of
+    the sizes, before they are rounded to the dtype of ``x``.
 
     Args:
         x: Input of the forward computation.
@@ -192,11 +196,13 @@ def normalized_signs_gradient(
         beta: As ``gamma``.
         mean: As :func:`normalized_signs` returned it.
         inv_std: As :func:`normalized_signs` returned it.
+        rectify: See :func:`packed_signs`.  The gradient of ``x`` is that of
+            before ReLU then.  Images alone.
 
     Returns:
         Gradients of ``x``, ``gamma`` and ``beta``.
     """
-    return _backward(x, gy, gamma, beta, mean, inv_std, (-1., 1.))
+    return _backward(x, gy, gamma, beta, mean, inv_std, (-1., 1.), rectify)
 
 
 def normalized_relu_gradient(
@@ -205,8 +211,8 @@ def normalized_relu_gradient(
 ) -> tuple[numpy.ndarray, ...]:
     """Computes the gradients of :func:`normalized_relu`.
 
-    They are those of :func:`batch_norm_gradient`, with 0 in place of ``gy``
-    where the normalized value is not positive, computed as those of
+    They are those of :func:`batch_norm_gradient`, with ``gy`` times 0 where
+    the normalized value is not positive, computed as those of
     :func:`normalized_signs_gradient`.
 
     Args:
@@ -220,16 +226,26 @@ def normalized_relu_gradient(
     return _backward(x, gy, gamma, beta, mean, inv_std, (least, numpy.inf))
 
 
-def _backward(x, gy, gamma, beta, mean, inv_std, bounds):
+def _backward(x, gy, gamma, beta, mean, inv_std, bounds=None, rectify=False):
     """``bounds``: between which normalized values let ``gy`` pass."""
     gx = numpy.empty(x.shape, x.dtype)
     x, gy = _flat(x), _flat(gy)
     ggamma, gbeta = numpy.empty((2, len(gamma)), x.dtype)
-    kernel = _gradient_of_rows if x.ndim == 2 else _gradient_of_planes
-    kernel(x.size, x, gy, gx.reshape(x.shape), gamma, beta, mean, inv_std,
-           ggamma, gbeta, bounds is not None,
-           *(x.dtype.type(bound) for bound in bounds or (0, 0)))
+    low, high = (x.dtype.type(bound) for bound in bounds or (0, 0))
+    if x.ndim == 2:
+        _gradient_of_rows(
+            x.size, x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
+            bounds is not None, low, high)
+    else:
+        _gradient_of_planes(
+            x.size, x, gy, gx.reshape(x.shape), _least(x, rectify), gamma,
+            beta, mean, inv_std, ggamma, gbeta, bounds is not None, low, high)
     return gx, ggamma, gbeta
+
+
+def _least(x, rectify):
+    """Returns what smaller numbers count as."""
+    return x.dtype.type(0 if rectify else -numpy.inf)
 
 
 def moving_averages(
@@ -372,23 +388,28 @@ def _gradient_of_columns(x, gy, gx, some, gamma, beta, mean, inv_std, ggamma,
                     gy_row[c] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
 
 
-# Without fastmath, also where it is part of a sum: the bits of h decide.
+# Without fastmath, also where it is part of a sum: the bits of h decide.  A
+# choice between gy and 0 would load gy under a mask, which takes AMD's
+# processors up to three times as long where it is not in the cache.
 @numba.njit(error_model='numpy')
 def _passed(x, gy, gamma, beta, mean, inv_std, low, high):
     h = gamma * ((x - mean) * inv_std) + beta
-    return gy if (h >= low) & (h <= high) else type(gy)(0)
+    zero, one = type(gy)(0), type(gy)(1)
+    return gy * (one if (h >= low) & (h <= high) else zero)
 
 
 # ---- planes: (n, channels, positions)
 
 
 @threads.Kernel
-def _statistics_of_planes(x, eps, mean, var, inv_std):
+def _statistics_of_planes(x, least, eps, mean, var, inv_std):
     n, n_channels, size = x.shape
     sums = numpy.empty((n, n_channels, 2))
-    first = x[0, :, 0]
+    first = numpy.empty(n_channels, x.dtype)
+    for c in range(n_channels):
+        first[c] = _at_least(least, x[0, c, 0])
     for i in numba.prange(n):
-        _sums(x[i], first, sums[i])
+        _sums(x[i], least, first, sums[i])
     for c in range(n_channels):
         total, square = _total(sums[:, c])
         _keep(total, square, first[c], n * size, eps, c, mean, var, inv_std)
@@ -409,15 +430,20 @@ def _normalize_planes(x, gamma, beta, mean, inv_std, kind, y):
 # would count the references to it, which takes longer than a small plane.
 
 
+@numba.njit(error_model='numpy')
+def _at_least(least, x):
+    return least if x < least else x
+
+
 # The compiler chooses the order of the additions, so that it can use vectors.
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _sums(x, shift, sums):
+def _sums(x, least, shift, sums):
     for c in range(len(x)):
         plane, first = x[c], shift[c]
         total = square = 0.
         # A loop over the values themselves would not use vectors.
         for i in range(len(plane)):
-            d = numpy.float64(plane[i] - first)
+            d = numpy.float64(_at_least(least, plane[i]) - first)
             total += d
             square += d * d
         sums[c, 0], sums[c, 1] = total, square
@@ -462,15 +488,16 @@ def _relu_of_image(x, y, gamma, beta, mean, inv_std):
 
 
 @threads.Kernel
-def _pack_planes(x, gamma, beta, mean, inv_std, width, padded, pad, words):
+def _pack_planes(x, least, gamma, beta, mean, inv_std, width, padded, pad,
+                 words):
     for i in numba.prange(len(x)):
-        _pack_signs_of_image(x[i], gamma, beta, mean, inv_std, width, padded,
-                             pad, words[i])
+        _pack_signs_of_image(x[i], least, gamma, beta, mean, inv_std, width,
+                             padded, pad, words[i])
 
 
 @numba.njit(error_model='numpy')
-def _pack_signs_of_image(x, gamma, beta, mean, inv_std, width, padded, pad,
-                         words):
+def _pack_signs_of_image(x, least, gamma, beta, mean, inv_std, width, padded,
+                         pad, words):
     """Writes an image of :class:`~bnn.kernels.sign_images.PackedImages`."""
     n_channels, size = x.shape
     signs, masks = numpy.empty((2, size), numpy.uint32)
@@ -482,7 +509,8 @@ def _pack_signs_of_image(x, gamma, beta, mean, inv_std, width, padded, pad,
             bit, plane = numpy.uint32(1) << numpy.uint32(c % 32), x[c]
             mask |= bit
             for i in range(size):
-                h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
+                value = _at_least(least, plane[i])
+                h = gamma[c] * ((value - mean[c]) * inv_std[c]) + beta[c]
                 signs[i] |= bit if h >= 0 else zero
         float_tiles.fill(mask, masks)
         sign_images.copy_into_padded(
@@ -492,15 +520,15 @@ def _pack_signs_of_image(x, gamma, beta, mean, inv_std, width, padded, pad,
 
 
 @threads.Kernel
-def _gradient_of_planes(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
-                        is_masked, low, high):
+def _gradient_of_planes(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
+                        gbeta, is_masked, low, high):
     n, n_channels, size = x.shape
     inv_n = x.dtype.type(1 / (n * size))
     sums = numpy.empty((n, n_channels, 2))
     for i in numba.prange(n):
         if is_masked:
-            _passed_sums(x[i], gy[i], gamma, beta, mean, inv_std, low, high,
-                         sums[i])
+            _passed_sums(x[i], gy[i], least, gamma, beta, mean, inv_std, low,
+                         high, sums[i])
         else:
             _gradient_sums(x[i], gy[i], mean, inv_std, sums[i])
     for c in range(n_channels):
@@ -508,8 +536,8 @@ def _gradient_of_planes(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
     for i in numba.prange(n):
         if is_masked:
             _passed_gradient(
-                x[i], gy[i], gx[i], gamma, beta, mean, inv_std, ggamma, gbeta,
-                inv_n, low, high)
+                x[i], gy[i], gx[i], least, gamma, beta, mean, inv_std, ggamma,
+                gbeta, inv_n, low, high)
         else:
             _gradient_of_image(x[i], gy[i], gx[i], gamma, mean, inv_std,
                                ggamma, gbeta, inv_n)
@@ -528,14 +556,15 @@ def _gradient_sums(x, gy, mean, inv_std, sums):
 
 
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _passed_sums(x, gy, gamma, beta, mean, inv_std, low, high, sums):
+def _passed_sums(x, gy, least, gamma, beta, mean, inv_std, low, high, sums):
     for c in range(len(x)):
         plane, gy_plane = x[c], gy[c]
         total = product = 0.
         for i in range(len(plane)):
-            g = _passed(plane[i], gy_plane[i], gamma[c], beta[c], mean[c],
+            value = _at_least(least, plane[i])
+            g = _passed(value, gy_plane[i], gamma[c], beta[c], mean[c],
                         inv_std[c], low, high)
-            x_hat = (plane[i] - mean[c]) * inv_std[c]
+            x_hat = (value - mean[c]) * inv_std[c]
             total += g
             product += numpy.float64(g) * x_hat
         sums[c, 0], sums[c, 1] = total, product
@@ -552,13 +581,16 @@ def _gradient_of_image(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta, inv_n):
 
 
 @numba.njit(error_model='numpy')
-def _passed_gradient(x, gy, gx, gamma, beta, mean, inv_std, ggamma, gbeta,
-                     inv_n, low, high):
+def _passed_gradient(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
+                     gbeta, inv_n, low, high):
+    zero, one = x.dtype.type(0), x.dtype.type(1)
     for c in range(len(x)):
         plane, gy_plane, out = x[c], gy[c], gx[c]
         for i in range(len(plane)):
-            g = _passed(plane[i], gy_plane[i], gamma[c], beta[c], mean[c],
+            value = _at_least(least, plane[i])
+            g = _passed(value, gy_plane[i], gamma[c], beta[c], mean[c],
                         inv_std[c], low, high)
-            x_hat = (plane[i] - mean[c]) * inv_std[c]
+            x_hat = (value - mean[c]) * inv_std[c]
             out[i] = gamma[c] * inv_std[c] * (
-                g - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
+                g - (x_hat * ggamma[c] + gbeta[c]) * inv_n) * (
+                    one if plane[i] > least else zero)

@@ -273,7 +273,8 @@ def normalized_signs(x, gamma, beta, eps):
 
 def normalized_signs_gradient(x, gy, gamma, beta, mean, inv_std):
     h = normalize(x, gamma, beta, mean, inv_std)
-    return batch_norm_gradient(x, ste_gradient(h, gy), gamma, mean, inv_std)
+    return batch_norm_gradient(
+        x, gy * (numpy.abs(h) <= 1), gamma, mean, inv_std)
 
 
 def normalized_relu(x, gamma, beta, eps):
@@ -284,7 +285,7 @@ def normalized_relu(x, gamma, beta, eps):
 def normalized_relu_gradient(x, gy, gamma, beta, mean, inv_std):
     h = normalize(x, gamma, beta, mean, inv_std)
     return batch_norm_gradient(
-        x, numpy.where(h > 0, gy, 0).astype(gy.dtype), gamma, mean, inv_std)
+        x, relu_gradient(h, gy), gamma, mean, inv_std)
 
 
 def moving_averages(running_mean, running_var, mean, var, m, decay):

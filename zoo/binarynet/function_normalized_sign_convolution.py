@@ -9,6 +9,7 @@ from chainer.utils import type_check
 
 import bst
 from bnn.chainer_ops import function_batch_normalization
+from bnn.chainer_ops import function_relu
 from bnn.chainer_ops import link_batch_normalization
 from bnn.kernels import batch_norm
 from zoo.binarynet import function_binarize
@@ -26,9 +27,10 @@ class NormalizedSignConvolution(
 
     def __init__(self, convolution: (
             function_binary_convolution_2d.BinaryConvolution2DFunction),
-            eps: float):
+            rectify: bool, eps: float):
         super().__init__(eps)
         self.convolution = convolution
+        self.rectify = rectify
 
     def check_type_forward(self, in_types):
         super().check_type_forward(in_types)
@@ -43,7 +45,8 @@ class NormalizedSignConvolution(
         self.retain_inputs((0, 1, 2, 3))
         self._packed, self.mean, self.var, self.inv_std = (
             batch_norm.packed_signs(x, gamma, beta, self.eps,
-                                    self.convolution.geometry[1]))
+                                    self.convolution.geometry[1],
+                                    self.rectify))
         return self.convolution.convolve_signs(self._packed, W, *b),
 
     def backward(self, indexes, grad_outputs):
@@ -60,11 +63,14 @@ class NormalizedSignConvolution(
             self._packed, gy, W.shape[2:])
         gsigns = self.convolution.input_gradient(gy, W, x.shape[2:])
         gradients = (*batch_norm.normalized_signs_gradient(
-            x, gsigns, gamma, beta, self.mean, self.inv_std), gW, gb)
+            x, gsigns, gamma, beta, self.mean, self.inv_std, self.rectify),
+            gW, gb)
         return [chainer.as_variable(gradients[i]) for i in indexes]
 
     def by_functions(self, x, gamma, beta, W, b):
         stride, pad, dilate = self.convolution.geometry
+        if self.rectify:
+            x = function_relu.relu(x)
         return F.convolution_2d(
             bst.bst(super().by_functions(x, gamma, beta)), W, b, stride, pad,
             dilate=dilate)
@@ -74,7 +80,7 @@ def normalized_sign_convolution(
         x, bn: link_batch_normalization.BatchNormalization, W, b=None,
         stride=1, pad=0, dilate=1, groups=1, pad_value=0,
         binarize: Callable | None = function_binarize.binarize,
-) -> chainer.Variable:
+        rectify: bool = False) -> chainer.Variable:
     """Batch normalization, sign, and a binary convolution.
 
     It is ``binary_convolution_2d(normalized_sign(x, bn), W, b, ...)``: the
@@ -93,6 +99,8 @@ def normalized_sign_convolution(
             averages.
         W, b, stride, pad, dilate, groups, pad_value, binarize: See
             :mod:`zoo.binarynet.function_binary_convolution_2d`.
+        rectify: Whether ReLU comes first: ``relu(x)`` is normalized then, and
+            in training on a CPU it is neither written nor kept.
 
     Returns:
         ~chainer.Variable: (batch, filters, h_out, w_out), of the dtype of
@@ -110,11 +118,13 @@ def normalized_sign_convolution(
             or not x.dtype == W.dtype == numpy.float32
             or not bn.is_trained_by_kernels(x)
             or not function.has_output(x, W)):
+        if rectify:
+            x = function_relu.relu(x)
         return function_binary_convolution_2d.binary_convolution_2d(
             function_normalized_sign.normalized_sign(x, bn), W, b, stride,
             pad, dilate, groups, pad_value, binarize)
     W = binarize(W)
     return bn(x, operation=functools.partial(
         function_batch_normalization.apply,
-        functools.partial(NormalizedSignConvolution, function),
+        functools.partial(NormalizedSignConvolution, function, rectify),
         operands=(W,) if b is None else (W, b)))

@@ -109,7 +109,7 @@ class BinaryConvolution2D(link.Link):
     def forward(
             self, x,
             bn: link_batch_normalization.BatchNormalization | None = None,
-    ) -> chainer.Variable:
+            rectify: bool = False) -> chainer.Variable:
         """Applies the layer.
 
         Args:
@@ -117,6 +117,7 @@ class BinaryConvolution2D(link.Link):
             bn: Batch normalization.  With it the signs of ``bn(x)`` are
                 convolved, see
                 :mod:`zoo.binarynet.function_normalized_sign_convolution`.
+            rectify: With ``bn``, whether ReLU comes before it.
 
         Returns:
             ~chainer.Variable: (batch, out_channels, h_out, w_out).
@@ -130,6 +131,6 @@ class BinaryConvolution2D(link.Link):
         if bn is not None:
             fused = function_normalized_sign_convolution
             return fused.normalized_sign_convolution(
-                x, bn, self.W, self.b, **options)
+                x, bn, self.W, self.b, **options, rectify=rectify)
         return function_binary_convolution_2d.binary_convolution_2d(
             x, self.W, self.b, **options)

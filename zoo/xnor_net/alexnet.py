@@ -79,7 +79,8 @@ class AlexNet(chainer.Chain):
         h = function_normalized_relu.normalized_relu(self.conv1(x), self.bn1)
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = function_max_pooling_2d.max_pooling_2d(self.block2(h), 3, 2)
-        h = self.block5(self.block4(self.block3(h)))
+        h = link_xnor_block.in_turn(
+            h, self.block3, self.block4, self.block5)
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
         h = self.block7(self.block6(h))
         return self.l8(function_dropout.dropout(self.bn8(h), .5))

@@ -33,9 +33,9 @@ def normalized_relu(
 
     :math:`y = \max(0, \mathrm{BN}(x))`, which is ``relu(bn(x))``, to the bit
     forward.  In training on a CPU no pass over memory is for ReLU alone.  The
-    gradients differ from those of ``relu(bn(x))`` as those of
-    :func:`~zoo.binarynet.function_normalized_sign.normalized_sign` do, and
-    where the gradient of ``y`` is not finite: it counts as 0 where ``y`` is.
+    gradients differ from those of ``relu(bn(x))`` by the order of the
+    additions at most, see
+    :func:`bnn.kernels.batch_norm.normalized_signs_gradient`.
 
     In test mode, over ranks, on a GPU, and for dtypes other than float32 and
     64, it is ``relu(bn(x))``.  Double backward is supported.

@@ -99,6 +99,10 @@ class XNORBlock(chainer.Chain):
         Returns:
             ~chainer.Variable: (batch, n_out, ...).
         """
+        return self.activate(self.multiply(x))
+
+    def multiply(self, x) -> chainer.Variable:
+        """Applies the block without its ReLU."""
         if self.has_plain_sign:
             h = function_normalized_sign.normalized_sign(x, self.bn)
         else:
@@ -110,8 +114,10 @@ class XNORBlock(chainer.Chain):
         if self.dropout:
             h = function_dropout.dropout(h, self.dropout)
         h = self.operate(h)
-        if self.input_scale:
-            h = self.bias(h * K)
+        return self.bias(h * K) if self.input_scale else h
+
+    def activate(self, h) -> chainer.Variable:
+        """Applies ReLU, or what is in its place."""
         return self.rprelu(h) if self.shift else function_relu.relu(h)
 
 
@@ -141,18 +147,50 @@ class XNORConvolution2D(XNORBlock):
                 link_scaled_convolution_2d.ScaledConvolution2D,
                 in_channels, out_channels, *self.geometry, initialW=initialW)
 
-    def forward(self, x) -> chainer.Variable:
+    def multiply(self, x, rectify: bool = False) -> chainer.Variable:
+        """Applies the block without its ReLU.
+
+        Args:
+            x (~chainer.Variable or array): (batch, n_in, h, w).
+            rectify: Whether ReLU comes first.
+
+        Returns:
+            ~chainer.Variable: (batch, n_out, h_out, w_out).
+        """
         # In a test each layer sees what it computes with.
         if self.has_plain_sign and not self.dropout and (
                 self.bn.is_trained_by_kernels(x)):
-            return function_relu.relu(self.conv(x, self.bn))
-        return super().forward(x)
+            return self.conv(x, self.bn, rectify)
+        return super().multiply(function_relu.relu(x) if rectify else x)
 
     def scale(self, h):
         return function_input_scale.input_scale(h, *self.geometry)
 
     def operate(self, h):
         return self.conv(h)
+
+
+def in_turn(x, *blocks: XNORConvolution2D) -> chainer.Variable:
+    """Applies one block after the other.
+
+    It is ``blocks[1](blocks[0](x))`` and so on, to the bit, and so are the
+    gradients.  In training on a CPU the ReLU between two blocks is computed
+    where the second one reads its input: no pass over memory is for it.
+
+    Args:
+        x (~chainer.Variable or array): (batch, channels, h, w).
+        blocks: At least one.
+
+    Returns:
+        ~chainer.Variable: What the last block returns.
+    """
+    rectify = False
+    for block in blocks:
+        x = block.multiply(x, rectify)
+        rectify = not block.shift
+        if block.shift:
+            x = block.activate(x)
+    return function_relu.relu(x) if rectify else x
 
 
 class XNORLinear(XNORBlock):

@@ -69,13 +69,14 @@ class NIN(chainer.Chain):
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
         h = function_normalized_relu.normalized_relu(self.conv1(x), self.bn1)
-        h = self.block3(self.block2(h))
+        h = link_xnor_block.in_turn(h, self.block2, self.block3)
         # XNOR-Net-PyTorch's pools round down: 16 and 8, not 17 and 9.
         h = function_max_pooling_2d.max_pooling_2d(
             h, 3, 2, pad=1, cover_all=False)
-        h = self.block6(self.block5(self.block4(h)))
+        h = link_xnor_block.in_turn(
+            h, self.block4, self.block5, self.block6)
         h = function_average_pooling_2d.average_pooling_2d(h, 3, 2, pad=1)
-        h = self.block8(self.block7(h))
+        h = link_xnor_block.in_turn(h, self.block7, self.block8)
         h = function_relu.relu(self.conv9(self.bn9(h)))
         return F.mean(h, axis=(2, 3))
 
@@ -133,13 +134,15 @@ class NINImageNet(chainer.Chain):
             ~chainer.Variable: Scores before the softmax, (batch, n_out).
         """
         h = function_normalized_relu.normalized_relu(self.conv1(x), self.bn1)
-        h = self.block3(self.block2(h))
+        h = link_xnor_block.in_turn(h, self.block2, self.block3)
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
-        h = self.block6(self.block5(self.block4(h)))
+        h = link_xnor_block.in_turn(
+            h, self.block4, self.block5, self.block6)
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
-        h = self.block9(self.block8(self.block7(h)))
+        h = link_xnor_block.in_turn(
+            h, self.block7, self.block8, self.block9)
         h = function_max_pooling_2d.max_pooling_2d(h, 3, 2)
-        h = self.block11(self.block10(h))
+        h = link_xnor_block.in_turn(h, self.block10, self.block11)
         h = function_relu.relu(self.conv12(self.bn12(h)))
         return F.mean(h, axis=(2, 3))
 

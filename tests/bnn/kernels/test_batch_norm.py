@@ -99,6 +99,28 @@ def test_normalized_and_activated(name, activation, passes):
                 assert_close(a, b, 32, size)
 
 
+def test_rectified_signs():
+    """``rectify``: of ReLU of the images, to the bit."""
+    for shape in (5, 3, 4, 6), (2, 33, 7, 5), (1, 1, 1, 2):
+        for dtype in DTYPES:
+            x, gamma, beta = case(shape, dtype)
+            gy = numpy.random.standard_normal(shape).astype(dtype)
+            positive = elementwise.relu(x)
+            (packed, *found), (expected, *statistics) = (
+                batch_norm.packed_signs(a, gamma, beta, 1e-4, (1, 0), rectify)
+                for a, rectify in ((x, True), (positive, False)))
+            assert packed.words.tobytes() == expected.words.tobytes()
+            for a, b in zip(found, statistics, strict=True):
+                assert a.tobytes() == b.tobytes()
+            rest = gamma, beta, statistics[0], statistics[2]
+            (gx, *found), (gpositive, *expected) = (
+                batch_norm.normalized_signs_gradient(a, gy, *rest, rectify)
+                for a, rectify in ((x, True), (positive, False)))
+            numpy.testing.assert_array_equal(gx, gpositive * (x > 0))
+            for a, b in zip(found, expected, strict=True):
+                assert a.tobytes() == b.tobytes()
+
+
 def test_packed_signs():
     for shape in (5, 3, 4, 6), (2, 33, 7, 5), (3, 64, 3, 3), (1, 1, 1, 2):
         for dtype in DTYPES:
@@ -132,15 +154,15 @@ def test_activated_of_what_is_not_finite(name):
         assert (numpy.isnan(lost).all() if name == 'normalized_relu'
                 else (lost == -1).all())
         gy = numpy.ones_like(v)
-        gy[:, 1:] = nan  # does not pass
-        gx, ggamma, gbeta = getattr(batch_norm, name + '_gradient')(
+        gx, _, gbeta = getattr(batch_norm, name + '_gradient')(
             v, gy, one, 0 * one, mean, inv_std)
-        assert gbeta.tolist()[1:] == [0, 0]
+        assert gbeta.tolist()[1:] == [0, 0]  # nothing passes
         assert numpy.isfinite(gx[:, 0]).all()
-    gy[y <= 0] = nan
-    if name == 'normalized_relu':
-        assert batch_norm.normalized_relu_gradient(
-            v, gy, one, 0 * one, mean, inv_std)[2].tolist() == [1, 0, 0]
+        gy[0] = nan  # is multiplied by 0 where it does not pass
+        _, ggamma, gbeta = getattr(batch_norm, name + '_gradient')(
+            v, gy, one, 0 * one, mean, inv_std)
+        assert numpy.isnan(ggamma).all()
+        assert numpy.isnan(gbeta).all()
 
 
 def test_views():

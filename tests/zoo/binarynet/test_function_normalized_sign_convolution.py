@@ -20,11 +20,15 @@ CASES = [  # images, filters, options
     ((3, 64, 7, 7), (40, 64, 3, 2), {'stride': (2, 1), 'pad': (0, 2),
                                      'dilate': (1, 2)}),
     ((1, 2, 4, 4), (1, 2, 4, 4), {}),
+    ((6, 5, 4, 4), (9, 5, 1, 1), {'rectify': True}),
+    ((4, 40, 9, 8), (4, 40, 3, 3), {'pad': 1, 'rectify': True}),
 ]
 fused = function_normalized_sign_convolution.normalized_sign_convolution
 
 
-def in_parts(x, bn, *args, **options):
+def in_parts(x, bn, *args, rectify=False, **options):
+    if rectify:
+        x = F.relu(x)
     return function_binary_convolution_2d.binary_convolution_2d(
         function_normalized_sign.normalized_sign(x, bn), *args, **options)
 
@@ -80,7 +84,8 @@ def test_where_it_is_the_parts():
     shape, filters, _ = CASES[0]
     for dtype, options in (
             ('d', {}), ('e', {}), ('f', {'pad': 1, 'pad_value': 1}),
-            ('f', {'binarize': None}), ('f', {'groups': 1})):
+            ('f', {'binarize': None}), ('f', {'groups': 1}),
+            ('d', {'rectify': True})):
         (ours, creator), (parts, _) = (
             run(function, *args, **options)
             for args in [case(shape, filters, dtype)]

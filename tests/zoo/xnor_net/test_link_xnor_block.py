@@ -132,6 +132,52 @@ def test_parts():
                 assert block[name].scaled is True
 
 
+@pytest.mark.parametrize('options', [
+    {}, {'binary': False}, {'shift': True}, {'input_scale': True},
+    {'surrogate': 'approx-sign'}, {'scaled': False}])
+def test_in_turn(options):
+    """One after the other, to the bit, in training and in a test."""
+    net = disturb(chainer.ChainList(
+        XNORConvolution2D(3, 8, 3, pad=1, dropout=.5, **options),
+        XNORConvolution2D(8, 5, 1, **options),
+        XNORConvolution2D(5, 40, 2, stride=2, **options),
+        XNORConvolution2D(40, 4, 1, **options)))
+    x = normal(6, 3, 8, 8, dtype=numpy.float32)
+    gy = normal(6, 4, 4, 4, dtype=numpy.float32)
+
+    def one_by_one(h, *blocks):
+        for block in blocks:
+            h = block(h)
+        return h
+
+    def step(function, n):
+        copy, v = net.copy('copy'), chainer.Variable(x)
+        numpy.random.seed(0)
+        copy.cleargrads()
+        y = function(v, *list(copy)[:n])
+        y.grad = gy if n == 4 else y.array
+        y.backward()
+        return [y.array, v.grad, *(
+            param.grad for _, param in sorted(copy.namedparams())
+            if param.grad is not None), *(
+            value for _, value in sorted(persistents(copy)))]
+
+    for train in True, False:
+        with chainer.using_config('train', train):
+            for n in 4, 1:
+                for ours, expected in zip(
+                        step(link_xnor_block.in_turn, n),
+                        step(one_by_one, n), strict=True):
+                    assert ours.tobytes() == expected.tobytes()
+
+
+def persistents(model):
+    """Returns names and values of the running averages."""
+    for name, link in model.namedlinks():
+        for key in getattr(link, '_persistent', ()):
+            yield f'{name}/{key}', numpy.array(getattr(link, key))
+
+
 def test_initial_weights():
     for block in (XNORConvolution2D(2, 3, 3, initialW=.5),
                   XNORConvolution2D(2, 3, 3, initialW=.5, binary=False)):
