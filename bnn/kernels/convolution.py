@@ -267,8 +267,9 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
             float_tiles.fetch_rows(
                 y[start + n, :, place:].ctypes.data, 4 * n_places, n_filters,
                 min(width, n_places - place))
+            # A loop of known length would be 64 stores of a word each.
             for r in range(n_filters):
-                float_tiles.fill(b[r], sums[r])
+                float_tiles.fill(b[r], sums[r, :width])
             for k in range(0, n_words, _TERMS):
                 length = min(_TERMS, n_words - k)
                 _fill(images, terms[k:k + length], starts, targets, sources,
