@@ -14,6 +14,7 @@ import numpy
 
 from bnn.kernels import float_tiles
 from bnn.kernels import sign_images
+from bnn.kernels import streams
 from bnn.kernels import threads
 
 _BLOCK = 64
@@ -82,7 +83,7 @@ def normalized_relu(
 
 
 def _forward(x, gamma, beta, eps, kind):
-    x, y = _flat(x), numpy.empty(x.shape, x.dtype)
+    x, y = _flat(x), streams.empty(x.shape, x.dtype)
     mean, var, inv_std = statistics = numpy.empty((3, len(gamma)), x.dtype)
     if x.ndim == 2:
         _of_rows(x.size, x, y, gamma, beta, float(eps), mean, var, inv_std,
@@ -91,7 +92,8 @@ def _forward(x, gamma, beta, eps, kind):
         _statistics_of_planes(x.size, x, _least(x, False), float(eps), mean,
                               var, inv_std)
         _normalize_planes(x.size, x, gamma, beta, mean, inv_std, kind,
-                          y.reshape(x.shape))
+                          y.reshape(x.shape),
+                          streams.is_streamed(y, x.shape[2]))
     return y, *statistics
 
 
@@ -145,7 +147,7 @@ def normalize(x: numpy.ndarray, gamma: numpy.ndarray, beta: numpy.ndarray,
         _normalize_rows(x.size, x, y, gamma, beta, mean, inv_std)
     else:
         _normalize_planes(x.size, x, gamma, beta, mean, inv_std, _AS_THEY_ARE,
-                          y.reshape(x.shape))
+                          y.reshape(x.shape), False)
     return y
 
 
@@ -228,7 +230,7 @@ def normalized_relu_gradient(
 
 def _backward(x, gy, gamma, beta, mean, inv_std, bounds=None, rectify=False):
     """``bounds``: between which normalized values let ``gy`` pass."""
-    gx = numpy.empty(x.shape, x.dtype)
+    gx = streams.empty(x.shape, x.dtype)
     x, gy = _flat(x), _flat(gy)
     ggamma, gbeta = numpy.empty((2, len(gamma)), x.dtype)
     low, high = (x.dtype.type(bound) for bound in bounds or (0, 0))
@@ -239,7 +241,8 @@ def _backward(x, gy, gamma, beta, mean, inv_std, bounds=None, rectify=False):
     else:
         _gradient_of_planes(
             x.size, x, gy, gx.reshape(x.shape), _least(x, rectify), gamma,
-            beta, mean, inv_std, ggamma, gbeta, bounds is not None, low, high)
+            beta, mean, inv_std, ggamma, gbeta, bounds is not None, low, high,
+            streams.is_streamed(gx, x.shape[2]))
     return gx, ggamma, gbeta
 
 
@@ -416,14 +419,18 @@ def _statistics_of_planes(x, least, eps, mean, var, inv_std):
 
 
 @threads.Kernel
-def _normalize_planes(x, gamma, beta, mean, inv_std, kind, y):
+def _normalize_planes(x, gamma, beta, mean, inv_std, kind, y, is_streamed):
     for i in numba.prange(len(x)):
         if kind == _SIGNS:
-            _signs_of_image(x[i], y[i], gamma, beta, mean, inv_std)
+            _signs_of_image(x[i], y[i], gamma, beta, mean, inv_std,
+                            is_streamed)
         elif kind == _RELU:
-            _relu_of_image(x[i], y[i], gamma, beta, mean, inv_std)
+            _relu_of_image(x[i], y[i], gamma, beta, mean, inv_std,
+                           is_streamed)
         else:
-            _normalize_image(x[i], y[i], gamma, beta, mean, inv_std)
+            _normalize_image(x[i], y[i], gamma, beta, mean, inv_std,
+                             is_streamed)
+        streams.finish()
 
 
 # Each function has an image, (channels, positions): one that had a plane
@@ -460,31 +467,40 @@ def _total(sums):
 
 
 @numba.njit(error_model='numpy')
-def _normalize_image(x, y, gamma, beta, mean, inv_std):
+def _normalize_image(x, y, gamma, beta, mean, inv_std, is_streamed):
+    some = numpy.empty(x.shape[1], x.dtype)
     for c in range(len(x)):
-        plane, out = x[c], y[c]
+        plane, out = x[c], some if is_streamed else y[c]
         for i in range(len(plane)):
             out[i] = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
+        if is_streamed:
+            streams.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
 
 
 @numba.njit(error_model='numpy')
-def _signs_of_image(x, y, gamma, beta, mean, inv_std):
+def _signs_of_image(x, y, gamma, beta, mean, inv_std, is_streamed):
+    some = numpy.empty(x.shape[1], x.dtype)
     one = x.dtype.type(1)
     for c in range(len(x)):
-        plane, out = x[c], y[c]
+        plane, out = x[c], some if is_streamed else y[c]
         for i in range(len(plane)):
             h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
             out[i] = one if h >= 0 else -one
+        if is_streamed:
+            streams.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
 
 
 @numba.njit(error_model='numpy')
-def _relu_of_image(x, y, gamma, beta, mean, inv_std):
+def _relu_of_image(x, y, gamma, beta, mean, inv_std, is_streamed):
+    some = numpy.empty(x.shape[1], x.dtype)
     zero = x.dtype.type(0)
     for c in range(len(x)):
-        plane, out = x[c], y[c]
+        plane, out = x[c], some if is_streamed else y[c]
         for i in range(len(plane)):
             h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
             out[i] = zero if h <= 0 else h
+        if is_streamed:
+            streams.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
 
 
 @threads.Kernel
@@ -521,7 +537,7 @@ def _pack_signs_of_image(x, least, gamma, beta, mean, inv_std, width, padded,
 
 @threads.Kernel
 def _gradient_of_planes(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
-                        gbeta, is_masked, low, high):
+                        gbeta, is_masked, low, high, is_streamed):
     n, n_channels, size = x.shape
     inv_n = x.dtype.type(1 / (n * size))
     sums = numpy.empty((n, n_channels, 2))
@@ -537,10 +553,11 @@ def _gradient_of_planes(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
         if is_masked:
             _passed_gradient(
                 x[i], gy[i], gx[i], least, gamma, beta, mean, inv_std, ggamma,
-                gbeta, inv_n, low, high)
+                gbeta, inv_n, low, high, is_streamed)
         else:
             _gradient_of_image(x[i], gy[i], gx[i], gamma, mean, inv_std,
-                               ggamma, gbeta, inv_n)
+                               ggamma, gbeta, inv_n, is_streamed)
+        streams.finish()
 
 
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
@@ -571,21 +588,28 @@ def _passed_sums(x, gy, least, gamma, beta, mean, inv_std, low, high, sums):
 
 
 @numba.njit(error_model='numpy')
-def _gradient_of_image(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta, inv_n):
+def _gradient_of_image(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta, inv_n,
+                       is_streamed):
+    some = numpy.empty(x.shape[1], x.dtype)
     for c in range(len(x)):
-        plane, gy_plane, out = x[c], gy[c], gx[c]
+        plane, gy_plane = x[c], gy[c]
+        out = some if is_streamed else gx[c]
         for i in range(len(plane)):
             x_hat = (plane[i] - mean[c]) * inv_std[c]
             out[i] = gamma[c] * inv_std[c] * (
                 gy_plane[i] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
+        if is_streamed:
+            streams.copy(some.ctypes.data, gx[c].ctypes.data, some.nbytes)
 
 
 @numba.njit(error_model='numpy')
 def _passed_gradient(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
-                     gbeta, inv_n, low, high):
+                     gbeta, inv_n, low, high, is_streamed):
+    some = numpy.empty(x.shape[1], x.dtype)
     zero, one = x.dtype.type(0), x.dtype.type(1)
     for c in range(len(x)):
-        plane, gy_plane, out = x[c], gy[c], gx[c]
+        plane, gy_plane = x[c], gy[c]
+        out = some if is_streamed else gx[c]
         for i in range(len(plane)):
             value = _at_least(least, plane[i])
             g = _passed(value, gy_plane[i], gamma[c], beta[c], mean[c],
@@ -594,3 +618,5 @@ def _passed_gradient(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
             out[i] = gamma[c] * inv_std[c] * (
                 g - (x_hat * ggamma[c] + gbeta[c]) * inv_n) * (
                     one if plane[i] > least else zero)
+        if is_streamed:
+            streams.copy(some.ctypes.data, gx[c].ctypes.data, some.nbytes)

@@ -39,6 +39,7 @@ from bnn.kernels import products
 from bnn.kernels import scattered_products
 from bnn.kernels import sign_gradients
 from bnn.kernels import sign_images
+from bnn.kernels import streams
 from bnn.kernels import threads
 
 _COLUMNS, _RUN = float_tiles.COLUMNS, float_tiles.RUN
@@ -184,7 +185,7 @@ def _product(x, W, pad, stride, dilate, b, precision='float32', scale=None):
     n_filters, n_channels, *ksize = W.shape
     size = operands.out_size(x.shape[2:], ksize, stride, pad, dilate)
     padded = operands.pad_size(x.shape[2:], pad)
-    y = numpy.empty((len(x), n_filters, *size), numpy.float32)
+    y = streams.empty((len(x), n_filters, *size), numpy.float32)
     if not y.size:
         return y
     if b is None:
@@ -204,7 +205,8 @@ def _product(x, W, pad, stride, dilate, b, precision='float32', scale=None):
     _convolve(
         work, numpy.ascontiguousarray(x), rows, padded, pad, n_words, terms,
         *operands.runs(columns.reshape(-1)), group, b, unit,
-        precision == 'bfloat16', scale, y.reshape(len(x), n_filters, -1))
+        precision == 'bfloat16', scale, y.reshape(len(x), n_filters, -1),
+        streams.is_streamed(y, math.gcd(math.prod(size), _COLUMNS)))
     return y
 
 
@@ -233,7 +235,7 @@ def _pad(x, padded, pad, is_rounded, scale, planes, pitch):
 
 @threads.Kernel
 def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
-              group, b, unit, is_rounded, scale, y):
+              group, b, unit, is_rounded, scale, y, is_streamed):
     n_rows, per_word = len(rows), float_tiles.PER_WORD[unit]
     n_words = rows.shape[1] * per_word
     n_channels = x.shape[1]
@@ -264,9 +266,10 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
             first = t * _COLUMNS
             width = min(_COLUMNS, n_images * n_places - first)
             n, place = divmod(first, n_places)
-            float_tiles.fetch_rows(
-                y[start + n, :, place:].ctypes.data, 4 * n_places, n_filters,
-                min(width, n_places - place))
+            if not is_streamed:
+                float_tiles.fetch_rows(
+                    y[start + n, :, place:].ctypes.data, 4 * n_places,
+                    n_filters, min(width, n_places - place))
             # A loop of known length would be 64 stores of a word each.
             for r in range(n_filters):
                 float_tiles.fill(b[r], sums[r, :width])
@@ -282,11 +285,19 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
             while done < width:
                 n, place = divmod(first + done, n_places)
                 n_more = min(width - done, n_places - place)
-                for r in range(n_filters):
-                    float_tiles.copy(
-                        sums[r, done:done + n_more], False, numpy.float32(1),
-                        y[start + n, r, place:place + n_more])
+                if is_streamed:
+                    streams.copy_rows(
+                        sums[:, done:].ctypes.data, 4 * _COLUMNS,
+                        y[start + n, :, place:].ctypes.data, 4 * n_places,
+                        n_filters, 4 * n_more)
+                else:
+                    for r in range(n_filters):
+                        float_tiles.copy(
+                            sums[r, done:done + n_more], False,
+                            numpy.float32(1),
+                            y[start + n, r, place:place + n_more])
                 done += n_more
+        streams.finish()
 
 
 @numba.njit(error_model='numpy')

@@ -10,6 +10,7 @@ from bnn.kernels import bits
 from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
 from bnn.kernels import sign_images
+from bnn.kernels import streams
 from bnn.kernels import threads
 from bnn.kernels import tiles
 
@@ -48,20 +49,21 @@ def sign_convolution(
     rows = numpy.zeros((-(-n_filters // _ROWS) * _ROWS,
                         n_words * ksize[0] * ksize[1]), numpy.uint32)
     rows[:n_filters] = filters.transpose(0, 3, 1, 2).reshape(n_filters, -1)
-    y = numpy.empty((len(x.words), n_filters, *size), x.dtype)
+    y = streams.empty((len(x.words), n_filters, *size), x.dtype)
     _convolve(
         y.size * rows.shape[1] // 8, x.words, x.has_zeros, rows,
         math.prod(W.shape[1:]),
         operands.offsets(x.padded, n_words, ksize, dilate),
         *operands.runs(operands.places(x.padded, size, stride)),
         scale * x.dtype.type(x.value), b,
-        y.reshape(len(y), n_filters, math.prod(size)))
+        y.reshape(len(y), n_filters, math.prod(size)),
+        streams.is_streamed(y, math.gcd(math.prod(size), _COLUMNS)))
     return y
 
 
 @threads.Kernel
 def _convolve(words, has_zeros, rows, n_terms, terms, starts, to, source,
-              factor, b, y):
+              factor, b, y, is_streamed):
     n_words = rows.shape[1]
     n_filters, n_places = y.shape[1:]
     for n in numba.prange(len(y)):
@@ -69,12 +71,14 @@ def _convolve(words, has_zeros, rows, n_terms, terms, starts, to, source,
             (2, n_words * _COLUMNS + float_tiles.RUN), numpy.uint32)
         n_set = numpy.empty(_COLUMNS, numpy.int32)
         sums = numpy.empty((len(rows), _COLUMNS), numpy.float32)
+        some = numpy.empty(_COLUMNS, y.dtype)
         for t in range(len(starts) - 1):
             first = t * _COLUMNS
             width = min(_COLUMNS, n_places - first)
-            float_tiles.fetch_rows(
-                y[n, :, first:].ctypes.data, y.itemsize * n_places, n_filters,
-                y.itemsize * width // 4)
+            if not is_streamed:
+                float_tiles.fetch_rows(
+                    y[n, :, first:].ctypes.data, y.itemsize * n_places,
+                    n_filters, y.itemsize * width // 4)
             for i in range(2 if has_zeros else 1):
                 float_tiles.gather(
                     words[n, i].ctypes.data, terms.ctypes.data, n_words,
@@ -95,6 +99,14 @@ def _convolve(words, has_zeros, rows, n_terms, terms, starts, to, source,
                         rows[r:].ctypes.data, 4 * n_words,
                         panels[0].ctypes.data, n_words, n_terms,
                         sums[r:].ctypes.data, 4 * _COLUMNS)
+            at = y[n, :, first:].ctypes.data
             for r in range(n_filters):
-                for p in range(width):
-                    y[n, r, first + p] = sums[r, p] * factor[r] + b[r]
+                if is_streamed:
+                    for p in range(width):
+                        some[p] = sums[r, p] * factor[r] + b[r]
+                    streams.copy(some.ctypes.data, at + r * y.strides[1],
+                                 y.itemsize * width)
+                else:
+                    for p in range(width):
+                        y[n, r, first + p] = sums[r, p] * factor[r] + b[r]
+        streams.finish()
