@@ -56,11 +56,16 @@ def _git(*words):
 
 
 def _cpu():
+    found = {}
     try:
         with open('/proc/cpuinfo') as f:
             for line in f:
-                if line.startswith('model name'):
-                    return line.split(':', 1)[1].strip()
+                key, _, value = line.partition(':')
+                found.setdefault(key.strip(), value.strip())
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    # A virtual machine may hide the model: all of AMD's are AMD EPYC then.
+    name, family = found.get('model name'), found.get('cpu family')
+    if not name:
+        return platform.processor() or platform.machine()
+    return f'{name}, family {family}' if family else name
