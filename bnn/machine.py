@@ -55,17 +55,18 @@ def _git(*words):
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
 
 
-def _cpu():
+def _cpu(path='/proc/cpuinfo'):
     found = {}
     try:
-        with open('/proc/cpuinfo') as f:
+        with open(path) as f:
             for line in f:
                 key, _, value = line.partition(':')
                 found.setdefault(key.strip(), value.strip())
     except OSError:
         pass
-    # A virtual machine may hide the model: all of AMD's are AMD EPYC then.
-    name, family = found.get('model name'), found.get('cpu family')
+    name = found.get('model name')
     if not name:
         return platform.processor() or platform.machine()
-    return f'{name}, family {family}' if family else name
+    # A virtual machine may hide the model: all of AMD's are AMD EPYC then.
+    is_amd = found.get('vendor_id') == 'AuthenticAMD'
+    return f'{name}, family {found.get("cpu family")}' if is_amd else name

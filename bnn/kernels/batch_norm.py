@@ -13,8 +13,8 @@ import numba
 import numpy
 
 from bnn.kernels import float_tiles
+from bnn.kernels import nontemporal
 from bnn.kernels import sign_images
-from bnn.kernels import streams
 from bnn.kernels import threads
 
 _BLOCK = 64
@@ -83,7 +83,7 @@ def normalized_relu(
 
 
 def _forward(x, gamma, beta, eps, kind):
-    x, y = _flat(x), streams.empty(x.shape, x.dtype)
+    x, y = _flat(x), nontemporal.empty(x.shape, x.dtype)
     mean, var, inv_std = statistics = numpy.empty((3, len(gamma)), x.dtype)
     if x.ndim == 2:
         _of_rows(x.size, x, y, gamma, beta, float(eps), mean, var, inv_std,
@@ -93,7 +93,7 @@ def _forward(x, gamma, beta, eps, kind):
                               var, inv_std)
         _normalize_planes(x.size, x, gamma, beta, mean, inv_std, kind,
                           y.reshape(x.shape),
-                          streams.is_streamed(y, x.shape[2]))
+                          nontemporal.is_streamed(y, x.shape[2]))
     return y, *statistics
 
 
@@ -230,7 +230,7 @@ def normalized_relu_gradient(
 
 def _backward(x, gy, gamma, beta, mean, inv_std, bounds=None, rectify=False):
     """``bounds``: between which normalized values let ``gy`` pass."""
-    gx = streams.empty(x.shape, x.dtype)
+    gx = nontemporal.empty(x.shape, x.dtype)
     x, gy = _flat(x), _flat(gy)
     ggamma, gbeta = numpy.empty((2, len(gamma)), x.dtype)
     low, high = (x.dtype.type(bound) for bound in bounds or (0, 0))
@@ -242,7 +242,7 @@ def _backward(x, gy, gamma, beta, mean, inv_std, bounds=None, rectify=False):
         _gradient_of_planes(
             x.size, x, gy, gx.reshape(x.shape), _least(x, rectify), gamma,
             beta, mean, inv_std, ggamma, gbeta, bounds is not None, low, high,
-            streams.is_streamed(gx, x.shape[2]))
+            nontemporal.is_streamed(gx, x.shape[2]))
     return gx, ggamma, gbeta
 
 
@@ -430,7 +430,7 @@ def _normalize_planes(x, gamma, beta, mean, inv_std, kind, y, is_streamed):
         else:
             _normalize_image(x[i], y[i], gamma, beta, mean, inv_std,
                              is_streamed)
-        streams.finish()
+        nontemporal.finish()
 
 
 # Each function has an image, (channels, positions): one that had a plane
@@ -474,7 +474,7 @@ def _normalize_image(x, y, gamma, beta, mean, inv_std, is_streamed):
         for i in range(len(plane)):
             out[i] = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
         if is_streamed:
-            streams.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
+            nontemporal.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
 
 
 @numba.njit(error_model='numpy')
@@ -487,7 +487,7 @@ def _signs_of_image(x, y, gamma, beta, mean, inv_std, is_streamed):
             h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
             out[i] = one if h >= 0 else -one
         if is_streamed:
-            streams.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
+            nontemporal.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
 
 
 @numba.njit(error_model='numpy')
@@ -500,7 +500,7 @@ def _relu_of_image(x, y, gamma, beta, mean, inv_std, is_streamed):
             h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
             out[i] = zero if h <= 0 else h
         if is_streamed:
-            streams.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
+            nontemporal.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
 
 
 @threads.Kernel
@@ -557,7 +557,7 @@ def _gradient_of_planes(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
         else:
             _gradient_of_image(x[i], gy[i], gx[i], gamma, mean, inv_std,
                                ggamma, gbeta, inv_n, is_streamed)
-        streams.finish()
+        nontemporal.finish()
 
 
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
@@ -599,7 +599,7 @@ def _gradient_of_image(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta, inv_n,
             out[i] = gamma[c] * inv_std[c] * (
                 gy_plane[i] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
         if is_streamed:
-            streams.copy(some.ctypes.data, gx[c].ctypes.data, some.nbytes)
+            nontemporal.copy(some.ctypes.data, gx[c].ctypes.data, some.nbytes)
 
 
 @numba.njit(error_model='numpy')
@@ -619,4 +619,4 @@ def _passed_gradient(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
                 g - (x_hat * ggamma[c] + gbeta[c]) * inv_n) * (
                     one if plane[i] > least else zero)
         if is_streamed:
-            streams.copy(some.ctypes.data, gx[c].ctypes.data, some.nbytes)
+            nontemporal.copy(some.ctypes.data, gx[c].ctypes.data, some.nbytes)

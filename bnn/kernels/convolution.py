@@ -35,11 +35,11 @@ import numpy
 
 from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
+from bnn.kernels import nontemporal
 from bnn.kernels import products
 from bnn.kernels import scattered_products
 from bnn.kernels import sign_gradients
 from bnn.kernels import sign_images
-from bnn.kernels import streams
 from bnn.kernels import threads
 
 _COLUMNS, _RUN = float_tiles.COLUMNS, float_tiles.RUN
@@ -185,7 +185,7 @@ def _product(x, W, pad, stride, dilate, b, precision='float32', scale=None):
     n_filters, n_channels, *ksize = W.shape
     size = operands.out_size(x.shape[2:], ksize, stride, pad, dilate)
     padded = operands.pad_size(x.shape[2:], pad)
-    y = streams.empty((len(x), n_filters, *size), numpy.float32)
+    y = nontemporal.empty((len(x), n_filters, *size), numpy.float32)
     if not y.size:
         return y
     if b is None:
@@ -206,7 +206,7 @@ def _product(x, W, pad, stride, dilate, b, precision='float32', scale=None):
         work, numpy.ascontiguousarray(x), rows, padded, pad, n_words, terms,
         *operands.runs(columns.reshape(-1)), group, b, unit,
         precision == 'bfloat16', scale, y.reshape(len(x), n_filters, -1),
-        streams.is_streamed(y, math.gcd(math.prod(size), _COLUMNS)))
+        nontemporal.is_streamed(y, math.gcd(math.prod(size), _COLUMNS)))
     return y
 
 
@@ -286,7 +286,7 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
                 n, place = divmod(first + done, n_places)
                 n_more = min(width - done, n_places - place)
                 if is_streamed:
-                    streams.copy_rows(
+                    nontemporal.copy_rows(
                         sums[:, done:].ctypes.data, 4 * _COLUMNS,
                         y[start + n, :, place:].ctypes.data, 4 * n_places,
                         n_filters, 4 * n_more)
@@ -297,7 +297,7 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
                             numpy.float32(1),
                             y[start + n, r, place:place + n_more])
                 done += n_more
-        streams.finish()
+        nontemporal.finish()
 
 
 @numba.njit(error_model='numpy')

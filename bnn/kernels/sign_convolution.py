@@ -9,8 +9,8 @@ import numpy
 from bnn.kernels import bits
 from bnn.kernels import convolution_operands as operands
 from bnn.kernels import float_tiles
+from bnn.kernels import nontemporal
 from bnn.kernels import sign_images
-from bnn.kernels import streams
 from bnn.kernels import threads
 from bnn.kernels import tiles
 
@@ -49,7 +49,7 @@ def sign_convolution(
     rows = numpy.zeros((-(-n_filters // _ROWS) * _ROWS,
                         n_words * ksize[0] * ksize[1]), numpy.uint32)
     rows[:n_filters] = filters.transpose(0, 3, 1, 2).reshape(n_filters, -1)
-    y = streams.empty((len(x.words), n_filters, *size), x.dtype)
+    y = nontemporal.empty((len(x.words), n_filters, *size), x.dtype)
     _convolve(
         y.size * rows.shape[1] // 8, x.words, x.has_zeros, rows,
         math.prod(W.shape[1:]),
@@ -57,7 +57,7 @@ def sign_convolution(
         *operands.runs(operands.places(x.padded, size, stride)),
         scale * x.dtype.type(x.value), b,
         y.reshape(len(y), n_filters, math.prod(size)),
-        streams.is_streamed(y, math.gcd(math.prod(size), _COLUMNS)))
+        nontemporal.is_streamed(y, math.gcd(math.prod(size), _COLUMNS)))
     return y
 
 
@@ -104,9 +104,9 @@ def _convolve(words, has_zeros, rows, n_terms, terms, starts, to, source,
                 if is_streamed:
                     for p in range(width):
                         some[p] = sums[r, p] * factor[r] + b[r]
-                    streams.copy(some.ctypes.data, at + r * y.strides[1],
-                                 y.itemsize * width)
+                    nontemporal.copy(some.ctypes.data, at + r * y.strides[1],
+                                     y.itemsize * width)
                 else:
                     for p in range(width):
                         y[n, r, first + p] = sums[r, p] * factor[r] + b[r]
-        streams.finish()
+        nontemporal.finish()

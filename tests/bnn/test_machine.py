@@ -1,4 +1,5 @@
-"""The commit that a result names."""
+"""The commit and the processor that a result names."""
+import platform
 import subprocess
 
 from bnn import machine
@@ -26,3 +27,17 @@ def test_commit(tmp_path, monkeypatch):
     assert commit() == clean
     code.write_text('2')
     assert commit() == clean + '-dirty'
+
+
+def test_processor(tmp_path):
+    """Of AMD's the family too: they may all be called alike."""
+    path = tmp_path / 'cpuinfo'
+    for lines, name in (
+            ('vendor_id\t: AuthenticAMD\ncpu family\t: 26\n'
+             'model name\t: AMD EPYC\n', 'AMD EPYC, family 26'),
+            ('vendor_id\t: GenuineIntel\ncpu family\t: 6\n'
+             'model name\t: Intel Xeon\n', 'Intel Xeon'),
+            ('BogoMIPS\t: 50.00\n', None)):  # ARM's have no name
+        path.write_text('processor\t: 0\n' + lines + 'flags\t: a b\n')
+        assert machine._cpu(path) == (
+            name or platform.processor() or platform.machine())

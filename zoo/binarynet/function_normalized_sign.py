@@ -42,9 +42,10 @@ def normalized_sign(
     ``h`` is neither written nor kept: the backward computation finds it again
     from ``x``.  The gradients differ from those of ``bst.bst(bn(x))`` by the
     order of the additions at most, see
-    :func:`bnn.kernels.batch_norm.normalized_signs_gradient`, and where the
-    gradient of ``y`` is not finite, which is multiplied by 0 there.  ``bn``
-    updates its running averages.
+    :func:`bnn.kernels.batch_norm.normalized_signs_gradient`.  A gradient of
+    ``y`` that is not finite is multiplied by 0 where :math:`|h| > 1`, which
+    gives NaN; :func:`bst.bst` gives 0 there.  ``bn`` updates its running
+    averages.
 
     In test mode, over ranks, on a GPU, and for dtypes other than float32 and
     64, it is ``bst.bst(bn(x))``.  Double backward is supported.

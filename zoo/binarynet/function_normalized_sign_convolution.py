@@ -86,7 +86,7 @@ def normalized_sign_convolution(
     It is ``binary_convolution_2d(normalized_sign(x, bn), W, b, ...)``: the
     same bits, and so are the gradients.  In training on a CPU the signs are
     written as bits at once, and never as floats.  A hook on ``bn`` is given
-    the result of the convolution then.
+    the result of the convolution then, and ``x`` before ReLU.
 
     In test mode, over ranks, on a GPU, for other dtypes than float32, for
     groups, for a padding of 1 and without ``binarize`` it is the two.  Double

@@ -117,11 +117,16 @@ class BinaryConvolution2D(link.Link):
             bn: Batch normalization.  With it the signs of ``bn(x)`` are
                 convolved, see
                 :mod:`zoo.binarynet.function_normalized_sign_convolution`.
-            rectify: With ``bn``, whether ReLU comes before it.
+            rectify: Whether ReLU comes before ``bn``.
 
         Returns:
             ~chainer.Variable: (batch, out_channels, h_out, w_out).
+
+        Raises:
+            ValueError: If ``rectify`` is given without ``bn``.
         """
+        if rectify and bn is None:
+            raise ValueError('rectify needs bn: ReLU comes before it')
         if self.W.array is None:
             self._initialize(x.shape[1])
         is_real = (self.stochastic and self.test_weights == 'real'

@@ -90,19 +90,16 @@ class XNORBlock(chainer.Chain):
         return self.binary and self.surrogate == 'ste' and not (
             self.shift or self.input_scale)
 
-    def forward(self, x) -> chainer.Variable:
+    def forward(self, x, activate: bool = True) -> chainer.Variable:
         """Applies the block.
 
         Args:
             x (~chainer.Variable or array): (batch, n_in, ...).
+            activate: Whether to apply the ReLU, or what is in its place.
 
         Returns:
             ~chainer.Variable: (batch, n_out, ...).
         """
-        return self.activate(self.multiply(x))
-
-    def multiply(self, x) -> chainer.Variable:
-        """Applies the block without its ReLU."""
         if self.has_plain_sign:
             h = function_normalized_sign.normalized_sign(x, self.bn)
         else:
@@ -114,10 +111,10 @@ class XNORBlock(chainer.Chain):
         if self.dropout:
             h = function_dropout.dropout(h, self.dropout)
         h = self.operate(h)
-        return self.bias(h * K) if self.input_scale else h
-
-    def activate(self, h) -> chainer.Variable:
-        """Applies ReLU, or what is in its place."""
+        if self.input_scale:
+            h = self.bias(h * K)
+        if not activate:
+            return h
         return self.rprelu(h) if self.shift else function_relu.relu(h)
 
 
@@ -147,12 +144,14 @@ class XNORConvolution2D(XNORBlock):
                 link_scaled_convolution_2d.ScaledConvolution2D,
                 in_channels, out_channels, *self.geometry, initialW=initialW)
 
-    def multiply(self, x, rectify: bool = False) -> chainer.Variable:
-        """Applies the block without its ReLU.
+    def forward(self, x, rectify: bool = False,
+                activate: bool = True) -> chainer.Variable:
+        """Applies the block.
 
         Args:
             x (~chainer.Variable or array): (batch, n_in, h, w).
             rectify: Whether ReLU comes first.
+            activate: Whether to apply the ReLU, or what is in its place.
 
         Returns:
             ~chainer.Variable: (batch, n_out, h_out, w_out).
@@ -160,8 +159,10 @@ class XNORConvolution2D(XNORBlock):
         # In a test each layer sees what it computes with.
         if self.has_plain_sign and not self.dropout and (
                 self.bn.is_trained_by_kernels(x)):
-            return self.conv(x, self.bn, rectify)
-        return super().multiply(function_relu.relu(x) if rectify else x)
+            h = self.conv(x, self.bn, rectify)
+            return function_relu.relu(h) if activate else h
+        return super().forward(
+            function_relu.relu(x) if rectify else x, activate)
 
     def scale(self, h):
         return function_input_scale.input_scale(h, *self.geometry)
@@ -175,7 +176,8 @@ def in_turn(x, *blocks: XNORConvolution2D) -> chainer.Variable:
 
     It is ``blocks[1](blocks[0](x))`` and so on, to the bit, and so are the
     gradients.  In training on a CPU the ReLU between two blocks is computed
-    where the second one reads its input: no pass over memory is for it.
+    where the second one reads its input, and no pass over memory is for it;
+    the second one has float32, a plain sign and no dropout then.
 
     Args:
         x (~chainer.Variable or array): (batch, channels, h, w).
@@ -186,11 +188,12 @@ def in_turn(x, *blocks: XNORConvolution2D) -> chainer.Variable:
     """
     rectify = False
     for block in blocks:
-        x = block.multiply(x, rectify)
-        rectify = not block.shift
-        if block.shift:
-            x = block.activate(x)
-    return function_relu.relu(x) if rectify else x
+        # In a test each block has its own ReLU, as its name says.
+        is_last = block is blocks[-1] or block.shift
+        activate = is_last or not chainer.config.train
+        x = block(x, rectify, activate)
+        rectify = not activate
+    return x
 
 
 class XNORLinear(XNORBlock):

@@ -105,6 +105,8 @@ def test_rectified_signs():
         for dtype in DTYPES:
             x, gamma, beta = case(shape, dtype)
             gy = numpy.random.standard_normal(shape).astype(dtype)
+            x[:, -1] = -abs(x[:, -1])  # nothing is positive
+            x[0, 0].flat[:2] = 0., -0.
             positive = elementwise.relu(x)
             (packed, *found), (expected, *statistics) = (
                 batch_norm.packed_signs(a, gamma, beta, 1e-4, (1, 0), rectify)
@@ -119,6 +121,20 @@ def test_rectified_signs():
             numpy.testing.assert_array_equal(gx, gpositive * (x > 0))
             for a, b in zip(found, expected, strict=True):
                 assert a.tobytes() == b.tobytes()
+
+
+def test_rectified_signs_of_what_is_not_finite():
+    x, gamma, beta = case((4, 3, 5, 2), numpy.float32)
+    x[1, 0, 0, 0], x[2, 1, 0, 0], x[3, 2, 0, 0] = (
+        numpy.nan, numpy.inf, -numpy.inf)
+    with numpy.errstate(invalid='ignore'):
+        (packed, *found), (expected, *statistics) = (
+            batch_norm.packed_signs(a, gamma, beta, 1e-4, (0, 0), rectify)
+            for a, rectify in ((x, True), (elementwise.relu(x), False)))
+    assert packed.words.tobytes() == expected.words.tobytes()
+    for a, b in zip(found, statistics, strict=True):
+        numpy.testing.assert_array_equal(a, b)
+    assert numpy.isfinite(found[0]).tolist() == [False, False, True]
 
 
 def test_packed_signs():

@@ -1,4 +1,5 @@
 """XNOR-Net's blocks: against NumPy in float64, option by option."""
+import functools
 import itertools
 
 import chainer
@@ -7,7 +8,10 @@ import chainer.links as L
 import numpy
 import pytest
 
+from bnn.deploy import operations
+from bnn.deploy import tracing
 from zoo.xnor_net import link_xnor_block
+from zoo.xnor_net import nin
 
 XNORConvolution2D = link_xnor_block.XNORConvolution2D
 XNORLinear = link_xnor_block.XNORLinear
@@ -132,30 +136,44 @@ def test_parts():
                 assert block[name].scaled is True
 
 
-@pytest.mark.parametrize('options', [
-    {}, {'binary': False}, {'shift': True}, {'input_scale': True},
-    {'surrogate': 'approx-sign'}, {'scaled': False}])
-def test_in_turn(options):
-    """One after the other, to the bit, in training and in a test."""
-    net = disturb(chainer.ChainList(
-        XNORConvolution2D(3, 8, 3, pad=1, dropout=.5, **options),
-        XNORConvolution2D(8, 5, 1, **options),
+def blocks_of(**options):
+    """Returns blocks, the second one with dropout."""
+    return disturb(chainer.ChainList(
+        XNORConvolution2D(3, 8, 3, pad=1, **options),
+        XNORConvolution2D(8, 6, 1, dropout=.5, **options),
+        XNORConvolution2D(6, 5, 1, **options),
         XNORConvolution2D(5, 40, 2, stride=2, **options),
         XNORConvolution2D(40, 4, 1, **options)))
-    x = normal(6, 3, 8, 8, dtype=numpy.float32)
-    gy = normal(6, 4, 4, 4, dtype=numpy.float32)
 
-    def one_by_one(h, *blocks):
-        for block in blocks:
-            h = block(h)
-        return h
+
+def shifted_in_the_middle():
+    net = blocks_of()
+    net[2] = disturb(XNORConvolution2D(6, 5, 1, shift=True))
+    return net
+
+
+def one_by_one(h, *blocks):
+    for block in blocks:
+        h = block(h)
+    return h
+
+
+@pytest.mark.parametrize('make', [
+    blocks_of, shifted_in_the_middle, *(
+        functools.partial(blocks_of, **options) for options in (
+            {'binary': False}, {'shift': True}, {'input_scale': True},
+            {'surrogate': 'approx-sign'}, {'scaled': False}))])
+def test_in_turn(make):
+    """One after the other, to the bit, in training and in a test."""
+    net = make()
+    x = normal(6, 3, 8, 8, dtype=numpy.float32)
 
     def step(function, n):
         copy, v = net.copy('copy'), chainer.Variable(x)
         numpy.random.seed(0)
         copy.cleargrads()
         y = function(v, *list(copy)[:n])
-        y.grad = gy if n == 4 else y.array
+        y.grad = normal(*y.shape, dtype=numpy.float32)
         y.backward()
         return [y.array, v.grad, *(
             param.grad for _, param in sorted(copy.namedparams())
@@ -164,11 +182,33 @@ def test_in_turn(options):
 
     for train in True, False:
         with chainer.using_config('train', train):
-            for n in 4, 1:
+            for n in 5, 1:
                 for ours, expected in zip(
                         step(link_xnor_block.in_turn, n),
                         step(one_by_one, n), strict=True):
                     assert ours.tobytes() == expected.tobytes()
+
+
+def test_in_turn_without_passes_for_relu():
+    y = link_xnor_block.in_turn(
+        normal(6, 3, 8, 8, dtype=numpy.float32), *blocks_of())
+    functions, node = [], y.creator_node
+    while node is not None:
+        functions.append(type(node).__name__)
+        node = node.inputs[0].creator_node
+    # That before dropout stays, and the last one.
+    assert functions.count('ReLU') == 2
+    assert functions[0] == 'ReLU'
+    assert functions.count('NormalizedSignConvolution') == 4
+
+
+def test_in_turn_in_a_test_names_every_block():
+    """Packed layers and graphs are named by the calls of the blocks."""
+    found = tracing.trace(
+        nin.NIN(10, input_scale=True), numpy.zeros((1, 3, 32, 32), 'f'))
+    names = [operation.name for operation in found
+             if isinstance(operation, operations.Sign)]
+    assert names == [f'block{i}' for i in range(2, 9)]
 
 
 def persistents(model):

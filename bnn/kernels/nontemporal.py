@@ -40,23 +40,29 @@ def empty(shape: tuple[int, ...], dtype: numpy.dtype) -> numpy.ndarray:
     return space[skipped:skipped + n].reshape(shape)
 
 
-def is_streamed(y: numpy.ndarray, n_together: int) -> bool:
+def is_streamed(y: numpy.ndarray, n_contiguous: int) -> bool:
     """Tells whether a result is to be written past the cache.
 
     Args:
         y: The result, of :func:`empty`.
-        n_together: Elements that are copied together.
+        n_contiguous: Elements that are copied together.
 
     Returns:
         Whether it is large, and they are whole lines.
     """
     return (y.nbytes >= _LARGE and y.ctypes.data % _LINE == 0
-            and n_together * y.itemsize % _LINE == 0)
+            and n_contiguous * y.itemsize % _LINE == 0)
 
 
 @intrinsic
 def copy(typingctx, source, target, n_bytes):
-    """Copies whole lines past the cache; the arguments are addresses."""
+    """Copies bytes past the cache.
+
+    Args:
+        source: Address of the first word, any.
+        target: Where it goes, the address of a line.
+        n_bytes: How many, whole lines of 64 bytes.
+    """
     def generate(context, builder, signature, args):
         source, target, n_bytes = args
         line = _LINE_OF_WORDS.as_pointer()
@@ -80,15 +86,15 @@ def copy(typingctx, source, target, n_bytes):
 
 @numba.njit(error_model='numpy')
 def copy_rows(source, step, target, stride, n_rows, n_bytes):
-    """Copies rows past the cache, of whole lines.
+    """Copies rows past the cache.
 
     Args:
-        source: Address of the first row.
+        source: Address of the first row, any.
         step: Bytes from a row to the next.
-        target: Where the first row goes.
-        stride: Bytes from a target to the next.
+        target: Where the first row goes, the address of a line.
+        stride: Bytes from a target to the next, whole lines.
         n_rows: Rows.
-        n_bytes: Bytes of each.
+        n_bytes: Bytes of each, whole lines.
     """
     for r in range(n_rows):
         copy(source + r * step, target + r * stride, n_bytes)
@@ -96,14 +102,12 @@ def copy_rows(source, step, target, stride, n_rows, n_bytes):
 
 @intrinsic
 def finish(typingctx):
-    """Lets other threads see what this one has copied."""
+    """Lets other threads see what this one has copied.
+
+    Each iteration of a parallel loop calls it after its last copy.
+    """
     def generate(context, builder, signature, args):
-        if tiles.FEATURES.get('sse2'):
-            builder.call(cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(ir.VoidType(), []),
-                'llvm.x86.sse.sfence'), [])
-        else:
-            builder.fence('release')
+        builder.fence('seq_cst')  # a lesser one is no instruction on x86
         return context.get_dummy_value()
 
     return numba.types.void(), generate
