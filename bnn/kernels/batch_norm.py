@@ -421,15 +421,8 @@ def _statistics_of_planes(x, least, eps, mean, var, inv_std):
 @threads.Kernel
 def _normalize_planes(x, gamma, beta, mean, inv_std, kind, y, is_streamed):
     for i in numba.prange(len(x)):
-        if kind == _SIGNS:
-            _signs_of_image(x[i], y[i], gamma, beta, mean, inv_std,
-                            is_streamed)
-        elif kind == _RELU:
-            _relu_of_image(x[i], y[i], gamma, beta, mean, inv_std,
-                           is_streamed)
-        else:
-            _normalize_image(x[i], y[i], gamma, beta, mean, inv_std,
-                             is_streamed)
+        _normalize_image(x[i], gamma, beta, mean, inv_std, kind, y[i],
+                         is_streamed)
         nontemporal.finish()
 
 
@@ -467,40 +460,25 @@ def _total(sums):
 
 
 @numba.njit(error_model='numpy')
-def _normalize_image(x, y, gamma, beta, mean, inv_std, is_streamed):
-    some = numpy.empty(x.shape[1], x.dtype)
+def _normalize_image(x, gamma, beta, mean, inv_std, kind, y, is_streamed):
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    row = numpy.empty(x.shape[1], x.dtype)
     for c in range(len(x)):
-        plane, out = x[c], some if is_streamed else y[c]
-        for i in range(len(plane)):
-            out[i] = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
+        plane, out = x[c], row if is_streamed else y[c]
+        if kind == _SIGNS:
+            for i in range(len(plane)):
+                h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
+                out[i] = one if h >= 0 else -one
+        elif kind == _RELU:
+            for i in range(len(plane)):
+                h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
+                out[i] = zero if h <= 0 else h
+        else:
+            for i in range(len(plane)):
+                out[i] = gamma[c] * (
+                    (plane[i] - mean[c]) * inv_std[c]) + beta[c]
         if is_streamed:
-            nontemporal.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
-
-
-@numba.njit(error_model='numpy')
-def _signs_of_image(x, y, gamma, beta, mean, inv_std, is_streamed):
-    some = numpy.empty(x.shape[1], x.dtype)
-    one = x.dtype.type(1)
-    for c in range(len(x)):
-        plane, out = x[c], some if is_streamed else y[c]
-        for i in range(len(plane)):
-            h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
-            out[i] = one if h >= 0 else -one
-        if is_streamed:
-            nontemporal.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
-
-
-@numba.njit(error_model='numpy')
-def _relu_of_image(x, y, gamma, beta, mean, inv_std, is_streamed):
-    some = numpy.empty(x.shape[1], x.dtype)
-    zero = x.dtype.type(0)
-    for c in range(len(x)):
-        plane, out = x[c], some if is_streamed else y[c]
-        for i in range(len(plane)):
-            h = gamma[c] * ((plane[i] - mean[c]) * inv_std[c]) + beta[c]
-            out[i] = zero if h <= 0 else h
-        if is_streamed:
-            nontemporal.copy(some.ctypes.data, y[c].ctypes.data, some.nbytes)
+            nontemporal.copy(row.ctypes.data, y[c].ctypes.data, row.nbytes)
 
 
 @threads.Kernel
@@ -542,81 +520,60 @@ def _gradient_of_planes(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
     inv_n = x.dtype.type(1 / (n * size))
     sums = numpy.empty((n, n_channels, 2))
     for i in numba.prange(n):
-        if is_masked:
-            _passed_sums(x[i], gy[i], least, gamma, beta, mean, inv_std, low,
-                         high, sums[i])
-        else:
-            _gradient_sums(x[i], gy[i], mean, inv_std, sums[i])
+        _gradient_sums(x[i], gy[i], least, gamma, beta, mean, inv_std,
+                       is_masked, low, high, sums[i])
     for c in range(n_channels):
         gbeta[c], ggamma[c] = _total(sums[:, c])
     for i in numba.prange(n):
-        if is_masked:
-            _passed_gradient(
-                x[i], gy[i], gx[i], least, gamma, beta, mean, inv_std, ggamma,
-                gbeta, inv_n, low, high, is_streamed)
-        else:
-            _gradient_of_image(x[i], gy[i], gx[i], gamma, mean, inv_std,
-                               ggamma, gbeta, inv_n, is_streamed)
+        _gradient_of_image(
+            x[i], gy[i], gx[i], least, gamma, beta, mean, inv_std, ggamma,
+            gbeta, inv_n, is_masked, low, high, is_streamed)
         nontemporal.finish()
 
 
 @numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _gradient_sums(x, gy, mean, inv_std, sums):
-    for c in range(len(x)):
-        plane, g = x[c], gy[c]
-        total = product = 0.
-        for i in range(len(plane)):
-            x_hat = (plane[i] - mean[c]) * inv_std[c]
-            total += g[i]
-            product += numpy.float64(g[i]) * x_hat
-        sums[c, 0], sums[c, 1] = total, product
-
-
-@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
-def _passed_sums(x, gy, least, gamma, beta, mean, inv_std, low, high, sums):
+def _gradient_sums(x, gy, least, gamma, beta, mean, inv_std, is_masked, low,
+                   high, sums):
     for c in range(len(x)):
         plane, gy_plane = x[c], gy[c]
         total = product = 0.
-        for i in range(len(plane)):
-            value = _at_least(least, plane[i])
-            g = _passed(value, gy_plane[i], gamma[c], beta[c], mean[c],
-                        inv_std[c], low, high)
-            x_hat = (value - mean[c]) * inv_std[c]
-            total += g
-            product += numpy.float64(g) * x_hat
+        if is_masked:
+            for i in range(len(plane)):
+                value = _at_least(least, plane[i])
+                g = _passed(value, gy_plane[i], gamma[c], beta[c], mean[c],
+                            inv_std[c], low, high)
+                x_hat = (value - mean[c]) * inv_std[c]
+                total += g
+                product += numpy.float64(g) * x_hat
+        else:
+            for i in range(len(plane)):
+                x_hat = (plane[i] - mean[c]) * inv_std[c]
+                total += gy_plane[i]
+                product += numpy.float64(gy_plane[i]) * x_hat
         sums[c, 0], sums[c, 1] = total, product
 
 
 @numba.njit(error_model='numpy')
-def _gradient_of_image(x, gy, gx, gamma, mean, inv_std, ggamma, gbeta, inv_n,
-                       is_streamed):
-    some = numpy.empty(x.shape[1], x.dtype)
-    for c in range(len(x)):
-        plane, gy_plane = x[c], gy[c]
-        out = some if is_streamed else gx[c]
-        for i in range(len(plane)):
-            x_hat = (plane[i] - mean[c]) * inv_std[c]
-            out[i] = gamma[c] * inv_std[c] * (
-                gy_plane[i] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
-        if is_streamed:
-            nontemporal.copy(some.ctypes.data, gx[c].ctypes.data, some.nbytes)
-
-
-@numba.njit(error_model='numpy')
-def _passed_gradient(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
-                     gbeta, inv_n, low, high, is_streamed):
-    some = numpy.empty(x.shape[1], x.dtype)
+def _gradient_of_image(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
+                       gbeta, inv_n, is_masked, low, high, is_streamed):
     zero, one = x.dtype.type(0), x.dtype.type(1)
+    row = numpy.empty(x.shape[1], x.dtype)
     for c in range(len(x)):
         plane, gy_plane = x[c], gy[c]
-        out = some if is_streamed else gx[c]
-        for i in range(len(plane)):
-            value = _at_least(least, plane[i])
-            g = _passed(value, gy_plane[i], gamma[c], beta[c], mean[c],
-                        inv_std[c], low, high)
-            x_hat = (value - mean[c]) * inv_std[c]
-            out[i] = gamma[c] * inv_std[c] * (
-                g - (x_hat * ggamma[c] + gbeta[c]) * inv_n) * (
-                    one if plane[i] > least else zero)
+        out = row if is_streamed else gx[c]
+        if is_masked:
+            for i in range(len(plane)):
+                value = _at_least(least, plane[i])
+                g = _passed(value, gy_plane[i], gamma[c], beta[c], mean[c],
+                            inv_std[c], low, high)
+                x_hat = (value - mean[c]) * inv_std[c]
+                out[i] = gamma[c] * inv_std[c] * (
+                    g - (x_hat * ggamma[c] + gbeta[c]) * inv_n) * (
+                        one if plane[i] > least else zero)
+        else:
+            for i in range(len(plane)):
+                x_hat = (plane[i] - mean[c]) * inv_std[c]
+                out[i] = gamma[c] * inv_std[c] * (
+                    gy_plane[i] - (x_hat * ggamma[c] + gbeta[c]) * inv_n)
         if is_streamed:
-            nontemporal.copy(some.ctypes.data, gx[c].ctypes.data, some.nbytes)
+            nontemporal.copy(row.ctypes.data, gx[c].ctypes.data, row.nbytes)
