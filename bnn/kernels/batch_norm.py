@@ -435,8 +435,7 @@ def _at_least(least, x):
     return least if x < least else x
 
 
-# The compiler chooses the order of the additions, so that it can use vectors.
-@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+@threads.add_in_any_order
 def _sums(x, least, shift, sums):
     for c in range(len(x)):
         plane, first = x[c], shift[c]
@@ -531,7 +530,7 @@ def _gradient_of_planes(x, gy, gx, least, gamma, beta, mean, inv_std, ggamma,
         nontemporal.finish()
 
 
-@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+@threads.add_in_any_order
 def _gradient_sums(x, gy, least, gamma, beta, mean, inv_std, is_masked, low,
                    high, sums):
     for c in range(len(x)):

@@ -7,6 +7,7 @@ import numpy
 from bnn.kernels import float_tiles
 from bnn.kernels import products
 from bnn.kernels import sign_tables
+from bnn.kernels import threads
 
 _COLUMNS = float_tiles.COLUMNS
 #: Bytes of a group of images
@@ -160,8 +161,7 @@ def make_rows(W: numpy.ndarray, precision: str, unit: int) -> numpy.ndarray:
     return rows
 
 
-# The compiler chooses the order of the additions, so that it can use vectors.
-@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+@threads.add_in_any_order
 def add_up(planes, totals):
     """Adds the sum of each plane, of float32, to one of float64.
 

@@ -70,8 +70,7 @@ def _round(t, largest, n, y):
         y[i] = two * (level / n) - one
 
 
-# The compiler chooses the order of the additions, so that it can use vectors.
-@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+@threads.add_in_any_order
 def _product(t, gy):
     total = t.dtype.type(0)
     for i in range(t.size):

@@ -45,8 +45,7 @@ def scaled_binarize_gradient(W: numpy.ndarray, g: numpy.ndarray
     return gW
 
 
-# The compiler chooses the order of the additions, so that it can use vectors.
-@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+@threads.add_in_any_order
 def _sums(w, g):
     size = through_sign = w.dtype.type(0)
     for i in range(w.size):

@@ -201,8 +201,7 @@ def _rprelu_gradient_of_plane(x, gamma, beta, gy, gx):
         gx[i] = gy[i] if x[i] - gamma >= 0 else gy[i] * beta
 
 
-# The compiler chooses the order of the additions, so that it can use vectors.
-@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+@threads.add_in_any_order
 def _sum_below(x, gamma, gy):
     total = 0.
     for i in range(len(x)):
@@ -217,7 +216,7 @@ def _below(x, gamma, gy):
     return type(gy)(0) if v >= 0 else v * gy
 
 
-@numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy')
+@threads.add_in_any_order
 def _sum(x):
     total = 0.
     for i in range(len(x)):

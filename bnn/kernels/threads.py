@@ -74,6 +74,18 @@ def n_threads(work: int) -> int:
     return 1 if work < _MIN_WORK else numba.get_num_threads()
 
 
+def add_in_any_order(function: Callable) -> Callable:
+    """Compiles a function whose additions the compiler orders.
+
+    So it can use vectors.  The function becomes a part of the kernels that
+    call it.  If it stood alone, Numba would take the one that this process
+    compiled or the one that it kept with a kernel, and their orders differ:
+    the first run on a machine would have another log than the next.
+    """
+    return numba.njit(fastmath={'reassoc', 'nsz'}, error_model='numpy',
+                      forceinline=True)(function)
+
+
 def _compile(function, kind, **options):
     named = types.FunctionType(
         function.__code__, function.__globals__, function.__name__)

@@ -28,6 +28,46 @@ def run(code, cwd=ROOT, **env):
     return result.stdout.split()
 
 
+# Functions whose additions the compiler orders, in float32 and 64
+SUMS = '''
+import hashlib
+from bnn.kernels import batch_norm, convolution, dorefa
+from bnn.kernels import scaled_signs, shifted_activations
+
+digest = hashlib.sha256()
+for dtype in 'fd':
+    for size in ((8, 8), (5, 9), (16, 16)):
+        numpy.random.seed(0)
+        x, gy = numpy.random.standard_normal((2, 4, 5, *size)).astype(dtype)
+        gamma, beta = numpy.random.standard_normal((2, 5)).astype(dtype)
+        _, mean, var, inv_std = batch_norm.batch_norm(x, gamma, beta, 1e-4)
+        found = [
+            mean, var,
+            *batch_norm.batch_norm_gradient(x, gy, gamma, mean, inv_std),
+            *batch_norm.normalized_signs_gradient(
+                x, gy, gamma, beta, mean, inv_std),
+            *shifted_activations.shifted_signs_gradient(
+                x, gamma, gy, 'ste'),
+            *shifted_activations.rprelu_gradient(x, gamma, beta, gy),
+            dorefa.dorefa_gradient(numpy.tanh(x), gy),
+            scaled_signs.scaled_binarize_gradient(x, gy)]
+        if dtype == 'f':
+            found += convolution.filter_gradient(
+                x, gy, (1, 1), (1, 1), (1, 1), (3, 3))
+        for array in found:
+            digest.update(array.tobytes())
+print(digest.hexdigest())
+'''
+
+
+@pytest.mark.slow
+def test_first_run_computes_as_the_next(tmp_path):
+    """New machine code orders additions as that which was kept."""
+    env = {'NUMBA_CACHE_DIR': str(tmp_path / 'cache')}
+    first, next_ = (run(SUMS, **env) for _ in range(2))
+    assert first == next_
+
+
 @pytest.mark.slow
 def test_machine_code_is_kept(tmp_path):
     env = {'NUMBA_CACHE_DIR': str(tmp_path / 'cache')}
