@@ -6,6 +6,7 @@ step to step.
 import inspect
 
 import chainer
+import chainer.functions as F
 import chainer.links as L
 import numpy
 import pytest
@@ -190,10 +191,10 @@ def test_kernels_against_their_definition(
         'convolve_signs', slow_sign_convolution)
     monkeypatch.setattr(
         function_normalized_sign_convolution, 'normalized_sign_convolution',
-        lambda x, bn, *args, **options: (
+        lambda x, bn, *args, rectify, **options: (
             function_binary_convolution_2d.binary_convolution_2d(
-                function_normalized_sign.normalized_sign(x, bn), *args,
-                **options)))
+                function_normalized_sign.normalized_sign(
+                    F.relu(x) if rectify else x, bn), *args, **options)))
     expected_loss, slow = step(name, chainer.optimizers.MomentumSGD)
 
     assert abs(loss - expected_loss) < 1e-5 * expected_loss
