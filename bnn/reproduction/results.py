@@ -282,7 +282,7 @@ def _time(seconds):
 def _word(value):
     if isinstance(value, float):
         return f'{value:.6g}'
-    return str(value).replace(',', ' ')
+    return str(value).replace(',', '')
 
 
 def published_curve(name: str) -> list[dict[str, float]]:
