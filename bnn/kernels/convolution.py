@@ -286,10 +286,12 @@ def _convolve(x, rows, padded, pad, n_image, terms, starts, targets, sources,
                 n, place = divmod(first + done, n_places)
                 n_more = min(width - done, n_places - place)
                 if is_streamed:
-                    nontemporal.copy_rows(
-                        sums[:, done:].ctypes.data, 4 * _COLUMNS,
-                        y[start + n, :, place:].ctypes.data, 4 * n_places,
-                        n_filters, 4 * n_more)
+                    source = sums[:, done:].ctypes.data
+                    target = y[start + n, :, place:].ctypes.data
+                    for r in range(n_filters):
+                        nontemporal.copy(
+                            source + 4 * _COLUMNS * r,
+                            target + 4 * n_places * r, 4 * n_more)
                 else:
                     for r in range(n_filters):
                         float_tiles.copy(

@@ -84,22 +84,6 @@ def copy(typingctx, source, target, n_bytes):
         numba.types.uintp, numba.types.uintp, numba.types.intp), generate
 
 
-@numba.njit(error_model='numpy')
-def copy_rows(source, step, target, stride, n_rows, n_bytes):
-    """Copies rows past the cache.
-
-    Args:
-        source: Address of the first row, any.
-        step: Bytes from a row to the next.
-        target: Where the first row goes, the address of a line.
-        stride: Bytes from a target to the next, whole lines.
-        n_rows: Rows.
-        n_bytes: Bytes of each, whole lines.
-    """
-    for r in range(n_rows):
-        copy(source + r * step, target + r * stride, n_bytes)
-
-
 @intrinsic
 def finish(typingctx):
     """Lets other threads see what this one has copied.

@@ -71,7 +71,7 @@ def _convolve(words, has_zeros, rows, n_terms, terms, starts, to, source,
             (2, n_words * _COLUMNS + float_tiles.RUN), numpy.uint32)
         n_set = numpy.empty(_COLUMNS, numpy.int32)
         sums = numpy.empty((len(rows), _COLUMNS), numpy.float32)
-        some = numpy.empty(_COLUMNS, y.dtype)
+        row = numpy.empty(_COLUMNS, y.dtype)
         for t in range(len(starts) - 1):
             first = t * _COLUMNS
             width = min(_COLUMNS, n_places - first)
@@ -103,8 +103,8 @@ def _convolve(words, has_zeros, rows, n_terms, terms, starts, to, source,
             for r in range(n_filters):
                 if is_streamed:
                     for p in range(width):
-                        some[p] = sums[r, p] * factor[r] + b[r]
-                    nontemporal.copy(some.ctypes.data, at + r * y.strides[1],
+                        row[p] = sums[r, p] * factor[r] + b[r]
+                    nontemporal.copy(row.ctypes.data, at + r * y.strides[1],
                                      y.itemsize * width)
                 else:
                     for p in range(width):

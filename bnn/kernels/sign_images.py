@@ -49,31 +49,18 @@ class PackedImages:
 
     def unpack(self) -> numpy.ndarray:
         """Returns the images as they were."""
-        planes = numpy.zeros((*self.shape[:2], *self.padded), self.dtype)
-        for image, words in zip(planes, self.words, strict=True):
-            for c, plane in enumerate(image):
-                unpack_plane(words, c, self.value, plane.reshape(-1))
-        (top, left), (height, width) = self.pad, self.shape[2:]
-        return numpy.ascontiguousarray(
-            planes[:, :, top:top + height, left:left + width])
-
-
-@numba.njit(error_model='numpy')
-def unpack_plane(words, c, value, plane):
-    """Writes a channel of an image of :class:`PackedImages`.
-
-    Args:
-        words: uint32 (2, words of an image).
-        c: The channel.
-        value: What the signs are multiplied by.
-        plane: Where it goes, (pixels,).
-    """
-    start, bit = c // 32 * plane.size, numpy.uint32(1) << numpy.uint32(c % 32)
-    signs, is_set = words[0, start:], words[1, start:]
-    zero = value - value
-    for p in range(plane.size):
-        element = value if signs[p] & bit else -value
-        plane[p] = element if is_set[p] & bit else zero
+        (n, n_channels, height, width), (top, left) = self.shape, self.pad
+        groups = -(-n_channels // 32)
+        words = self.words[:, :, :groups * math.prod(self.padded)].reshape(
+            n, 2, groups, 1, *self.padded)
+        bits = words >> numpy.arange(32, dtype=numpy.uint32)[
+            :, None, None] & numpy.uint32(1)
+        signs, is_set = bits.reshape(n, 2, 32 * groups, *self.padded)[
+            :, :, :n_channels, top:top + height, left:left + width].swapaxes(
+                0, 1).astype(numpy.bool_)
+        value = self.dtype.type(self.value)
+        return numpy.where(is_set, numpy.where(signs, value, -value),
+                           self.dtype.type(0))
 
 
 @numba.njit(error_model='numpy')
