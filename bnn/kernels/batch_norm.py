@@ -393,7 +393,7 @@ def _gradient_of_columns(x, gy, gx, some, gamma, beta, mean, inv_std, ggamma,
 
 # Without fastmath, also where it is part of a sum: the bits of h decide.  A
 # choice between gy and 0 would load gy under a mask, which takes AMD's
-# processors up to three times as long where it is not in the cache.
+# processors far longer where it is not in the cache.
 @numba.njit(error_model='numpy')
 def _passed(x, gy, gamma, beta, mean, inv_std, low, high):
     h = gamma * ((x - mean) * inv_std) + beta
