@@ -35,6 +35,7 @@ from zoo.binarynet import function_normalized_sign_convolution
 from zoo.quantized_net import quantized_mlp
 from zoo.xnor_net import hooks
 from zoo.xnor_net import lenet5
+from zoo.xnor_net import nin
 
 N, N_UNITS, ALPHA = 64, 96, .05
 
@@ -119,11 +120,13 @@ def test_step_of_the_paper(device):
                 one, .9 * before + .1 * now, rtol=1e-4, atol=1e-4)
 
 
+# Nets and their batches of images
 NETS = {
-    'mlp': lambda: (net.BinaryMLP(70), (1, 28, 28)),
-    'quantized': lambda: (quantized_mlp.QuantizedMLP(70), (1, 28, 28)),
-    'lenet5': lambda: (lenet5.LeNet5(), (1, 28, 28)),
-    'convnet': lambda: (convnet.ConvNet(width=4), (3, 32, 32)),
+    'mlp': lambda: (net.BinaryMLP(70), (50, 1, 28, 28)),
+    'quantized': lambda: (quantized_mlp.QuantizedMLP(70), (50, 1, 28, 28)),
+    'lenet5': lambda: (lenet5.LeNet5(), (50, 1, 28, 28)),
+    'convnet': lambda: (convnet.ConvNet(width=4), (50, 3, 32, 32)),
+    'nin': lambda: (nin.NIN(), (4, 3, 32, 32)),
 }
 
 
@@ -154,8 +157,8 @@ def step(name, make_optimizer):
     optimizer = make_optimizer(lr=.1).setup(model)
     optimizer.add_hook(weight_clip.WeightClip())
     hooks.add_to(model)
-    x = numpy.random.standard_normal((50, *shape)).astype('f')
-    t = numpy.random.randint(0, 10, 50).astype('i')
+    x = numpy.random.standard_normal(shape).astype('f')
+    t = numpy.random.randint(0, 10, len(x)).astype('i')
     optimizer.update(model, x, t)
     return model.loss.array, {
         name: param.array for name, param in model.namedparams()}
