@@ -1,10 +1,11 @@
 """Peer: what no implementation of a training iteration gets around.
 
-``products``: the float32 matrix products of the net, forward and both
-gradients, by the BLAS, into arrays that are there.  A convolution counts as
-one product for each group, of its columns, which are not made here.  Left out
-are the gradient of the images, and forward products of signs by signs, which
-packed bits do in a small part of the time.
+``products``: the multiply-adds of the net, forward and both gradients, at the
+rate of the processor's best instructions: that of tiles whose operands stay in
+the cache, see :mod:`bnn.kernels.float_tiles`.  Signs by signs take
+XNOR and popcount; what is rounded to bfloat16, the unit for it; other numbers
+by signs, tables of sums; numbers by numbers, float32.  Left out is the
+gradient of the images.
 ``activations``: one pass forward over the outputs of the products, which reads
 and writes them, and one backward, which reads them and their gradient and
 writes another gradient.
@@ -13,6 +14,7 @@ v and parameter and writes m, v and parameter.
 
 Its arguments are one of these words and the task of train_step.py.
 """
+import collections
 import json
 import math
 import sys
@@ -26,33 +28,51 @@ import numba
 import numpy
 
 from bnn import data
+from bnn.kernels import float_tiles
+from bnn.kernels import products
 from bnn.kernels import signs
 from bnn.kernels import threads
+from bnn.kernels import tiles
 from bnn.training.command_line import parser
 from bnn.training.command_line import script
 from configs import find
 from zoo import configured
 
+# Signs by signs, beside the tiles of float_tiles
+_XNOR = 4
+# Terms in a word of a panel
+_TERMS = {float_tiles.FLOATS: 1, float_tiles.PAIRS: 2, float_tiles.MATRIX: 2,
+          float_tiles.SIGNS: 1, _XNOR: 32}
+# Whole tiles of each kind.  Tables of sums are made once for all rows.
+_ROWS, _WORDS = 384, 64
 
-class Functions(chainer.FunctionHook):
-    """Keeps the functions of a forward pass.
+
+class Products(chainer.FunctionHook):
+    """Notes the products of a forward pass.
 
     Attributes:
-        found (list of tuple): Each with the shapes of its operands, and
-            whether it multiplies signs by signs.
+        found (list of tuple): Of each: the function, the terms of an output,
+            whether the input and the weights are signs, and the precision of
+            the gradients.
     """
 
-    name = 'Functions'
+    name = 'Products'
 
-    def __init__(self):
+    def __init__(self, precision):
         self.found = []
+        self._precision = precision
 
     def forward_postprocess(self, function, in_data):
+        kind = type(function).__name__
+        if len(in_data) < 2 or not any(
+                word in kind for word in ('Linear', 'MatMul', 'Convolution')):
+            return
+        x, W = in_data[:2]
+        of_signs = 'Binary' in kind or _is_scaled_signs(W)
         self.found.append((
-            function, [array.shape for array in in_data],
-            len(in_data) > 1 and signs.is_signs(in_data[0]) and (
-                'Binary' in type(function).__name__
-                or _is_scaled_signs(in_data[1]))))
+            function, math.prod(W.shape[1:]), signs.is_signs(x), of_signs,
+            self._precision if of_signs or 'Convolution' in kind
+            else 'float32'))
 
 
 def _is_scaled_signs(W):
@@ -80,60 +100,77 @@ def _backward(y, g, h):
         h[i] = y[i] + g[i]
 
 
-def products(net, batch):
-    """Lists the products of a forward pass.
+@threads.Kernel
+def _multiply(tile, n, rows, panel, y):
+    n_parts = len(y)
+    for part in numba.prange(n_parts):
+        sums = y[part]
+        for _ in range(part * n // n_parts, (part + 1) * n // n_parts):
+            if tile == _XNOR:
+                for i in range(0, len(rows), tiles.ROWS):
+                    tiles.xnor_tile(
+                        rows[i:].ctypes.data, rows.strides[0],
+                        panel.ctypes.data, len(panel), 32 * len(panel),
+                        sums[i:].ctypes.data, sums.strides[0])
+            else:
+                float_tiles.multiply(
+                    tile, rows.ctypes.data, rows.strides[0], len(rows),
+                    panel.ctypes.data, len(panel), panel.shape[1],
+                    sums.ctypes.data, sums.strides[0])
+
+
+def find_products(net, batch, precision):
+    """Finds the products of a forward pass.
 
     Returns:
-        list of tuple: (m, k, n, groups) of each, and whether it is of signs
-        by signs.
+        list of tuple: See :class:`Products`, with the number of outputs in
+        place of the function.
     """
-    with Functions() as functions, chainer.using_config('train', False):
+    with Products(precision) as hook, chainer.using_config('train', False):
         y = net(batch)
-    found = []
-    for function, shapes, of_signs in functions.found:
-        if len(shapes) > 1 and any(
-                word in type(function).__name__
-                for word in ('Linear', 'MatMul', 'Convolution')):
-            (_, n_in, *size), (n_out, *fan_in) = shapes[:2]
-            groups = n_in // fan_in[0] if size else 1
-            pixels = math.prod(function.outputs[0]().shape) // n_out
-            found.append((pixels, math.prod(fan_in), n_out // groups, groups,
-                          of_signs))
+    found = [(math.prod(function.outputs[0]().shape), *more)
+             for function, *more in hook.found]
     del y  # It has kept the graph, and so the shapes of the outputs.
     return found
 
 
-def multiply(shapes):
+def choose(a_is_signs, b_is_signs, precision):
+    """Chooses the tile for a product of two operands."""
+    if a_is_signs and b_is_signs:
+        return _XNOR
+    if not products.has_tables(precision):
+        return float_tiles.UNIT
+    if a_is_signs or b_is_signs:
+        return float_tiles.SIGNS
+    return float_tiles.FLOATS
+
+
+def multiply(found):
     """Returns a step that multiplies, and its operations."""
-    random = numpy.random.default_rng(0)
-    arrays, pairs, n_operations = {}, [], 0
-
-    def operand(name, *shape):
-        # Layers of the same shapes share them: those of NIN take 1 GB.
-        if (name, shape) not in arrays:
-            arrays[name, shape] = random.random(shape, numpy.float32) - .5
-        return arrays[name, shape]
-
-    for i, (m, k, n, groups, of_signs) in enumerate(shapes):
-        x, W, gy = (operand('x', m, k), operand('W', n, k),
-                    operand('gy', m, n))
-        # y = x W^T, gW = gy^T x, and behind the first layer gx = gy W
-        more = [(x, W.T)] * (not of_signs) + [(gy.T, x)] + [(gy, W)] * (i > 0)
-        pairs += groups * more
-        n_operations += 2 * m * k * n * groups * len(more)
-    outs = {(len(a), b.shape[1]): numpy.empty(
-        (len(a), b.shape[1]), numpy.float32) for a, b in pairs}
+    counts = collections.Counter()
+    for i, (n_outputs, n_terms, x_is_signs, W_is_signs,
+            precision) in enumerate(found):
+        n = n_outputs * n_terms
+        counts[choose(x_is_signs, W_is_signs, 'float32')] += n
+        counts[choose(x_is_signs, False, precision)] += n
+        if i > 0:
+            counts[choose(W_is_signs, False, precision)] += n
+    rows = numpy.zeros((_ROWS, _WORDS), numpy.uint32)
+    panel = numpy.zeros((_WORDS, float_tiles.COLUMNS), numpy.uint32)
+    y = numpy.zeros((numba.get_num_threads(), _ROWS, float_tiles.COLUMNS),
+                    numpy.float32)
 
     def step():
-        for a, b in pairs:
-            numpy.dot(a, b, out=outs[len(a), b.shape[1]])
+        for tile, n in counts.items():
+            n_tiles = -(-n // (_ROWS * panel.size * _TERMS[tile]))
+            _multiply(n, tile, n_tiles, rows, panel, y)
 
-    return step, n_operations
+    return step, 2 * counts.total()
 
 
-def pass_activations(shapes):
+def pass_activations(found):
     """Returns a step of the passes over activations, and its bytes."""
-    sizes = [m * n * groups for m, _, n, groups, _ in shapes]
+    sizes = [n for n, *_ in found]
     y, g, h = (numpy.full(max(sizes), 0, numpy.float32) for _ in range(3))
 
     def step():
@@ -162,10 +199,10 @@ def main():
     net, _ = configured.make(config, dataset)
     batch = numpy.zeros((config.batchsize, *data.SHAPES[task['dataset']]),
                         numpy.float32)
-    shapes = products(net, batch)
+    found = find_products(net, batch, config.precision)
     step, work = {
-        'products': lambda: multiply(shapes),
-        'activations': lambda: pass_activations(shapes),
+        'products': lambda: multiply(found),
+        'activations': lambda: pass_activations(found),
         'optimizer': lambda: pass_optimizer(net)}[kind]()
     channel.serve(lambda: (step, {}), work=work)
 

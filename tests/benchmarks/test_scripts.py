@@ -77,7 +77,7 @@ def test_train_step():
     out, table = run('train_step', *TURNS, '--threads', '1', '--torch-python',
                      TORCH_PYTHON, '--', '--unit', '8', '--batchsize', '10')
     assert out.startswith('## An iteration of binary_net, batches of 10, ')
-    for name in ('ours', 'floor: matrix products',
+    for name in ('ours', 'floor: products',
                  'floor: activation memory', 'floor: optimizer memory',
                  'floor: all'):
         assert min(times(table[name])) >= 0

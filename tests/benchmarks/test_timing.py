@@ -159,11 +159,11 @@ def test_a_slow_way_has_no_turns(load, timing, monkeypatch):
 
 
 @pytest.mark.parametrize('config, options, products, outputs', [
-    # Without the product of signs by signs, and the gradient of the images
+    # Without the gradient of the images
     ('binary_net', ['--unit', '8'], [
-        (4, 784, 8, 2), (4, 8, 8, 2), (4, 8, 10, 2)], 4 * (8 + 8 + 10)),
+        (4, 784, 8, 2), (4, 8, 8, 3), (4, 8, 10, 3)], 4 * (8 + 8 + 10)),
     ('lenet5', [], [
-        (4 * 24 * 24, 25, 20, 2), (4 * 8 * 8, 500, 50, 2), (4, 800, 500, 2),
+        (4 * 24 * 24, 25, 20, 2), (4 * 8 * 8, 500, 50, 3), (4, 800, 500, 3),
         (4, 500, 10, 3)], 4 * (24 * 24 * 20 + 8 * 8 * 50 + 500 + 10))])
 def test_work_of_the_floors(load, timing, config, options, products, outputs):
     task = load('train_step').make_task(
