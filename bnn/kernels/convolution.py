@@ -100,8 +100,6 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     reach = (d * (k - 1) for d, k in zip(dilate, W.shape[2:], strict=True))
     rest = tuple(r - p for r, p in zip(reach, pad, strict=True))
     has_tables = scale is not None and products.has_tables(precision)
-    if scale is not None and not has_tables:
-        W = numpy.where(W >= 0, numpy.float32(1), numpy.float32(-1))
     if stride != (1, 1) or min(rest) < 0 or (
             has_tables and math.prod(W.shape[2:]) > 1) or (
             math.prod(size) > _MOST_PRODUCTS * math.prod(gy.shape[2:])):
@@ -181,7 +179,8 @@ def filter_gradient(x: numpy.ndarray | sign_images.PackedImages,
 
 def _product(x, W, pad, stride, dilate, b, precision='float32', scale=None):
     """Convolves images, whose channels are multiplied by a scale before."""
-    unit = operands.unit_for(precision, scale is not None)
+    are_signs = scale is not None
+    unit = operands.unit_for(precision, are_signs)
     n_filters, n_channels, *ksize = W.shape
     size = operands.out_size(x.shape[2:], ksize, stride, pad, dilate)
     padded = operands.pad_size(x.shape[2:], pad)
@@ -195,7 +194,7 @@ def _product(x, W, pad, stride, dilate, b, precision='float32', scale=None):
     n_planes = -(-n_channels // 2) if float_tiles.IS_PAIRED[unit] else (
         n_channels)
     terms = operands.offsets(padded, n_planes, ksize, dilate)
-    rows = operands.make_rows(W, precision, unit)
+    rows = operands.make_rows(W, precision, unit, are_signs)
     work = y.size * len(terms) // 8
     columns = operands.places(padded, size, stride)
     n_words = n_planes * math.prod(padded)

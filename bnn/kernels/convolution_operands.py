@@ -1,6 +1,8 @@
 """What the kernels of convolutions have in common: geometry and operands."""
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy
 
@@ -14,6 +16,8 @@ _COLUMNS = float_tiles.COLUMNS
 GROUP = 1 << 19
 # Terms of a sum of float32, of which eight or more are added side by side
 _SUMMED = 1024
+# In bfloat16
+_ONE, _MINUS_ONE = numpy.uint32(0x3F80), numpy.uint32(0xBF80)
 
 
 def pad_size(size: tuple[int, int], pad: tuple[int, int]
@@ -129,13 +133,15 @@ def unit_for(precision: str, are_signs: bool = False) -> int:
             else float_tiles.UNIT)
 
 
-def make_rows(W: numpy.ndarray, precision: str, unit: int) -> numpy.ndarray:
+def make_rows(W: numpy.ndarray, precision: str, unit: int,
+              are_signs: bool = False) -> numpy.ndarray:
     """Makes rows of filters, whole blocks of a unit.
 
     Args:
-        W: Filters, float32 (filters, channels, ...).
+        W: Filters, float32 (filters, channels, kh, kw), any strides.
         precision: One of :data:`bnn.kernels.products.PRECISIONS`.
-        unit: Of :mod:`bnn.kernels.float_tiles`.
+        unit: Of :mod:`bnn.kernels.float_tiles`, see :func:`unit_for`.
+        are_signs: Whether only the signs of ``W`` count.
 
     Returns:
         float32 (rows, words).  A word has one weight; for units of pairs it
@@ -144,21 +150,43 @@ def make_rows(W: numpy.ndarray, precision: str, unit: int) -> numpy.ndarray:
     """
     if unit == float_tiles.SIGNS:
         return sign_tables.pack(W.reshape(len(W), -1))
-    if precision == 'bfloat16':
-        W = products.round_to_bfloat16(W)
-    if float_tiles.IS_PAIRED[unit]:
-        n_filters, n_channels, *ksize = W.shape
-        even = numpy.zeros((n_filters, n_channels + n_channels % 2, *ksize),
-                           'f')
-        even[:, :n_channels] = W
-        low, high = (even[:, i::2].view(numpy.uint32) for i in range(2))
-        W = ((low >> 16) | high).view('f')
-    W = W.reshape(len(W), -1)
-    rows = numpy.zeros((float_tiles.whole(len(W), float_tiles.ROWS[unit]),
-                        float_tiles.whole(W.shape[1],
-                                          float_tiles.WORDS[unit])), 'f')
-    rows[:len(W), :W.shape[1]] = W
+    is_paired = float_tiles.IS_PAIRED[unit]
+    n_planes = -(-W.shape[1] // 2) if is_paired else W.shape[1]
+    n_words = n_planes * math.prod(W.shape[2:])
+    rows = numpy.zeros((
+        float_tiles.whole(len(W), float_tiles.ROWS[unit]),
+        float_tiles.whole(n_words, float_tiles.WORDS[unit])), numpy.float32)
+    if is_paired:
+        _pair_channels(W.size, W, are_signs, rows.view(numpy.uint32))
+    else:
+        if precision == 'bfloat16':
+            W = products.round_to_bfloat16(W)
+        rows[:len(W), :n_words] = W.reshape(len(W), -1)
     return rows
+
+
+@threads.Kernel
+def _pair_channels(W, are_signs, rows):
+    n_channels, height, width = W.shape[1:]
+    nothing = numpy.uint32(0)
+    for f in numba.prange(len(W)):
+        row, word = rows[f], 0
+        for c in range(0, n_channels, 2):
+            for i in range(height):
+                for j in range(width):
+                    low = _rounded(W[f, c, i, j], are_signs)
+                    high = (_rounded(W[f, c + 1, i, j], are_signs)
+                            if c + 1 < n_channels else nothing)
+                    row[word] = low | (high << numpy.uint32(16))
+                    word += 1
+
+
+@numba.njit(error_model='numpy')
+def _rounded(x, is_sign):
+    """Returns the bits of a number, or of its sign, as bfloat16."""
+    if is_sign:
+        return _ONE if x >= 0 else _MINUS_ONE
+    return float_tiles.bfloat16(x)
 
 
 @threads.add_in_any_order

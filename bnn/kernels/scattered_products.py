@@ -39,7 +39,7 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
 
     Args:
         gy, stride, pad, dilate, size, precision: As there.
-        W: Signs where there is a scale.
+        W: As there; its signs count where there is a scale.
         scale: What the gradient of each filter is multiplied by before it is
             rounded, (filters,), or ``None``.
 
@@ -54,7 +54,8 @@ def input_gradient(gy: numpy.ndarray, W: numpy.ndarray,
     # further, would wait for each other.
     unit = operands.unit_for(precision, scale is not None)
     rows = operands.make_rows(
-        W.transpose(2, 3, 1, 0).reshape(-1, n_filters), precision, unit)
+        W.transpose(2, 3, 1, 0).reshape(-1, n_filters, 1, 1), precision, unit,
+        scale is not None)
     # In a row of an image, pixels a stride apart are neighbours, and so are
     # those of neighbouring places.
     height, width = operands.pad_size(size, pad)
