@@ -161,15 +161,16 @@ def _max_of_planes(x, ksize, stride, pad, y, where):
     for p in range(len(x)):
         _copy_in(x[p], image, starts)
         _split(image, parts, stride[1])
-        _copy(parts[0], most[0])
+        _copy(parts[0], most[0])  # the first place
         _copy(first, places[0])
-        for place in range(len(offsets)):
+        for place in range(1, len(offsets)):
             q, at = offsets[place]
-            _take_larger(place, parts[q, at:at + n], most[place % 2],
-                         places[place % 2], most[1 - place % 2],
-                         places[1 - place % 2])
-        _rows_out(most[len(offsets) % 2], size[1], y[p])
-        _rows_out(places[len(offsets) % 2], size[1], where[p])
+            last, this = (place - 1) % 2, place % 2
+            _take_larger(place, parts[q, at:at + n], most[last],
+                         places[last], most[this], places[this])
+        last = (len(offsets) - 1) % 2
+        _rows_out(most[last], size[1], y[p])
+        _rows_out(places[last], size[1], where[p])
 
 
 @threads.Kernel
