@@ -11,8 +11,8 @@ precision that takes less time on the processor.  A rate stands beside
 each: Gop/s, or the GB/s that have to be read and written.  The memory's own
 is that of the copy.
 
-The second table shows where bnn.kernels.signs does well to pack, or to take
-the processor's matrix unit, rather than the BLAS.
+The second table shows where bnn.kernels.signs does well to pack rather than
+to take the BLAS.
 """
 import argparse
 import functools

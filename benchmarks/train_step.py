@@ -9,8 +9,8 @@ Whole iterations of the script on made-up images, and of PyTorch in several
 ways: eager and float32, with bfloat16 autocast, by torch.compile, and nets
 with convolutions on channels last.  The floor is the multiply-adds of the
 net at the rate of the processor's best instructions, and one pass over the
-activations and the arrays of the optimizer, see peers/floors.py.  A second table tells where our time goes.
-Options behind -- go to the script.
+activations and the arrays of the optimizer, see peers/floors.py.  A second
+table tells where our time goes.  Options behind -- go to the script.
 """
 import json
 import math

@@ -25,9 +25,7 @@ def script(tmp_path, monkeypatch):
 
     The processes that it starts are calls in this one.
     """
-    for function in results.kept, results.collect, results.keep:
-        monkeypatch.setattr(
-            function, '__defaults__', (str(tmp_path / 'accuracy.csv'),))
+    monkeypatch.setattr(results, 'KEPT', str(tmp_path / 'accuracy.csv'))
     train = scripts.Call(tmp_path, 'train.py')
 
     def call(command):

@@ -28,6 +28,7 @@ For packed nets, NumPy:
 Behind them:
 
 - :mod:`~bnn.kernels.convolution_operands`: what convolutions share.
+- :mod:`~bnn.kernels.nontemporal`: large results, written past the cache.
 - :mod:`~bnn.kernels.threads`: how Numba compiles a kernel, and its threads.
 - :mod:`~bnn.kernels.tiles`, :mod:`~bnn.kernels.threshold_tiles`: vector
   instructions for products of packed signs;

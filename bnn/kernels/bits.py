@@ -2,11 +2,10 @@
 
 Bit ``i`` of word ``j`` in a row is 1 where element ``32 j + i`` is +1.
 """
-import math
-
 import numba
 import numpy
 
+from bnn.kernels import nontemporal
 from bnn.kernels import threads
 from bnn.kernels import tiles
 
@@ -86,24 +85,6 @@ def _unpack(rows, x):
             x[i, j] = one if word & numpy.uint32(1) else -one
 
 
-def aligned(shape: tuple[int, ...], dtype: numpy.dtype) -> numpy.ndarray:
-    """Makes an array that starts at a line of the cache.
-
-    Loads that cross lines take twice as long.
-
-    Args:
-        shape: Of the array.
-        dtype: Of it.
-
-    Returns:
-        An array of any values.
-    """
-    n_bytes = math.prod(shape) * numpy.dtype(dtype).itemsize
-    space = numpy.empty(n_bytes + 63, numpy.uint8)
-    return space[-space.ctypes.data % 64:][:n_bytes].view(dtype).reshape(
-        shape)
-
-
 class Columns:
     """Packed rows in the order that the product reads its second factor in.
 
@@ -120,7 +101,7 @@ class Columns:
     def __init__(self, rows: numpy.ndarray):
         self.n = len(rows)
         self.n_words = rows.shape[1]
-        self.tiles = aligned(
+        self.tiles = nontemporal.empty(
             (-(-self.n // _COLUMNS), self.n_words, _COLUMNS), numpy.uint32)
         _arrange(self.tiles.size, rows, self.tiles)
 

@@ -27,6 +27,8 @@ _LINE_OF_WORDS = ir.VectorType(ir.IntType(32), _LINE // 4)
 def empty(shape: tuple[int, ...], dtype: numpy.dtype) -> numpy.ndarray:
     """Makes an array that begins with a line of memory.
 
+    Loads and stores of vectors that cross lines take twice as long.
+
     Args:
         shape: Its shape.
         dtype: Its dtype.

@@ -5,6 +5,7 @@ import numpy
 from bnn.kernels import bits
 from bnn.kernels import byte_products
 from bnn.kernels import byte_tiles
+from bnn.kernels import nontemporal
 from bnn.kernels import threads
 from bnn.kernels import threshold_tiles
 from bnn.kernels import tiles
@@ -48,7 +49,6 @@ class Perceptron:
                  offset: numpy.ndarray | None = None,
                  of_pixels: bool = False, of_signs: bool = False):
         self.n_out = len(weights[-1])
-        self.n_in = sizes[0]
         self.is_float = scale is not None
         self.of_pixels = of_pixels
         self.of_signs = of_signs
@@ -134,8 +134,8 @@ def _padded(values, n_tiles, rest):
 
 
 def _joined(arrays):
-    joined = bits.aligned((sum(array.size for array in arrays),),
-                          numpy.uint32)
+    joined = nontemporal.empty(
+        (sum(array.size for array in arrays),), numpy.uint32)
     return numpy.concatenate([array.reshape(-1) for array in arrays],
                              out=joined)
 

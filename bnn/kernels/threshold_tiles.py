@@ -100,10 +100,7 @@ def plane_of_32(typingctx, x, plane):
         octets = builder.load(pointer)
         octets.align = 1
         shift = builder.trunc(builder.sub(_I64(7), plane), _I8)
-        nothing = ir.Constant(vector, ir.Undefined)
-        shifts = builder.shuffle_vector(
-            builder.insert_element(nothing, shift, _I32(0)), nothing,
-            ir.Constant(ir.VectorType(_I32, 32), [0] * 32))
+        shifts = tiles.splat(builder, shift, vector)
         bits = builder.icmp_signed(
             '<', builder.shl(octets, shifts), ir.Constant(vector, [0] * 32))
         return builder.bitcast(bits, _I32)

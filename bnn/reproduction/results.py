@@ -162,19 +162,19 @@ def read(configs: dict[str, config_module.Config], folder: str
     return found
 
 
-def kept(path: str = KEPT) -> dict[str, Row]:
+def kept() -> dict[str, Row]:
     """Reads the rows that are kept, names to rows."""
-    if not os.path.exists(path):
+    if not os.path.exists(KEPT):
         return {}
     kinds = {field.name: field.type for field in dataclasses.fields(Row)}
-    with open(path, newline='') as f:
+    with open(KEPT, newline='') as f:
         return {line['name']: Row(**{
             name: kinds[name](value) for name, value in line.items()})
             for line in csv.DictReader(f)}
 
 
 def collect(configs: dict[str, config_module.Config], folder: str,
-            path: str = KEPT) -> dict[str, Row]:
+            ) -> dict[str, Row]:
     """Puts what was run beside the rows that are kept.
 
     A row of fewer seeds or epochs than the one that is kept, as of a short
@@ -183,12 +183,11 @@ def collect(configs: dict[str, config_module.Config], folder: str,
     Args:
         configs: Names to configurations.
         folder: Where each has a folder.
-        path: The table of rows.
 
     Returns:
         Names to rows, in the order of the configurations.
     """
-    rows = kept(path)
+    rows = kept()
     for name, result in read(configs, folder).items():
         if verdict(configs[name], result).startswith('no result'):
             continue
@@ -198,16 +197,16 @@ def collect(configs: dict[str, config_module.Config], folder: str,
             print(f'warning: {os.path.join(folder, name)} has {ours.seeds} '
                   f'seeds of {ours.epochs} epochs, and the row that is kept '
                   f'{theirs.seeds} of {theirs.epochs}; to replace it, remove '
-                  f'it from {os.path.relpath(path)}', file=sys.stderr)
+                  f'it from {os.path.relpath(KEPT)}', file=sys.stderr)
             continue
         rows[name] = ours
     return {name: rows[name] for name in configs if name in rows}
 
 
-def keep(rows: dict[str, Row], path: str = KEPT) -> None:
+def keep(rows: dict[str, Row]) -> None:
     """Writes the rows that are kept, names to rows, into a table."""
     names = [field.name for field in dataclasses.fields(Row)]
-    with atomic.write(path) as f:
+    with atomic.write(KEPT) as f:
         f.write('\n'.join([','.join(names), *(
             ','.join(_word(getattr(one, name)) for name in names)
             for one in rows.values())]).encode() + b'\n')

@@ -10,6 +10,7 @@ from typing import Any
 from bnn import data
 from bnn import errors
 from bnn.kernels import products
+from bnn.kernels import shifted_activations
 from bnn.training.command_line import setting
 from bnn.training.learning import inputs
 from bnn.training.learning import losses
@@ -145,7 +146,7 @@ class Config:
         'stochastic)', _NET, choices=('normal', 'uniform'))
     surrogate: str = setting.field(
         'ste', 'what stands for the derivative of the sign of an activation',
-        _NET, choices=('ste', 'approx-sign', 'swish-sign'))
+        _NET, choices=shifted_activations.SURROGATES)
     weight_scale: str = setting.field(
         'corrected', 'the signs of a filter are scaled by the mean of its '
         'absolute weights, with the gradient of that, the straight-through '
