@@ -215,6 +215,8 @@ def is_packed(model):
     """Tells whether a model is a packed file, or the name of one."""
     if model.endswith('.bnn'):
         return True
+    if os.path.isdir(model):
+        return False
     try:
         with open(model, 'rb') as f:
             return f.read(len(file_format.MAGIC)) == file_format.MAGIC

@@ -69,8 +69,9 @@ def run(config, args, folder):
             sys.exit(status)
         if status:
             raise errors.UserError(
-                f'{config.name} ended with status {status}; if {out} is of '
-                'other settings, move it away')
+                f'{config.name} ended with status {status}' + (
+                    '' if args.dry_run else
+                    f'; if {out} is of other settings, move it away'))
         runs[seed] = {'command': shlex.join(command), **read_run(out)}
         result = {'experiment': config.name,
                   'runs': [runs[seed] for seed in sorted(runs)]}

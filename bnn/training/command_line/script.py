@@ -107,7 +107,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
                   f'{e.strerror or e}')
     except MemoryError:
         status = f'{name}: error: out of memory' + (
-            '; try a smaller --batchsize' if name.startswith('train') else '')
+            '; try a smaller batch or net' if name.startswith('train') else '')
     except KeyboardInterrupt:
         print(f'{name}: interrupted', file=sys.stderr)
         status = 130

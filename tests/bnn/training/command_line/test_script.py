@@ -35,7 +35,7 @@ def test_line(end):
             (FileNotFoundError(2, 'No such file', 'a/b'),
              'a/b: No such file'),
             (OSError('odd'), 'input/output: odd'),
-            (MemoryError(), 'out of memory; try a smaller --batchsize')):
+            (MemoryError(), 'out of memory; try a smaller batch or net')):
         assert end(raiser(error)) == 'train_mnist.py: error: ' + words
 
 
