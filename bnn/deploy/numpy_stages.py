@@ -136,10 +136,7 @@ def _levels(stage, s):
 
 
 def _pool(stage, x):
-    pool = operations.MaxPooling2D(
-        ksize=stage.ksize, stride=stage.stride, pad=stage.pad,
-        cover_all=stage.cover_all)
     return numpy.where(
         stage.is_minimum[:, None, None],
-        reference.pooled(pool, x, numpy.minimum, 1),
-        reference.pooled(pool, x, numpy.maximum, -1))
+        reference.pooled(stage.pool, x, numpy.minimum, 1),
+        reference.pooled(stage.pool, x, numpy.maximum, -1))

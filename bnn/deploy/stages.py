@@ -199,6 +199,13 @@ class BitMaxPooling:
     input_shape: tuple
     output_shape: tuple
 
+    @property
+    def pool(self) -> operations.MaxPooling2D:
+        """The pool of the values."""
+        return operations.MaxPooling2D(
+            ksize=self.ksize, stride=self.stride, pad=self.pad,
+            cover_all=self.cover_all)
+
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class PixelSigns:

@@ -188,9 +188,7 @@ def _unpacker(packed_shape, shape):
 
 
 def _bit_pooling(stage):
-    pool = operations.MaxPooling2D(
-        ksize=stage.ksize, stride=stage.stride, pad=stage.pad,
-        cover_all=stage.cover_all)
+    pool = stage.pool
     is_minimum = bits.pack(numpy.where(
         stage.is_minimum, numpy.float32(1), numpy.float32(-1)))
 

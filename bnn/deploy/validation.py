@@ -98,9 +98,7 @@ def _pooled(pool, here):
     """Returns the shape of the result."""
     _check_window(pool, here)
     _expect(isinstance(pool.cover_all, bool), 'cover_all is yes or no')
-    return tuple(operations.MaxPooling2D(
-        ksize=pool.ksize, stride=pool.stride, pad=pool.pad,
-        cover_all=pool.cover_all).output_shape(here))
+    return tuple(pool.output_shape(here))
 
 
 def _check_kept(operation, here, kept):
@@ -137,7 +135,7 @@ def _(stage: stages.PixelSigns, here, kind):
 @_check_stage.register
 def _(stage: stages.BitMaxPooling, here, kind):
     _expect(kind == 'bits', 'a pool of bits has none')
-    shape = _pooled(stage, here)
+    shape = _pooled(stage.pool, here)
     _check_array(stage.is_minimum, bool, here[:1])
     return shape, 'bits'
 
